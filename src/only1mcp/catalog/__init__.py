@@ -1,0 +1,1 @@
+"""Which server offers what: pure, built from listings, looked up in O(1)."""

@@ -1,0 +1,1 @@
+"""Arguments to commands to exit codes. Nothing else prints."""

@@ -1,0 +1,1 @@
+"""The configuration file: its types (model), its reader (load), its templates."""

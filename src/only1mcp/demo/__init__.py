@@ -1,0 +1,1 @@
+"""Three small MCP servers to play with. They import nothing of the gateway."""

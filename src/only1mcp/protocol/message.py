@@ -1,0 +1,202 @@
+"""JSON-RPC envelopes: decoded once, `params` and `result` kept as the bytes they came in.
+
+In      one JSON text (bytes).
+Out     Message, whose Raw fields are views of those bytes; or a list of them for an array.
+Errors  ParseError (not JSON, not UTF-8, nested too deep), InvalidRequest (not JSON-RPC 2.0).
+Cost    ~1 us for a 1 KiB call: the parser checks the payload but builds no objects for it.
+"""
+
+import re
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from only1mcp.protocol.errors import InvalidParams, InvalidRequest, ParseError
+
+MAX_DEPTH: Final = 64  # brackets within brackets; JSON libraries recurse, so depth is memory
+NO_RAW: Final = Raw()  # an absent member; falsy
+
+Params = dict[str, Raw]
+"""The members of `params`, each still in its own bytes: order and unknown keys survive."""
+
+
+class Message(msgspec.Struct, gc=False):
+    """One JSON-RPC message of any kind. A missing member is falsy."""
+
+    jsonrpc: str = ""
+    id: Raw = NO_RAW
+    method: str = ""
+    params: Raw = NO_RAW
+    result: Raw = NO_RAW
+    error: Raw = NO_RAW
+
+    @property
+    def is_request(self) -> bool:
+        return bool(self.method and self.id)
+
+    @property
+    def is_notification(self) -> bool:
+        return bool(self.method and not self.id)
+
+
+_decode_message = msgspec.json.Decoder(Message).decode
+_decode_array = msgspec.json.Decoder(list[Raw]).decode
+_decode_params = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_any = msgspec.json.Decoder().decode
+encode = msgspec.json.Encoder().encode
+"""Any JSON-able value, Raw included, to bytes."""
+
+
+def decode(body: bytes) -> Message:
+    """The one JSON-RPC message in `body`, from a peer we have accepted (a server)."""
+    try:
+        message = _decode_message(body)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ParseError(f"not a JSON-RPC message: {error}") from None
+    return message
+
+
+def decode_client(body: bytes) -> Message | list[Message]:
+    """The message, or the array of messages, a client sent; everything is checked."""
+    check_text(body)
+    if body.lstrip()[:1] == b"[":
+        return [_checked(bytes(item)) for item in _array(body)]
+    return _checked(body)
+
+
+def _array(body: bytes) -> list[Raw]:
+    try:
+        items = _decode_array(body)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ParseError(f"not JSON: {error}") from None
+    if not items:
+        raise InvalidRequest("an empty array is not a JSON-RPC batch")
+    return items
+
+
+def _checked(body: bytes) -> Message:
+    try:
+        message = _decode_message(body)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"not a JSON-RPC message: {error}") from None
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ParseError(f"not JSON: {error}") from None
+    if message.jsonrpc != "2.0":
+        raise InvalidRequest('member "jsonrpc" must be "2.0"')
+    if message.id:
+        id_value(message.id)
+    if not message.method and not message.result and not message.error:
+        raise InvalidRequest("neither a method, a result nor an error")
+    return message
+
+
+def id_value(raw: Raw) -> str | int:
+    """The id as a Python value: "1" and 1 stay different keys.
+
+    Raises:
+        InvalidRequest: null, boolean, fraction or structure (MCP basic "Requests").
+    """
+    value = any_value(raw)
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise InvalidRequest("id must be a string or an integer")
+
+
+def any_value(raw: Raw | bytes) -> Any:
+    """Decode into plain Python objects; None for an absent member."""
+    if not raw:
+        return None
+    try:
+        return _decode_any(raw)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ParseError(f"not JSON: {error}") from None
+
+
+def members(raw: Raw | bytes) -> Params:
+    """The members of a JSON object, values untouched; {} when absent or null.
+
+    Raises:
+        InvalidParams: it is not an object.
+    """
+    if not raw:
+        return {}
+    try:
+        return _decode_params(raw)
+    except (msgspec.MsgspecError, RecursionError):
+        if bytes(raw).strip() == b"null":
+            return {}
+        raise InvalidParams("params must be an object") from None
+
+
+def text(raw: Raw | None) -> str | None:
+    """The string in `raw`, or None when it is absent or no string."""
+    value = any_value(raw) if raw else None
+    return value if isinstance(value, str) else None
+
+
+def request(id: int, method: str, params: Params | None) -> bytes:
+    """A request of ours. `id` is unique on its connection."""
+    if params is None:
+        return b'{"jsonrpc":"2.0","id":%d,"method":"%b"}' % (id, method.encode())
+    return b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":%b}' % (
+        id,
+        method.encode(),
+        encode(params),
+    )
+
+
+def notification(method: str, params: Raw | bytes | None = None) -> bytes:
+    """A notification; `params` is JSON text."""
+    if not params:
+        return b'{"jsonrpc":"2.0","method":"%b"}' % method.encode()
+    return b'{"jsonrpc":"2.0","method":"%b","params":%b}' % (method.encode(), bytes(params))
+
+
+def result(id: Raw | bytes, payload: bytes) -> bytes:
+    """The answer to request `id`: `payload` is the result as JSON text, carried untouched."""
+    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (bytes(id), payload)
+
+
+def error(id: Raw | bytes, payload: bytes) -> bytes:
+    """The error answer; without a readable id the member is left out (schema 2025-11-25)."""
+    if not id:
+        return b'{"jsonrpc":"2.0","error":%b}' % payload
+    return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (bytes(id), payload)
+
+
+def check_text(body: bytes) -> None:
+    """Refuse what no JSON-RPC text may be: other encodings and bottomless nesting.
+
+    The bracket count bounds the depth from above, so the exact scan runs only for
+    texts that could be too deep.
+    """
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError as error:
+            raise ParseError(f"not UTF-8: {error.reason} at byte {error.start}") from None
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _too_deep(body):
+        raise ParseError(f"nested deeper than {MAX_DEPTH} levels")
+
+
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+
+
+def _too_deep(body: bytes) -> bool:
+    """Whether brackets nest deeper than MAX_DEPTH: each round strips the innermost level."""
+    brackets = _STRINGS.sub(b"", body).translate(_BRACKETS, _NO_BRACKETS)
+    if b"[" * (MAX_DEPTH + 1) in brackets:
+        return True
+    for _ in range(MAX_DEPTH):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)
+
+
+def as_raw(value: Any) -> Raw:
+    """A Python value as a member for `Params`."""
+    return Raw(encode(value))

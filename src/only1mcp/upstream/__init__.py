@@ -1,0 +1,1 @@
+"""The server side: processes and HTTP endpoints that speak MCP to us."""

@@ -1,0 +1,78 @@
+"""What the relay needs of a server, whatever carries its messages.
+
+    Call ──► Upstream.call ──► result as JSON text, untouched
+                  └─ notifications that belong to the call ──► Call.on_notification
+
+Errors  UpstreamError: the server's own error. ServerUnavailable: never sent.
+        ServerTimeout, ServerLost, ServerProtocolError, AnswerTooLarge: see protocol/errors.py.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from msgspec import Raw
+
+from only1mcp.protocol.message import Params
+
+MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
+"""Bound on one message from a server; a longer one is AnswerTooLarge."""
+
+NotificationSink = Callable[[str, Raw], None]
+"""Takes (method, params); must not block."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One request to one server.
+
+    `params` belongs to the call: the upstream may change it (its progress token, era keys).
+    `name` is the server's own tool or prompt name, or the URI: header Mcp-Name in 2026-07-28.
+    `idle_s` restarts with each message that belongs to the call; `max_s` does not.
+    """
+
+    method: str
+    params: Params | None = None
+    name: str | None = None
+    on_notification: NotificationSink | None = None
+    idle_s: float = 60.0
+    max_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a server said of itself, in either era.
+
+    `capabilities` and `server_info` are the JSON objects as received.
+    """
+
+    revision: str
+    modern: bool
+    capabilities: dict[str, object] = field(default_factory=dict)
+    server_info: dict[str, object] = field(default_factory=dict)
+    instructions: str | None = None
+
+
+class Upstream(Protocol):
+    """One live connection to one server: a child process, or an HTTP endpoint."""
+
+    server: str
+    greeting: Greeting
+
+    async def connect(self) -> Greeting:
+        """Spawn or dial, find the era, shake hands. Bounded by the caller.
+
+        Raises: ServerUnavailable, ServerTimeout, ServerLost, ServerProtocolError.
+        """
+
+    async def call(self, call: Call) -> bytes:
+        """The result of `call`. Cancelling the awaiting task cancels the call at the server."""
+
+    async def notify(self, method: str, params: Params | None = None) -> None:
+        """Send a notification; a server that cannot be reached is not an error."""
+
+    async def wait_lost(self) -> str:
+        """Return the reason once the connection is known to be dead."""
+
+    async def close(self) -> None:
+        """End it and everything it started. Bounded; never raises."""
