@@ -1,0 +1,122 @@
+"""A list cut into pages, with cursors that survive changes of the list.
+
+A list of up to PAGE entries is one page. A longer one is a snapshot; its cursors hold a digest
+of the names in it and an offset, so they are good in any process that lists the same names in
+the same order, and for the last few snapshots after the list has changed. A client that pages
+through sees one consistent list: nothing twice, nothing missing.
+Source  MCP server/utilities/pagination: opaque, a bad one is -32602, "" is one like any other.
+"""
+
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from hashlib import blake2b
+from itertools import chain
+from typing import Final
+
+from only1mcp.catalog.listing import Kind
+from only1mcp.catalog.shelf import Shelf
+from only1mcp.protocol.errors import InvalidParams
+
+PAGE: Final = 1000  # entries; a page of tools is then ~1 MB, and hardly anyone sees a second
+MAX_SNAPSHOTS: Final = 3  # older lists whose cursors still work
+
+_CURSOR: Final = struct.Struct(">8sI")
+
+
+class Snapshot:
+    """One state of a list: the entries as JSON and a digest of their names."""
+
+    __slots__ = ("digest", "texts")
+
+    def __init__(self, names: Sequence[str], texts: Sequence[bytes]) -> None:
+        key = "\0".join(names).encode("utf-8", "surrogatepass")
+        self.digest = blake2b(key, digest_size=8).digest()
+        self.texts = texts
+
+
+class Pages:
+    """One list for one era, rendered when first asked for.
+
+    Cost  first page: a reference. Later pages of a long list: one join of 1000 entries.
+    """
+
+    __slots__ = ("_first", "_head", "_older", "_snapshot", "_tables", "_tail")
+
+    def __init__(
+        self,
+        kind: Kind,
+        shelves: Sequence[Shelf],
+        ttl_ms: int | None,
+        older: tuple[Snapshot, ...] = (),
+    ) -> None:
+        """`ttl_ms` is None for clients before 2026-07-28, whose results bear no such thing."""
+        self._tables = [shelf.legacy if ttl_ms is None else shelf.modern for shelf in shelves]
+        self._older = older
+        self._head = b'{"%b":[' % kind.value.encode()
+        self._tail = b"}"
+        if ttl_ms is not None:
+            self._tail = b',"resultType":"complete","ttlMs":%d,"cacheScope":"private"}' % ttl_ms
+        self._first: bytes | None = None
+        self._snapshot: Snapshot | None = None
+
+    def page(self, cursor: str | None) -> bytes:
+        """The list result at `cursor` as JSON text; None is the beginning.
+
+        Raises:
+            InvalidParams: not a cursor of ours, or of a list too long gone.
+        """
+        if cursor is not None:
+            return self._render(*self._find(cursor))
+        if self._first is None:
+            self._first = self._render(self._current(), 0)
+        return self._first
+
+    @property
+    def texts(self) -> Sequence[bytes]:
+        """All entries as JSON, in order."""
+        return self._current().texts
+
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """What the successor of this list must keep: states that cursors were given out for."""
+        current = self._snapshot
+        if current is None or len(current.texts) <= PAGE:
+            return self._older
+        older = [snapshot for snapshot in self._older if snapshot.digest != current.digest]
+        return (current, *older)[:MAX_SNAPSHOTS]
+
+    def _current(self) -> Snapshot:
+        if self._snapshot is None:
+            names = list(chain.from_iterable(self._tables))
+            texts = list(chain.from_iterable(table.values() for table in self._tables))
+            self._snapshot = Snapshot(names, texts)
+        return self._snapshot
+
+    def _find(self, cursor: str) -> tuple[Snapshot, int]:
+        digest, offset = _decode(cursor)
+        for snapshot in (self._current(), *self._older):
+            if snapshot.digest == digest and offset < len(snapshot.texts):
+                return snapshot, offset
+        raise InvalidParams("the list has changed since this cursor; start without a cursor")
+
+    def _render(self, snapshot: Snapshot, offset: int) -> bytes:
+        end = offset + PAGE
+        entries = b",".join(snapshot.texts[offset:end])
+        more = b""
+        if end < len(snapshot.texts):
+            more = b',"nextCursor":"%b"' % _encode(snapshot.digest, end)
+        return b"".join((self._head, entries, b"]", more, self._tail))
+
+
+def _encode(digest: bytes, offset: int) -> bytes:
+    return urlsafe_b64encode(_CURSOR.pack(digest, offset))
+
+
+def _decode(cursor: str) -> tuple[bytes, int]:
+    try:
+        digest, offset = _CURSOR.unpack(urlsafe_b64decode(cursor))
+        if _encode(digest, offset) == cursor.encode() and offset and offset % PAGE == 0:
+            return digest, offset
+    except (ValueError, struct.error):
+        pass
+    raise InvalidParams("unknown cursor; start without a cursor")
