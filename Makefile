@@ -1,0 +1,73 @@
+# Every target sets up what it needs in .venv and .cache; nothing else has to be installed
+# but Python 3.11 or newer, make and git.
+#   make demo ARGS="--port 9000"        ARGS goes to the command a target ends with
+#   make test PYTHON=python3.12         the Python that .venv is made with
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+
+UV_VERSION := 0.13.9
+UV := .cache/uv/bin/uv
+COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--no-header --no-emit-index-url --no-emit-find-links
+
+.PHONY: help demo test check conformance bench soak lock format clean
+.DELETE_ON_ERROR:
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z ]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+demo: $(READY)  ## Start the gateway with its bundled demo servers
+	@$(BIN)/only1mcp demo $(ARGS)
+
+test: $(READY)  ## Everything CI runs: style, types, structure, unit and end-to-end tests
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/python scripts/peers.py
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)  ## Fast: style, types, layers and the tests of what changed
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $$($(BIN)/python -m scripts.changed) $(ARGS)
+
+conformance: $(READY)  ## The gateway in front of the npm servers (fetches Node.js, no root needed)
+	$(BIN)/python scripts/conformance.py $(ARGS)
+
+bench soak:  ## Not there yet
+	@echo "make $@: nothing is there yet" >&2; exit 1
+
+format: $(READY)  ## Rewrite the sources in house style
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+lock: $(READY)  ## Pin the newest versions that pyproject.toml and tests/peers/*.in allow
+	@test -x $(UV) || $(PYTHON) -m venv .cache/uv
+	@.cache/uv/bin/python -m pip --disable-pip-version-check install --quiet uv==$(UV_VERSION)
+	$(COMPILE) --upgrade --group dev pyproject.toml -o requirements.lock
+	$(COMPILE) --upgrade tests/peers/legacy.in -o tests/peers/legacy.lock
+	$(COMPILE) --upgrade tests/peers/node.in -o tests/peers/node.lock
+	$(BIN)/python scripts/conformance.py --lock
+
+clean:  ## Remove everything that make has set up
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find src tests scripts -name __pycache__ -type d -exec rm -rf {} +
+
+# An existing .venv is kept and brought up to date, unless its Python is gone or too old.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null || { \
+		echo "Only1MCP needs Python 3.11 or newer, which '$(PYTHON)' is not." \
+			"Name another one: make $(or $(MAKECMDGOALS),demo) PYTHON=python3.12" >&2; exit 1; }
+	@$(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@echo "Setting up $(VENV) (once; about half a minute)" >&2
+	@$(PIP) install --quiet --require-hashes -r requirements.lock
+	@$(PIP) install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
