@@ -8,8 +8,9 @@ here, logs what failed, and ends them all with `close`.
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 log = logging.getLogger("only1mcp.tasks")
 
 
@@ -21,7 +22,7 @@ class Tasks:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def start(self, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+    def start(self, coroutine: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         """Run `coroutine` as a task of this owner. A failure is logged, never silent."""
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
         self._tasks.add(task)
@@ -35,6 +36,11 @@ class Tasks:
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+    async def finish(self, timeout_s: float) -> None:
+        """Give what runs this long to end by itself."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
 
     async def close(self) -> None:
         """Cancel what still runs and wait until it has ended."""

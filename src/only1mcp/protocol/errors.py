@@ -48,14 +48,20 @@ class InvalidRequest(McpError):
 
 
 class MethodNotFound(McpError):
+    """The revision has no such method, or nobody here answers it."""
+
     code = -32601
 
 
 class InvalidParams(McpError):
+    """params are not what the method needs, or name what nobody has."""
+
     code = -32602
 
 
 class InternalError(McpError):
+    """A fault of the gateway itself; its log says more."""
+
     code = -32603
 
 

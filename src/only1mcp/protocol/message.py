@@ -33,16 +33,19 @@ class Message(msgspec.Struct, gc=False):
 
     @property
     def is_request(self) -> bool:
+        """Whether it wants an answer."""
         return bool(self.method and self.id)
 
     @property
     def is_notification(self) -> bool:
+        """Whether it wants none."""
         return bool(self.method and not self.id)
 
 
 _decode_message = msgspec.json.Decoder(Message).decode
 _decode_array = msgspec.json.Decoder(list[Raw]).decode
 _decode_params = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_objects = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _decode_any = msgspec.json.Decoder().decode
 encode = msgspec.json.Encoder().encode
 """Any JSON-able value, Raw included, to bytes."""
@@ -91,6 +94,23 @@ def _checked(body: bytes) -> Message:
     return message
 
 
+def readable_id(body: bytes) -> Raw:
+    """The id of a message that was refused, so that the refusal can carry it; else falsy."""
+    try:
+        message = _decode_message(body)
+        id_value(message.id)
+    except (msgspec.MsgspecError, RecursionError, InvalidRequest):
+        return NO_RAW
+    return message.id
+
+
+def one_line(body: bytes) -> bytes:
+    """JSON text without line breaks: inside strings they are escaped, so these are blanks."""
+    if b"\n" in body or b"\r" in body:
+        return body.replace(b"\n", b" ").replace(b"\r", b" ")
+    return body
+
+
 def id_value(raw: Raw) -> str | int:
     """The id as a Python value: "1" and 1 stay different keys.
 
@@ -127,6 +147,23 @@ def members(raw: Raw | bytes) -> Params:
         if bytes(raw).strip() == b"null":
             return {}
         raise InvalidParams("params must be an object") from None
+
+
+def objects(raw: Raw | bytes) -> list[Params]:
+    """The objects in a JSON array, members untouched; an entry that is no object becomes {}."""
+    if not raw:
+        return []
+    try:
+        return _decode_objects(raw)
+    except (msgspec.MsgspecError, RecursionError):
+        return [_object(item) for item in _array(bytes(raw))]
+
+
+def _object(raw: Raw) -> Params:
+    try:
+        return members(raw)
+    except InvalidParams:
+        return {}
 
 
 def text(raw: Raw | None) -> str | None:

@@ -28,6 +28,7 @@ class Call:
 
     `params` belongs to the call: the upstream may change it (its progress token, era keys).
     `name` is the server's own tool or prompt name, or the URI: header Mcp-Name in 2026-07-28.
+    `mirrored` are the arguments a tool wants in headers too: (Mcp-Param-…, value) pairs.
     `idle_s` restarts with each message that belongs to the call; `max_s` does not.
     """
 
@@ -37,6 +38,7 @@ class Call:
     on_notification: NotificationSink | None = None
     idle_s: float = 60.0
     max_s: float = 600.0
+    mirrored: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,130 @@
+"""Translate between the eras: handshake revisions (legacy) and 2026-07-28 (modern).
+
+Pure functions over `params` members and result bytes; they touch only what an era demands
+and leave every other byte alone.
+Source  MCP 2026-07-28 basic/index "_meta", basic/versioning; schema of each revision.
+"""
+
+from typing import Any, Final
+
+from msgspec import Raw
+
+from only1mcp import __version__
+from only1mcp.protocol import message
+from only1mcp.protocol.errors import InvalidParams
+from only1mcp.protocol.message import Params, as_raw
+from only1mcp.protocol.methods import NEWEST_MODERN
+
+META: Final = "io.modelcontextprotocol/"
+"""Prefix of the reserved keys in `_meta`."""
+VERSION_KEY: Final = META + "protocolVersion"
+CAPABILITIES_KEY: Final = META + "clientCapabilities"
+CLIENT_INFO_KEY: Final = META + "clientInfo"
+LOG_LEVEL_KEY: Final = META + "logLevel"
+SERVER_INFO_KEY: Final = META + "serverInfo"
+
+IMPLEMENTATION: Final = {"name": "only1mcp", "version": __version__}
+LOG_LEVELS: Final = (
+    "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency",
+)  # fmt: skip
+
+_COMPLETE: Final = b'"resultType":"complete"'
+_SERVER_INFO: Final = b'"_meta":{"%b":%b}' % (
+    SERVER_INFO_KEY.encode(),
+    message.encode(IMPLEMENTATION),
+)
+_MODERN_RESULT_KEYS: Final = ("resultType", "ttlMs", "cacheScope")
+
+
+def is_modern_meta(meta: Params) -> bool:
+    """Whether `_meta` describes the request itself, as every modern request does."""
+    return VERSION_KEY in meta
+
+
+def check_meta(meta: Params) -> None:
+    """The required keys of a modern request, by shape.
+
+    Raises:
+        InvalidParams: one is missing or has the wrong type (answered 400).
+    """
+    if message.text(meta.get(VERSION_KEY)) is None:
+        raise InvalidParams(f"params._meta must hold {VERSION_KEY} as a string")
+    if not isinstance(message.any_value(meta.get(CAPABILITIES_KEY, Raw())), dict):
+        raise InvalidParams(f"params._meta must hold {CAPABILITIES_KEY} as an object")
+    if LOG_LEVEL_KEY in meta and message.text(meta[LOG_LEVEL_KEY]) not in LOG_LEVELS:
+        raise InvalidParams(f"{LOG_LEVEL_KEY} must be one of {', '.join(LOG_LEVELS)}")
+
+
+def own_meta(capabilities: dict[str, Any]) -> dict[str, Any]:
+    """The `_meta` of a request that the gateway makes itself or for a legacy client."""
+    return {
+        VERSION_KEY: NEWEST_MODERN,
+        CAPABILITIES_KEY: capabilities,
+        CLIENT_INFO_KEY: IMPLEMENTATION,
+    }
+
+
+def log_level(params: Raw) -> int:
+    """How grave a log message is, as index in LOG_LEVELS; an unknown level is the gravest."""
+    level = message.text(message.members(params).get("level"))
+    return LOG_LEVELS.index(level) if level in LOG_LEVELS else len(LOG_LEVELS)
+
+
+def params_to_modern(params: Params, capabilities: dict[str, Any]) -> Params:
+    """A legacy client's params for a modern server: `_meta` gets the required keys."""
+    meta = message.members(params.get("_meta", Raw()))
+    for key, value in own_meta(capabilities).items():
+        meta[key] = as_raw(value)
+    params["_meta"] = as_raw(meta)
+    return params
+
+
+def params_to_legacy(params: Params) -> Params:
+    """A modern client's params for a legacy server: the reserved `_meta` keys go."""
+    meta = message.members(params.get("_meta", Raw()))
+    kept = {key: value for key, value in meta.items() if not key.startswith(META)}
+    if kept:
+        params["_meta"] = as_raw(kept)
+    else:
+        params.pop("_meta", None)
+    return params
+
+
+def result_to_modern(result: bytes, *, cacheable: bool = False) -> bytes:
+    """A legacy server's result for a modern client: resultType, and cache hints where required.
+
+    A legacy server gives no hints, so a cacheable result is stale at once and private
+    (2026-07-28 server/utilities/caching).
+    """
+    body = result.strip()
+    added = _COMPLETE + b',"ttlMs":0,"cacheScope":"private"' if cacheable else _COMPLETE
+    if b'"_meta"' not in body:
+        added += b"," + _SERVER_INFO
+    if any(key in body for key in (b'"resultType"', b'"ttlMs"', b'"cacheScope"')):
+        return _merged(body, cacheable)
+    return b"{" + added + (b"}" if body[1:].lstrip() == b"}" else b"," + body[1:])
+
+
+def _merged(body: bytes, cacheable: bool) -> bytes:
+    """The careful way, for a result that may already have such a member at its top level."""
+    members = message.members(body)
+    members.setdefault("resultType", Raw(b'"complete"'))
+    if cacheable:
+        members.setdefault("ttlMs", Raw(b"0"))
+        members.setdefault("cacheScope", Raw(b'"private"'))
+    return message.encode(members)
+
+
+def result_to_legacy(result: bytes) -> bytes:
+    """A modern server's result for a legacy client: without what only modern clients know."""
+    members = message.members(result)
+    for key in _MODERN_RESULT_KEYS:
+        members.pop(key, None)
+    if "_meta" in members:
+        meta = message.members(members["_meta"])
+        kept = {key: value for key, value in meta.items() if not key.startswith(META)}
+        if kept:
+            members["_meta"] = as_raw(kept)
+        else:
+            del members["_meta"]
+    return message.encode(members)

@@ -1,0 +1,194 @@
+"""The hot path: carry one client request to one server and bring its answer back.
+
+In      Request: parsed, authenticated, size-checked by server/.
+Out     the result as JSON text, without envelope; server/ alone knows ids and bytes.
+Cost    one table row, one name look-up, one await; the payload is never parsed when client
+        and server are of the same era.
+Source  docs/life-of-a-request.md.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from msgspec import Raw
+
+from only1mcp.catalog.catalog import Catalog
+from only1mcp.catalog.listing import Kind
+from only1mcp.catalog.view import Target, View
+from only1mcp.protocol import eras, message
+from only1mcp.protocol.errors import (
+    InvalidParams,
+    McpError,
+    MethodNotFound,
+    ResourceNotFound,
+    ServerProtocolError,
+)
+from only1mcp.protocol.message import Params
+from only1mcp.protocol.methods import Method, Route, known
+from only1mcp.relay import mirror
+from only1mcp.relay.snapshot import Snapshot
+from only1mcp.upstream.base import Call
+from only1mcp.upstream.roster import State
+
+_KIND_OF: Final = {row.value: row for row in Kind}
+_CACHEABLE: Final = frozenset({"resources/read"})
+_LINK: Final = b'"resource_link"'
+
+
+class Caller(Protocol):
+    """The client of one request while it runs; implemented by each edge."""
+
+    principal: str
+    headers: Mapping[bytes, bytes] | None
+    """Of its HTTP request, names in lower case; None on stdio."""
+
+    def notify(self, method: str, params: Raw) -> None:
+        """Pass on a notification that belongs to this request. Never blocks."""
+
+
+@dataclass(slots=True)
+class Request:
+    """One client request. `params` belongs to it: the relay rewrites members in place."""
+
+    method: str
+    params: Params
+    revision: str
+    modern: bool
+    view: View
+    caller: Caller
+
+
+async def relay(request: Request, snapshot: Snapshot) -> bytes:
+    """Answer `request` from `snapshot`, the one consistent view it started with.
+
+    Raises:
+        MethodNotFound, InvalidParams, ResourceNotFound: nobody offers that.
+        UpstreamError: the server's own error, passed on unchanged.
+        ServerFault: the server failed us; says whether the call may have run.
+    """
+    row = known(request.method, request.revision)
+    if row is None or row.route is Route.LOCAL:
+        raise MethodNotFound(f"unknown method {request.method}")
+    if row.route is Route.LIST:
+        return await _list(request, row, snapshot)
+    target = _resolve(request, row, snapshot)
+    return await _call(request, row, target, snapshot)
+
+
+async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
+    cursor = request.params.get("cursor")
+    start = message.text(cursor)
+    if cursor is not None and start is None:
+        raise InvalidParams("cursor must be a string")
+    view = request.view
+    if start is None:  # a further page belongs to the list it was cut from
+        view = await snapshot.listings.renewed(view)
+    return view.page(_KIND_OF[row.items or ""], start, request.modern)
+
+
+async def _call(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
+    live = snapshot.servers[target.server]
+    upstream = live.ready()
+    params, modern = request.params, upstream.greeting.modern
+    wanted = target.header_params
+    if wanted and request.modern and request.caller.headers is not None:
+        mirror.check(wanted, params, request.caller.headers)
+    if modern != request.modern:
+        translate = eras.params_to_legacy if request.modern else _stamped
+        params = translate(params)
+    timeouts = live.config.timeouts
+    call = Call(
+        request.method,
+        params,
+        target.name,
+        request.caller.notify,
+        timeouts.call_idle,
+        timeouts.call_max,
+        mirror.mirrored(wanted, params) if wanted and modern else (),
+    )
+    result = await upstream.call(call)
+    if _LINK in result:
+        _learn(result, target.server, snapshot.catalog)
+    if modern == request.modern:
+        return result
+    if result.lstrip()[:1] != b"{":
+        raise ServerProtocolError(
+            target.server, f"server '{target.server}' answered {row.name} with no object"
+        )
+    if request.modern:
+        return eras.result_to_modern(result, cacheable=row.name in _CACHEABLE)
+    return eras.result_to_legacy(result)
+
+
+def _stamped(params: Params) -> Params:
+    return eras.params_to_modern(params, {})
+
+
+def _resolve(request: Request, row: Method, snapshot: Snapshot) -> Target:
+    """Whose it is; `params` then name it as that server does."""
+    params, view = request.params, request.view
+    if row.route is Route.REF:
+        return _resolve_ref(params, view, snapshot)
+    name = message.text(params.get(row.target or ""))
+    if name is None:
+        raise InvalidParams(f"params.{row.target} must be a string")
+    if row.route is Route.URI:
+        target = view.resource(name)
+        if target is None:
+            hint = "resources/list and resources/templates/list show what there is"
+            raise ResourceNotFound(f"resource not found: {name}", {"uri": name, "hint": hint})
+        return target
+    tools = row.name == "tools/call"
+    target = view.tool(name) if tools else view.prompt(name)
+    if target is None:
+        raise _unknown(Kind.TOOLS if tools else Kind.PROMPTS, name, view, snapshot)
+    if target.name != name:
+        params["name"] = target.raw_name
+    return target
+
+
+def _resolve_ref(params: Params, view: View, snapshot: Snapshot) -> Target:
+    ref = message.members(params.get("ref", message.NO_RAW))
+    kind = message.text(ref.get("type"))
+    if kind == "ref/prompt":
+        name = message.text(ref.get("name")) or ""
+        target = view.prompt(name)
+        if target is None:
+            raise _unknown(Kind.PROMPTS, name, view, snapshot)
+        if target.name != name:
+            ref["name"] = target.raw_name
+            params["ref"] = message.as_raw(ref)
+        return target
+    if kind == "ref/resource":
+        uri = message.text(ref.get("uri")) or ""
+        target = view.template(uri)
+        if target is None:
+            hint = "resources/templates/list shows what there is"
+            raise InvalidParams(f"unknown resource template: {uri}", {"hint": hint})
+        return target
+    raise InvalidParams("params.ref.type must be ref/prompt or ref/resource")
+
+
+def _unknown(kind: Kind, name: str, view: View, snapshot: Snapshot) -> McpError:
+    """Why there is no such tool or prompt: its server may not be up, or the name is wrong."""
+    meant = None
+    if view.server is None:
+        owner = snapshot.catalog.prefix_owner(name)
+        if owner is not None and snapshot.servers[owner].state is not State.READY:
+            return snapshot.servers[owner].unavailable()
+        meant = snapshot.catalog.suggest(kind, name)
+    word = "tool" if kind is Kind.TOOLS else "prompt"
+    hint = f"did you mean {meant}?" if meant else f"{word}s/list shows what there is"
+    return InvalidParams(f"unknown {word}: {name}", {"hint": hint})
+
+
+def _learn(result: bytes, server: str, catalog: Catalog) -> None:
+    """Remember whose the linked resources are: they need not be in any list."""
+    with suppress(McpError):  # a result of another form is the client's to judge
+        content = message.members(result).get("content", message.NO_RAW)
+        for block in message.objects(content):
+            uri = message.text(block.get("uri"))
+            if uri is not None and message.text(block.get("type")) == "resource_link":
+                catalog.learn(uri, server)

@@ -1,0 +1,30 @@
+"""What one request sees from its first to its last line: one immutable view of everything.
+
+A change of configuration or of a server's lists makes a new Snapshot; requests under way
+keep the one they started with.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from only1mcp.catalog.catalog import Catalog
+from only1mcp.catalog.view import View
+from only1mcp.config.model import Config
+from only1mcp.relay.fanout import Listings
+from only1mcp.relay.levels import LogLevels
+from only1mcp.upstream.roster import Live
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The configuration, who offers what, and the live servers."""
+
+    config: Config
+    catalog: Catalog
+    servers: Mapping[str, Live]
+    listings: Listings
+    levels: LogLevels
+
+    def view(self, mount: str | None) -> View | None:
+        """The view of `/mcp` (None) or of `/mcp/{mount}`; None for an unknown server."""
+        return self.catalog.view(mount)

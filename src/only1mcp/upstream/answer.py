@@ -1,0 +1,195 @@
+"""What an HTTP answer to an MCP request means: its message, or the error to raise.
+
+    200, JSON                        the message; a result or the server's own error
+    4xx, 5xx with a JSON-RPC error   the server's own error, with its status
+    3xx, 401, 403, 429, 503          ServerUnavailable: refused before anything ran
+    other 5xx                        ServerLost: it may have run
+    anything else                    ServerProtocolError: not an MCP server, or a broken one
+
+A server's 401 or 403 is about the gateway's credentials, never about the client's, so it is
+not passed on as what it is.
+Source  MCP 2025-11-25 and 2026-07-28 basic/transports "Sending Messages to the Server".
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from only1mcp.protocol import message
+from only1mcp.protocol.errors import (
+    McpError,
+    ParseError,
+    ServerLost,
+    ServerProtocolError,
+    ServerUnavailable,
+    UpstreamError,
+)
+from only1mcp.protocol.message import Message
+from only1mcp.upstream.connection import Response
+from only1mcp.upstream.dial import Endpoint
+
+EXCERPT_BYTES: Final = 120  # of a body, in an error text
+_SESSION_WORDS: Final = ("session", "not initialized")
+
+
+class _Error(msgspec.Struct, gc=False):
+    """The members of a JSON-RPC error that we read."""
+
+    code: int = 0
+    message: str = ""
+
+
+_decode_error = msgspec.json.Decoder(_Error).decode
+_decode_batch = msgspec.json.Decoder(list[Message]).decode
+
+
+def messages(data: bytes) -> list[Message]:
+    """The message in `data`, or those of a batch, which revision 2025-03-26 has.
+
+    Raises:
+        ParseError: it is neither.
+    """
+    if data.lstrip()[:1] != b"[":
+        return [message.decode(data)]
+    try:
+        return _decode_batch(data)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ParseError(f"not a JSON-RPC batch: {error}") from None
+
+
+def read(endpoint: Endpoint, response: Response, id: Raw) -> Message:
+    """The message in `response` that answers the request with this id.
+
+    Raises:
+        UpstreamError: a JSON-RPC error with a status that says so too.
+        ServerUnavailable, ServerLost, ServerProtocolError: see the table above.
+    """
+    if response.status == 200:
+        found = _message(response)
+        if found is None:
+            raise _not_mcp(endpoint, response)
+        if found.id == id or (found.error and id_is_open(found)):
+            return found
+        raise ServerProtocolError(
+            endpoint.server, endpoint.say("its answer has the id of another request")
+        )
+    raise refusal(endpoint, response)
+
+
+def id_is_open(found: Message) -> bool:
+    """Whether an error names no request: the server could not read the id, or said null."""
+    return not found.id or bytes(found.id) == b"null"
+
+
+def result(found: Message) -> bytes:
+    """The result as JSON text.
+
+    Raises:
+        UpstreamError: the message is the server's own error.
+    """
+    if found.result:
+        return bytes(found.result)
+    raise _own_error(found.error, 200)
+
+
+def session_is_gone(response: Response) -> bool:
+    """Whether a request that carried a session id was refused because of it.
+
+    404 is what the specification asks for; servers made after the TypeScript SDK's example
+    answer 400 with the SDK's general code -32000 and a text about the session.
+    """
+    if response.status == 404:
+        return True
+    if response.status != 400 or (found := _message(response)) is None or not found.error:
+        return False
+    error = _own_error(found.error, 400)
+    return error.own_code == -32000 and any(
+        word in error.message.lower() for word in _SESSION_WORDS
+    )
+
+
+def refusal(endpoint: Endpoint, response: Response) -> McpError:
+    """The error behind a status other than 200."""
+    status = response.status
+    if 300 <= status < 400:
+        return _moved(endpoint, response)
+    if status in (401, 403):
+        return _forbidden(endpoint, response)
+    found = _message(response)
+    if found is not None and found.error:
+        return _own_error(found.error, status)
+    if status in (429, 503):
+        return ServerUnavailable(
+            endpoint.server,
+            endpoint.say(f"it is overloaded or not ready (HTTP {status})"),
+            hint="try again later",
+            retry_after_ms=_retry_after_ms(response),
+        )
+    if status >= 500:
+        return ServerLost(
+            endpoint.server,
+            endpoint.say(f"it failed with HTTP {status}: {_excerpt(response)}"),
+            hint="the call may have run; look at the server's log",
+        )
+    return _not_mcp(endpoint, response)
+
+
+def _message(response: Response) -> Message | None:
+    kind = response.headers.get(b"content-type", b"")
+    if kind[:16].lower() != b"application/json" or not response.body:
+        return None
+    try:
+        found = messages(response.body)
+    except ParseError:
+        return None
+    return next((one for one in found if one.result or one.error), None)
+
+
+def _own_error(error: Raw, status: int) -> UpstreamError:
+    try:
+        members = _decode_error(error)
+    except msgspec.MsgspecError:
+        members = _Error(message="the server's error has an unusual form")
+    return UpstreamError(bytes(error), members.code, members.message, status)
+
+
+def _moved(endpoint: Endpoint, response: Response) -> ServerUnavailable:
+    place = _shown(response.headers.get(b"location", b"elsewhere").partition(b"?")[0])
+    return endpoint.unavailable(
+        f"it redirects to {place} (HTTP {response.status}), which is not followed",
+        f"put the right address into transport.url of server '{endpoint.server}'",
+    )
+
+
+def _forbidden(endpoint: Endpoint, response: Response) -> ServerUnavailable:
+    wants = response.headers.get(b"www-authenticate")
+    detail = _shown(wants) if wants else _excerpt(response)
+    return endpoint.unavailable(
+        f"it refuses the gateway's credentials (HTTP {response.status}): {detail}",
+        f"set transport.headers.Authorization of server '{endpoint.server}'",
+    )
+
+
+def _not_mcp(endpoint: Endpoint, response: Response) -> ServerProtocolError:
+    kind = _shown(response.headers.get(b"content-type", b"no content type"))
+    return ServerProtocolError(
+        endpoint.server,
+        endpoint.say(f"no MCP answer: HTTP {response.status}, {kind}: {_excerpt(response)}"),
+        hint=f"is this the URL of an MCP server? try: curl -i {endpoint.shown}",
+    )
+
+
+def _retry_after_ms(response: Response) -> int | None:
+    value = response.headers.get(b"retry-after", b"")
+    return int(value) * 1000 if value.isdigit() and len(value) <= 6 else None
+
+
+def _excerpt(response: Response) -> str:
+    return _shown(response.body[:EXCERPT_BYTES]) or "(empty)"
+
+
+def _shown(value: bytes) -> str:
+    """Text from a stranger for an error message: one line, nothing that steers a terminal."""
+    text = value[:EXCERPT_BYTES].decode("utf-8", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

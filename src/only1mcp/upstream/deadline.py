@@ -1,0 +1,61 @@
+"""Deadlines of many calls with one timer.
+
+A timer per call would cost more than the rest of the bookkeeping. Deadlines mostly move
+away (each message restarts the idle clock), so the one timer is armed for the earliest that
+was ever announced, looks when it fires, and goes on from what it sees.
+Units   seconds of the clock passed in.
+Cost    adding a call is one comparison; a look is O(calls) and comes once per deadline length.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection
+from math import inf
+from typing import Protocol
+
+
+class Timed(Protocol):
+    """A call with a deadline that may move away, never closer."""
+
+    due: float
+
+    def expire(self) -> None:
+        """The deadline has passed; said again until the call has left."""
+
+
+class Deadlines:
+    """Watches `calls`, a live view of what is running."""
+
+    __slots__ = ("_calls", "_clock", "_looks_at", "_timer")
+
+    def __init__(self, calls: Collection[Timed], clock: Callable[[], float]) -> None:
+        self._calls = calls
+        self._clock = clock
+        self._looks_at = inf
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, due: float) -> None:
+        """A call with this deadline has begun."""
+        if due < self._looks_at:
+            self._arm(due)
+
+    def close(self) -> None:
+        """Stop watching."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._looks_at = inf
+
+    def _arm(self, due: float) -> None:
+        self.close()
+        self._looks_at = due
+        delay_s = max(0.0, due - self._clock())
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._look)
+
+    def _look(self) -> None:
+        self.close()
+        now = self._clock()
+        for call in [call for call in self._calls if call.due <= now]:
+            call.expire()
+        rest = [call.due for call in self._calls if call.due > now]
+        if rest:
+            self._arm(min(rest))

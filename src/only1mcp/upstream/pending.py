@@ -1,0 +1,79 @@
+"""One call to a child process that waits for its answer among many on the same pipe.
+
+Units   seconds of the monotonic clock.
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+
+from msgspec import Raw
+
+from only1mcp.protocol import message
+from only1mcp.protocol.errors import McpError, UpstreamError
+from only1mcp.protocol.message import NO_RAW, Message, Params, as_raw
+from only1mcp.upstream import answer
+from only1mcp.upstream.base import Call
+
+
+class Pending:
+    """The call, its id on the pipe, its deadline, and the future that its caller awaits.
+
+    `params` go to the server; `token` is the client's own progress token, falsy if none.
+    `line_end` is where its request ends in all input of the child.
+    """
+
+    __slots__ = ("_on_expiry", "answer", "call", "due", "ends", "id", "line_end", "params", "token")
+
+    def __init__(self, id: int, call: Call, on_expiry: Callable[["Pending"], None]) -> None:
+        now = monotonic()
+        self.id = id
+        self.call = call
+        self.params, self.token = own_token(call.params, id)
+        self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.line_end = 0
+        self.ends = now + call.max_s
+        self.due = min(now + call.idle_s, self.ends)
+        self._on_expiry = on_expiry
+
+    def progress(self, method: str, params: Params) -> None:
+        """Hand progress on under the client's own token; the idle clock starts again."""
+        self.due = min(monotonic() + self.call.idle_s, self.ends)
+        if self.call.on_notification is not None:
+            params["progressToken"] = self.token
+            self.call.on_notification(method, as_raw(params))
+
+    def expire(self) -> None:
+        """Its deadline has passed."""
+        self._on_expiry(self)
+
+    def settle(self, found: Message) -> None:
+        """Its answer has come."""
+        try:
+            result = answer.result(found)
+        except UpstreamError as error:
+            self.fail(error)
+            return
+        if not self.answer.done():
+            self.answer.set_result(result)
+
+    def fail(self, error: McpError) -> None:
+        """End it, unless who waited for it has left."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+def own_token(params: Params | None, id: int) -> tuple[Params | None, Raw]:
+    """`params` with our id as progress token, and the client's token; falsy if it gave none.
+
+    The caller's dict stays as it is: the same call may go to another server.
+    """
+    meta = bytes(params.get("_meta", NO_RAW)) if params else b""
+    if b"progressToken" not in meta and b"\\" not in meta:  # an escape may spell it, too
+        return params, NO_RAW
+    members = message.members(meta)
+    token = members.get("progressToken", NO_RAW)
+    if not token or bytes(token) == b"null":  # some clients write out what they leave out
+        return params, NO_RAW
+    members["progressToken"] = as_raw(id)
+    return {**(params or {}), "_meta": as_raw(members)}, token

@@ -1,0 +1,168 @@
+"""One call on its way: its own id and progress token, its deadline, what its stream brings.
+
+Ids and progress tokens are ours on every hop, so two clients that choose the same ones never
+meet; the client's token comes back in the notifications that are handed on.
+Units   seconds of the clock passed in.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from msgspec import Raw
+
+from only1mcp.protocol import message
+from only1mcp.protocol.errors import (
+    InvalidParams,
+    ParseError,
+    ServerFault,
+    ServerProtocolError,
+    ServerTimeout,
+    ServerUnavailable,
+)
+from only1mcp.protocol.message import Message, Params
+from only1mcp.protocol.sse import Event
+from only1mcp.upstream.answer import id_is_open
+from only1mcp.upstream.base import Call
+from only1mcp.upstream.connection import Exchange
+from only1mcp.upstream.dial import Endpoint
+from only1mcp.upstream.listen import messages_in
+
+PROGRESS: Final = "notifications/progress"
+CANCELLED: Final = "notifications/cancelled"
+UNBOUND: Final = frozenset(
+    (
+        "notifications/tools/list_changed",
+        "notifications/prompts/list_changed",
+        "notifications/resources/list_changed",
+        "notifications/resources/updated",
+    )
+)
+"""About the server as a whole, on whichever stream they come."""
+
+
+class Running(Exchange):
+    """A call and what is known of its answer. `answer` is set by the stream, if there is one."""
+
+    __slots__ = (
+        "_cancelling",
+        "_clock",
+        "_endpoint",
+        "_expired",
+        "_hard",
+        "_on_stray",
+        "_task",
+        "_token",
+        "answer",
+        "body",
+        "call",
+        "due",
+        "id",
+        "modern",
+        "raw_id",
+    )
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        call: Call,
+        id: int,
+        clock: Callable[[], float],
+        on_stray: Callable[[Message], None],
+    ) -> None:
+        super().__init__()
+        self.call = call
+        self.id = id
+        self.raw_id = Raw(b"%d" % id)
+        self.modern = False  # the era it was sent in
+        self.answer: Message | None = None
+        self._endpoint = endpoint
+        self._clock = clock
+        self._on_stray = on_stray
+        self._token: Raw | None = None
+        self.body = message.request(id, call.method, self._with_own_token(call.params))
+        now = clock()
+        self._hard = now + call.max_s
+        self.due = min(now + call.idle_s, self._hard)
+        self._expired = False
+        self._task = task = asyncio.current_task()
+        self._cancelling = task.cancelling() if task is not None else 0
+
+    def _with_own_token(self, params: Params | None) -> Params | None:
+        """The params with our progress token, if they have one; the caller's stay as they are."""
+        meta = params.get("_meta") if params is not None else None
+        if params is None or not meta or b'"progressToken"' not in bytes(meta):
+            return params
+        members = message.members(meta)
+        if "progressToken" not in members:
+            return params
+        self._token = members["progressToken"]
+        members["progressToken"] = self.raw_id
+        return {**params, "_meta": message.as_raw(members)}
+
+    # --- deadline ---
+
+    def expire(self) -> None:
+        """End the call where it stands: in the queue, in the dial, or waiting for its answer."""
+        if self._task is not None and not self._expired:
+            self._expired = True
+            self._task.cancel()
+
+    def has_expired(self) -> bool:
+        """Whether the cancellation just caught is that of `expire`, and of nobody else.
+
+        Source  asyncio.timeout, which counts requests for cancellation in the same way.
+        """
+        return (
+            self._expired and self._task is not None and self._task.uncancel() <= self._cancelling
+        )
+
+    def overdue(self) -> ServerFault:
+        """The error for a call that has expired."""
+        server, call = self._endpoint.server, self.call
+        limit = "max" if self._clock() >= self._hard else "idle"
+        limit_s = call.max_s if limit == "max" else call.idle_s
+        hint = f"see timeouts of server '{server}' (call_{limit}; for lists: list)"
+        if not self.sent:
+            cause = f"no connection was free for {call.method} within {limit_s:g} s"
+            return ServerUnavailable(server, self._endpoint.say(cause), hint=hint)
+        cause = f"no answer to {call.method} within {limit_s:g} s"
+        return ServerTimeout(server, self._endpoint.say(cause), hint=hint)
+
+    # --- its stream ---
+
+    def on_event(self, event: Event) -> bool:
+        """Take one event of the stream; True: it was the answer."""
+        try:
+            messages = messages_in(event)
+        except ParseError as error:
+            cause = self._endpoint.say(f"an event of its stream is no message: {error}")
+            raise ServerProtocolError(self._endpoint.server, cause) from None
+        for found in messages:
+            self.due = min(self._clock() + self.call.idle_s, self._hard)
+            if found.method:
+                self._take(found)
+            elif found.id == self.raw_id or (found.error and id_is_open(found)):
+                self.answer = found
+        return self.answer is not None
+
+    def _take(self, found: Message) -> None:
+        """A notification of the call goes to its caller; all else is not the call's."""
+        if found.id or found.method in UNBOUND:
+            self._on_stray(found)
+        elif found.method == PROGRESS:
+            self.progress(found.params)
+        elif found.method != CANCELLED and self.call.on_notification is not None:
+            self.call.on_notification(found.method, found.params)
+
+    def progress(self, params: Raw) -> None:
+        """Hand progress on under the caller's own token; without that it asked for none."""
+        self.due = min(self._clock() + self.call.idle_s, self._hard)
+        if self._token is None or self.call.on_notification is None:
+            return
+        with suppress(InvalidParams):
+            members = message.members(params)
+            if members.get("progressToken") == self.raw_id:
+                members["progressToken"] = self._token
+                self.call.on_notification(PROGRESS, message.as_raw(members))

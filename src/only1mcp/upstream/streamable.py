@@ -1,0 +1,367 @@
+"""MCP over Streamable HTTP to one server, in both eras.
+
+    call ──► POST ──► JSON, or events: what belongs to the call, then its answer
+                 ├── legacy: session id and revision in headers; 404 ends the session, one
+                 │   new handshake serves all who wait; a GET stream for the rest
+                 └── modern: method and name in headers; closing the connection cancels
+
+Errors  see upstream/base.py; every one names the URL, the cause and the next step.
+Source  MCP 2025-11-25 and 2026-07-28 basic/transports "Streamable HTTP".
+"""
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from msgspec import Raw
+
+from only1mcp.config.model import Http, Timeouts
+from only1mcp.observe.tasks import Tasks
+from only1mcp.protocol import headers, message
+from only1mcp.protocol.errors import (
+    McpError,
+    MethodNotFound,
+    ServerFault,
+    ServerLost,
+    ServerUnavailable,
+)
+from only1mcp.protocol.message import NO_RAW, Message, Params
+from only1mcp.protocol.methods import METHODS, NEWEST_MODERN
+from only1mcp.upstream import answer
+from only1mcp.upstream.base import Call, Greeting, NotificationSink
+from only1mcp.upstream.connection import Exchange, Response
+from only1mcp.upstream.deadline import Deadlines
+from only1mcp.upstream.dial import Endpoint
+from only1mcp.upstream.http import CONNECT_S, TRY_LATER, HttpPool
+from only1mcp.upstream.listen import FIRST_PAUSE_S, Stream, follow, last_id, told_s
+from only1mcp.upstream.probe import greet
+from only1mcp.upstream.running import CANCELLED, PROGRESS, Running
+
+log = logging.getLogger("only1mcp.upstream.http")
+
+CONTROL_CONNECTIONS: Final = 256
+"""For GET streams, notifications and answers, which must get through when calls are many."""
+CONTROL_S: Final = 10.0  # one notification or answer
+CLOSE_S: Final = 2.0  # the DELETE of the session
+MAX_ANSWERS: Final = 256  # to requests of the server, at once; more are dropped
+MAX_BARREN_RESUMES: Final = 3  # in a row, without a new event
+_POST: Final = b"accept: application/json, text/event-stream\r\ncontent-type: application/json\r\n"
+_GET: Final = b"accept: text/event-stream\r\n"
+NOT_BRIDGED: Final = "%s: not supported by this gateway yet"
+_REPEATABLE: Final = frozenset(row.name for row in METHODS.values() if row.repeatable)
+_HANDSHAKE: Final = frozenset(("initialize", "server/discover"))
+_CHANGES: Final = {
+    "tools": "notifications/tools/list_changed",
+    "prompts": "notifications/prompts/list_changed",
+    "resources": "notifications/resources/list_changed",
+}
+
+
+class StreamableHttp:
+    """One HTTP endpoint. `revision` steers the headers: None before and in the handshake."""
+
+    def __init__(
+        self,
+        server_id: str,
+        transport: Http,
+        timeouts: Timeouts,
+        protocol: str,
+        on_notification: NotificationSink,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.server = server_id
+        self.greeting = Greeting("", modern=False)
+        self._protocol = protocol
+        self._timeouts = timeouts
+        self._on_notification = on_notification
+        self._clock = clock
+        secrets = {name: value.get_secret_value() for name, value in transport.headers.items()}
+        self._endpoint = Endpoint(server_id, transport.url, secrets)
+        connect_s = min(CONNECT_S, timeouts.start)
+        self._pool = HttpPool(self._endpoint, connect_s=connect_s, clock=clock)
+        self._control = HttpPool(
+            self._endpoint, connect_s=connect_s, max_connections=CONTROL_CONNECTIONS, clock=clock
+        )
+        self._ids = itertools.count(1)
+        self._running: dict[int, Running] = {}
+        self._deadlines = Deadlines(self._running.values(), clock)
+        self._tasks = Tasks()
+        self._listening: asyncio.Task[None] | None = None
+        self._renewal: asyncio.Task[ServerFault | None] | None = None
+        self._lost = asyncio.Event()
+        self._reason = ""
+        self._session: bytes | None = None
+        self.revision = None
+
+    # --- the head of every request ---
+
+    @property
+    def revision(self) -> str | None:
+        """The revision spoken; None before and in the handshake of the legacy era."""
+        return self._revision
+
+    @revision.setter
+    def revision(self, value: str | None) -> None:
+        self._revision = value
+        self._modern = value is not None and value >= NEWEST_MODERN
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make the heads that all requests share until revision or session change."""
+        lines = b""
+        if self._revision is not None:
+            lines += b"%b: %b\r\n" % (headers.PROTOCOL_VERSION, self._revision.encode())
+        if self._session is not None and not self._modern:
+            lines += b"%b: %b\r\n" % (headers.SESSION_ID, self._session)
+        self._post_head = self._endpoint.head(b"POST", _POST + lines)
+        self._get_head = self._endpoint.head(b"GET", _GET + lines)
+        self._delete_head = self._endpoint.head(b"DELETE", lines)
+
+    def _head(self, call: Call) -> bytes:
+        if not self._modern:
+            return self._post_head
+        head = b"%b%b: %b\r\n" % (self._post_head, headers.METHOD, call.method.encode())
+        if call.name is not None:
+            head = b"%b%b: %b\r\n" % (head, headers.NAME, headers.encode(call.name))
+        for name, value in call.mirrored:
+            head = b"%b%b: %b\r\n" % (head, name.encode(), headers.encode(value))
+        return head
+
+    # --- Upstream ---
+
+    async def connect(self) -> Greeting:
+        """Find the era and shake hands; in the legacy era open the GET stream too."""
+        self.greeting = await greet(self, self._protocol, self._timeouts.start)
+        self._listen()
+        return self.greeting
+
+    async def call(self, call: Call) -> bytes:
+        """The result of `call` as JSON text. See upstream/base.py for the errors."""
+        running = Running(self._endpoint, call, next(self._ids), self._clock, self._on_stray)
+        self._running[running.id] = running
+        self._deadlines.watch(running.due)
+        try:
+            if self._renewal is not None and call.method not in _HANDSHAKE:
+                await self._renewed(self._renewal)
+            return answer.result(await self._answer(running))
+        except asyncio.CancelledError:
+            self._cancel(running)
+            if running.has_expired():
+                raise running.overdue() from None
+            raise
+        finally:
+            del self._running[running.id]
+
+    async def notify(self, method: str, params: Params | None = None) -> None:
+        """Send a notification; that the server cannot be reached is not an error."""
+        text = message.encode(params) if params is not None else None
+        await self._deliver(self._head(Call(method)), message.notification(method, text))
+
+    def pause(self, call: Call) -> None:
+        """Read no more of this call's answer until `resume`; the server then waits."""
+        for running in self._running.values():
+            if running.call is call:
+                running.pause()
+
+    def resume(self, call: Call) -> None:
+        """Read on."""
+        for running in self._running.values():
+            if running.call is call:
+                running.resume()
+
+    async def wait_lost(self) -> str:
+        """Why the endpoint is known to be dead, once it is."""
+        await self._lost.wait()
+        return self._reason
+
+    async def close(self) -> None:
+        """End the session at the server, within CLOSE_S, and cut every connection."""
+        await self._tasks.close()
+        self._deadlines.close()
+        try:
+            await self._end_session()
+        finally:
+            await self._control.close()
+            await self._pool.close()
+
+    async def _end_session(self) -> None:
+        if self._session is None or self._modern or self._lost.is_set():
+            return
+        with suppress(McpError, TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self._control.request(Exchange(), self._delete_head)
+
+    # --- one call ---
+
+    async def _answer(self, running: Running) -> Message:
+        """The message that answers; a session the server no longer knows is renewed once."""
+        call, session = running.call, self._session
+        if call.method == "initialize":
+            self._adopt(None)
+            session = None
+        response = await self._post(running)
+        if session is not None and running.answer is None and answer.session_is_gone(response):
+            await self._renew(session)
+            response = await self._post(running)
+        found = running.answer or answer.read(self._endpoint, response, running.raw_id)
+        if call.method == "initialize" and found.result:
+            self._adopt(response.headers.get(headers.SESSION_ID))
+        return found
+
+    async def _post(self, running: Running) -> Response:
+        call = running.call
+        head = self._head(call)
+        running.modern = self._modern
+        try:
+            response = await self._pool.request(
+                running, head, running.body, repeatable=call.method in _REPEATABLE
+            )
+            if running.answer is not None or not response.stream:
+                return response
+            fault = self._endpoint.dropped(None, begun=True)
+        except ServerUnavailable as unreachable:
+            self._unreachable(unreachable.message)
+            raise
+        except ServerLost as lost:
+            fault = lost
+        if running.modern or not last_id(running):
+            raise fault
+        return await self._resume(running, fault)
+
+    async def _resume(self, running: Running, fault: ServerLost) -> Response:
+        """Go on with a stream that broke before the answer; its deadline bounds it all."""
+        barren = 0
+        while barren < MAX_BARREN_RESUMES:
+            await asyncio.sleep(told_s(running, FIRST_PAUSE_S))
+            seen = last_id(running)
+            with suppress(ServerLost):
+                try:
+                    response = await self._control.request(running, self._resume_head(seen))
+                except ServerUnavailable as unreachable:
+                    raise fault from unreachable
+                if running.answer is not None:
+                    return response
+                if not response.stream:
+                    break
+            barren = barren + 1 if last_id(running) == seen else 0
+        raise fault
+
+    def _resume_head(self, last_id: bytes) -> bytes:
+        if not last_id:
+            return self._get_head
+        return b"%b%b: %b\r\n" % (self._get_head, headers.LAST_EVENT_ID, last_id)
+
+    def _cancel(self, running: Running) -> None:
+        """Tell a legacy server; for a modern one the closed connection says it."""
+        if running.sent and not running.modern and running.call.method != "initialize":
+            self._send(message.notification(CANCELLED, b'{"requestId":%d}' % running.id))
+
+    # --- the session ---
+
+    def _adopt(self, session: bytes | None) -> None:
+        self._session = session
+        self._prepare()
+
+    async def _renew(self, session: bytes) -> None:
+        """Shake hands again, once for all calls that find the session gone."""
+        if self._renewal is None:
+            if self._session != session:
+                return
+            self._renewal = self._tasks.start(self._greet_again(), f"greet {self.server} again")
+        await self._renewed(self._renewal)
+
+    async def _renewed(self, renewal: asyncio.Task[ServerFault | None]) -> None:
+        """Wait for the new handshake; that one waiter is cancelled does not stop it."""
+        await asyncio.wait([renewal])
+        if renewal.cancelled():
+            raise self._endpoint.unavailable("the gateway is disconnecting from it", TRY_LATER)
+        fault = renewal.result()
+        if fault is not None:
+            raise fault
+
+    async def _greet_again(self) -> ServerFault | None:
+        """The fault as a value: it is for all who wait, and no surprise to the log."""
+        if self._listening is not None:
+            self._listening.cancel()
+        try:
+            greeting = await greet(self, self._protocol, self._timeouts.start)
+            if greeting.modern != self.greeting.modern:
+                raise self._endpoint.unavailable(f"it now speaks {greeting.revision}", TRY_LATER)
+        except ServerFault as fault:
+            self._lose(fault.message)
+            return fault
+        finally:
+            self._renewal = None
+        self.greeting = greeting
+        self._listen()
+        for kind, changed in _CHANGES.items():  # a new session may be that of a new version
+            if kind in greeting.capabilities:
+                self._on_notification(changed, Raw(b"{}"))
+        return None
+
+    # --- what belongs to no call ---
+
+    def _listen(self) -> None:
+        if not self.greeting.modern:
+            self._listening = self._tasks.start(self._follow(), f"listen to {self.server}")
+
+    async def _follow(self) -> None:
+        session = self._session
+        stream = Stream(self._on_stray)
+        refusal = await follow(self._control, self._resume_head, stream, self._unreachable)
+        opened = stream.events is not None
+        if session is not None and opened and answer.session_is_gone(refusal):
+            with suppress(ServerFault):
+                await self._renew(session)
+
+    def _on_stray(self, found: Message) -> None:
+        if found.method and found.id:
+            self._on_request(found)
+        elif found.method == PROGRESS:
+            self._on_progress(found.params)
+        elif found.method and found.method != CANCELLED:
+            self._on_notification(found.method, found.params)
+
+    def _on_progress(self, params: Raw) -> None:
+        """Progress outside the stream of its call, as some servers send it."""
+        with suppress(McpError):
+            token = message.any_value(message.members(params).get("progressToken", NO_RAW))
+            if isinstance(token, int) and (running := self._running.get(token)) is not None:
+                running.progress(params)
+
+    def _on_request(self, request: Message) -> None:
+        """Answer a request of the server: a ping; nothing else reaches a client yet."""
+        if self._modern or len(self._tasks) >= MAX_ANSWERS:
+            log.debug("server '%s': request %s dropped", self.server, request.method)
+        elif request.method == "ping":
+            self._send(message.result(request.id, b"{}"))
+        else:
+            refusal = {"code": MethodNotFound.code, "message": NOT_BRIDGED % request.method}
+            self._send(message.error(request.id, message.encode(refusal)))
+
+    def _send(self, body: bytes) -> None:
+        """Deliver without waiting."""
+        self._tasks.start(self._deliver(self._post_head, body), f"post to {self.server}")
+
+    async def _deliver(self, head: bytes, body: bytes) -> None:
+        try:
+            async with asyncio.timeout(CONTROL_S):
+                await self._control.request(Exchange(), head, body)
+        except (ServerFault, TimeoutError) as fault:
+            log.debug("server '%s': message not delivered: %r", self.server, fault)
+
+    # --- the end ---
+
+    def _unreachable(self, reason: str) -> None:
+        """A dial failed. With calls still on their way the server is merely full."""
+        if not any(running.sent for running in self._running.values()):
+            self._lose(reason)
+
+    def _lose(self, reason: str) -> None:
+        if not self._lost.is_set():
+            self._reason = reason
+            self._lost.set()

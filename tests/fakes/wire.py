@@ -1,0 +1,180 @@
+"""MCP over HTTP without a library in between: what exactly goes out, what exactly comes back.
+
+    async with web(running.mcp) as wire:
+        response = await wire.modern("tools/list")
+        session = await wire.open("2025-06-18")
+        answer = await session.ask("tools/call", {"name": "x"}, id="7")
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import httpx2
+
+LEGACY: Final = "2025-11-25"
+MODERN: Final = "2026-07-28"
+META: Final = "io.modelcontextprotocol/"
+WAIT_S: Final = 10.0
+BOTH: Final = "application/json, text/event-stream"
+NAMED: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+
+Json = dict[str, Any]
+
+
+def message(method: str, params: Any = None, **more: Any) -> Json:
+    """A JSON-RPC message; a request if an `id` is given."""
+    found: Json = {"jsonrpc": "2.0", **more, "method": method}
+    return found if params is None else {**found, "params": params}
+
+
+def meta(**more: Any) -> Json:
+    """The `_meta` every modern request has; short keys in `more` get the reserved prefix."""
+    return {META + "protocolVersion": MODERN, META + "clientCapabilities": {}} | {
+        META + key: value for key, value in more.items()
+    }
+
+
+def modern(method: str, params: Json | None = None, *, id: Any = 1, **more: Any) -> Json:
+    """A modern request; `more` goes into `_meta`."""
+    return message(method, {**(params or {}), "_meta": meta(**more)}, id=id)
+
+
+def headers_of(body: Json) -> dict[str, str]:
+    """The headers that repeat a modern body."""
+    method = body["method"]
+    found = {"MCP-Protocol-Version": MODERN, "Mcp-Method": method}
+    if method in NAMED:
+        found["Mcp-Name"] = body["params"][NAMED[method]]
+    return found
+
+
+class Web:
+    """One client at one endpoint."""
+
+    def __init__(self, http: httpx2.AsyncClient, url: str) -> None:
+        self.http = http
+        self.url = url
+
+    async def post(self, body: Any, headers: Mapping[str, str] | None = None) -> httpx2.Response:
+        """POST a body, bytes as they are; a header given as "" is not sent."""
+        return await self.http.post(self.url, content=as_bytes(body), headers=post_headers(headers))
+
+    async def modern(
+        self,
+        method: str,
+        params: Json | None = None,
+        *,
+        id: Any = 1,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> httpx2.Response:
+        """A modern request with the headers that belong to it; `headers` changes them."""
+        body = modern(method, params, id=id, **more)
+        return await self.post(body, {**headers_of(body), **(headers or {})})
+
+    async def open(self, revision: str = LEGACY, **capabilities: Any) -> "Session":
+        """Shake hands as a legacy client."""
+        params = {
+            "protocolVersion": revision,
+            "capabilities": capabilities,
+            "clientInfo": {"name": "wire", "version": "1"},
+        }
+        response = await self.post(message("initialize", params, id=0))
+        assert response.status_code == 200, response.text
+        session = Session(self, response)
+        assert (await session.post(message("notifications/initialized"))).status_code == 202
+        return session
+
+
+class Session:
+    """A legacy session. `result` is what the handshake brought."""
+
+    def __init__(self, web: Web, response: httpx2.Response) -> None:
+        self.web = web
+        self.id: str = response.headers["mcp-session-id"]
+        self.result: Json = response.json()["result"]
+        self.headers = {
+            "Mcp-Session-Id": self.id,
+            "MCP-Protocol-Version": self.result["protocolVersion"],
+        }
+
+    async def post(self, body: Any, headers: Mapping[str, str] | None = None) -> httpx2.Response:
+        """POST within the session."""
+        return await self.web.post(body, {**self.headers, **(headers or {})})
+
+    async def ask(self, method: str, params: Json | None = None, *, id: Any = 1) -> Json:
+        """The whole answer to one request."""
+        return last(await self.post(message(method, params, id=id)))
+
+    @asynccontextmanager
+    async def listen(self) -> AsyncIterator[AsyncIterator[Json]]:
+        """The session's GET stream: its messages as they come, each wait bounded."""
+        headers = {**self.headers, "Accept": "text/event-stream"}
+        async with self.web.http.stream("GET", self.web.url, headers=headers) as response:
+            assert response.status_code == 200
+            yield events(response)
+
+
+@asynccontextmanager
+async def web(url: str, **options: Any) -> AsyncIterator[Web]:
+    """A client without proxies, cookies or patience."""
+    async with httpx2.AsyncClient(trust_env=False, timeout=WAIT_S, **options) as http:
+        yield Web(http, url)
+
+
+def as_bytes(body: Any) -> bytes:
+    """JSON text."""
+    return body if isinstance(body, bytes) else json.dumps(body).encode()
+
+
+def post_headers(changes: Mapping[str, str] | None) -> dict[str, str]:
+    """What every POST says, with changes; "" takes a header away."""
+    found = {"Content-Type": "application/json", "Accept": BOTH, **(changes or {})}
+    return {name: value for name, value in found.items() if value}
+
+
+def messages(response: httpx2.Response) -> list[Any]:
+    """The messages of an answer: one JSON text, or the events of a stream."""
+    if response.headers["content-type"].startswith("application/json"):
+        return [response.json()]
+    return [json.loads(data) for data in datas(response.content)]
+
+
+def last(response: httpx2.Response) -> Json:
+    """The message that ends an answer."""
+    found: Json = messages(response)[-1]
+    return found
+
+
+def datas(stream: bytes) -> list[bytes]:
+    """The data of each event of a whole stream."""
+    lines = stream.splitlines()
+    return [line[5:].strip() for line in lines if line.startswith(b"data:")]
+
+
+def raw(response: httpx2.Response) -> bytes:
+    """The text of the message that ends an answer."""
+    if response.headers["content-type"].startswith("application/json"):
+        return response.content
+    return datas(response.content)[-1]
+
+
+async def events(response: httpx2.Response) -> AsyncIterator[Json]:
+    """The messages of a stream as they come."""
+    lines = aiter(response.aiter_lines())
+    while True:
+        async with asyncio.timeout(WAIT_S):
+            try:
+                line = await anext(lines)
+            except StopAsyncIteration:
+                return
+        if line.startswith("data:"):
+            yield json.loads(line[5:])
+
+
+def error(response: httpx2.Response) -> tuple[int, int]:
+    """HTTP status and JSON-RPC code of a refusal."""
+    return response.status_code, last(response)["error"]["code"]

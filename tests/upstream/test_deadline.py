@@ -1,0 +1,70 @@
+"""One timer, many deadlines."""
+
+import asyncio
+
+from only1mcp.upstream.deadline import Deadlines
+
+
+class Sample:
+    """A call that remembers that it expired."""
+
+    def __init__(self, due: float) -> None:
+        self.due = due
+        self.expired = asyncio.Event()
+
+    def expire(self) -> None:
+        self.expired.set()
+
+
+async def expired(call: Sample) -> None:
+    async with asyncio.timeout(5):
+        await call.expired.wait()
+
+
+async def test_each_call_expires_at_its_own_deadline() -> None:
+    clock = asyncio.get_running_loop().time
+    now = clock()
+    calls = {1: Sample(now + 0.03), 2: Sample(now + 0.01), 3: Sample(now + 60)}
+    deadlines = Deadlines(calls.values(), clock)
+    for call in calls.values():
+        deadlines.watch(call.due)
+    await expired(calls[2])
+    assert not calls[1].expired.is_set()
+    await expired(calls[1])
+    assert clock() - now >= 0.03
+    assert not calls[3].expired.is_set()
+    deadlines.close()
+
+
+async def test_a_deadline_that_moved_away_is_looked_at_again() -> None:
+    clock = asyncio.get_running_loop().time
+    call = Sample(clock() + 0.01)
+    deadlines = Deadlines([call], clock)
+    deadlines.watch(call.due)
+    call.due = later = clock() + 0.04
+    await expired(call)
+    assert clock() >= later
+
+
+async def test_the_timer_is_armed_once_for_calls_with_later_deadlines() -> None:
+    clock = asyncio.get_running_loop().time
+    first, second = Sample(clock() + 0.01), Sample(clock() + 0.02)
+    deadlines = Deadlines([first, second], clock)
+    deadlines.watch(first.due)
+    timer = deadlines._timer
+    deadlines.watch(second.due)
+    assert deadlines._timer is timer
+    await expired(second)
+
+
+async def test_without_calls_the_timer_stops() -> None:
+    clock = asyncio.get_running_loop().time
+    calls = {1: Sample(clock())}
+    deadlines = Deadlines(calls.values(), clock)
+    deadlines.watch(calls[1].due)
+    await expired(calls[1])
+    del calls[1]
+    assert deadlines._timer is None
+    deadlines.watch(clock() + 60)
+    deadlines.close()
+    assert deadlines._timer is None

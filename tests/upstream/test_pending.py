@@ -1,0 +1,116 @@
+"""One waiting call: its token, its clock, its one answer."""
+
+import asyncio
+from time import monotonic
+from typing import Any
+
+import pytest
+from msgspec import Raw
+
+from only1mcp.protocol import message
+from only1mcp.protocol.errors import InvalidParams, ServerLost, UpstreamError
+from only1mcp.protocol.message import NO_RAW, Params, as_raw
+from only1mcp.upstream.base import Call
+from only1mcp.upstream.pending import Pending, own_token
+
+
+def pending(meta: Any = None, **more: Any) -> Pending:
+    """A call with id 7."""
+    params: Params = {"name": as_raw("x")} if meta is None else {"_meta": as_raw(meta)}
+    return Pending(
+        7, Call("tools/call", params, **more), lambda one: one.fail(ServerLost("s", "!"))
+    )
+
+
+def answered(json: bytes) -> message.Message:
+    """An answer with these members."""
+    return message.decode(b'{"jsonrpc":"2.0","id":7,' + json + b"}")
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        b'{"progressToken": "a"}',
+        b'{"progress\\u0054oken": "a"}',
+        b'{"progressToken": 5, "progressToken": "a"}',
+    ],
+)
+def test_a_progress_token_becomes_ours(meta: bytes) -> None:
+    given: Params = {"name": as_raw("x"), "_meta": Raw(meta), "z": as_raw(1)}
+    params, token = own_token(given, 7)
+    assert params is not None
+    assert list(params) == ["name", "_meta", "z"]
+    assert bytes(params["_meta"]) == b'{"progressToken":7}'
+    assert bytes(token) == b'"a"'
+    assert bytes(given["_meta"]) == meta
+
+
+@pytest.mark.parametrize(
+    "meta", [b"{}", b'{"progressToken":null}', b'{"a":"\\n"}', b'{"x":{"progressToken":1}}', b"1"]
+)
+def test_meta_without_a_token_is_left_alone(meta: bytes) -> None:
+    given: Params = {"_meta": Raw(meta)}
+    params, token = own_token(given, 7)
+    assert params is given
+    assert token == NO_RAW
+
+
+def test_params_may_be_absent() -> None:
+    assert own_token(None, 7) == (None, NO_RAW)
+    assert own_token({}, 7) == ({}, NO_RAW)
+
+
+def test_a_meta_that_is_no_object_is_the_clients_fault() -> None:
+    with pytest.raises(InvalidParams):
+        own_token({"_meta": Raw(b'["progressToken"]')}, 7)
+
+
+async def test_progress_keeps_every_other_member() -> None:
+    notes: list[tuple[str, bytes]] = []
+    one = pending({"progressToken": "t"}, on_notification=lambda m, p: notes.append((m, bytes(p))))
+    one.progress("notifications/progress", message.members(b'{"x":1.50,"progressToken":7}'))
+    assert notes == [("notifications/progress", b'{"x":1.50,"progressToken":"t"}')]
+
+
+async def test_progress_moves_the_deadline_up_to_the_hard_limit() -> None:
+    one = pending(idle_s=10, max_s=15)
+    assert one.due == pytest.approx(monotonic() + 10, abs=1)
+    one.due -= 5
+    one.progress("notifications/progress", {})
+    assert one.due == pytest.approx(monotonic() + 10, abs=1)
+    one.ends = monotonic() + 3
+    one.progress("notifications/progress", {})
+    assert one.due == one.ends
+
+
+async def test_it_ends_once() -> None:
+    one = pending()
+    one.settle(answered(b'"result":{"a": 1}'))
+    one.settle(answered(b'"result":{}'))
+    one.fail(ServerLost("s", "late"))
+    one.expire()
+    assert await one.answer == b'{"a": 1}'
+
+
+async def test_the_servers_error_is_its_own() -> None:
+    one = pending()
+    one.settle(answered(b'"error":{"code":-1,"message":"no","x":2}'))
+    with pytest.raises(UpstreamError) as caught:
+        await one.answer
+    assert caught.value.raw == b'{"code":-1,"message":"no","x":2}'
+
+
+async def test_who_left_hears_nothing() -> None:
+    one = pending()
+    one.answer.cancel()
+    one.settle(answered(b'"result":{}'))
+    one.expire()
+    with pytest.raises(asyncio.CancelledError):
+        await one.answer
+
+
+async def test_expiry_is_the_owners_affair() -> None:
+    one = pending()
+    one.expire()
+    with pytest.raises(ServerLost):
+        await one.answer
