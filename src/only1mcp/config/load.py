@@ -1,0 +1,175 @@
+"""A configuration file to a Config: read, adopt, override, expand, check; all faults at once.
+
+    text ──reader──► tree with places ──► client shapes ──► overrides ──► ${VAR}
+         ──► older spellings ──► rules ──► model ──► Loaded, or ConfigError with every fault
+
+Cost    a YAML file of 500 servers takes about a second, nearly all of it in the YAML reader.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from platformdirs import user_config_path
+from pydantic import ValidationError
+
+from only1mcp.config import read_json, read_toml, read_yaml, rules
+from only1mcp.config.expand import expand
+from only1mcp.config.faults import ConfigError, Fault, Place, Report
+from only1mcp.config.foreign import adopt
+from only1mcp.config.model import Config
+from only1mcp.config.overrides import override
+from only1mcp.config.spelling import settle
+from only1mcp.config.tree import Node
+from only1mcp.config.wording import report_errors
+
+__all__ = ["ConfigError", "Fault", "Format", "Loaded", "default_path", "find", "load", "load_text"]
+
+Format = Literal["yaml", "toml", "json"]
+
+MAX_FILE_BYTES: Final = 8 * 1024 * 1024
+"""Longest file that is read: thousands of servers fit, a device or a dump does not."""
+_READERS: Final[dict[Format, Callable[[str, str, Report], Node]]] = {
+    "yaml": read_yaml.read,
+    "toml": read_toml.read,
+    "json": read_json.read,
+}
+_NAMES: Final = ("only1mcp.yaml", "only1mcp.yml", "only1mcp.toml", "only1mcp.json")
+_NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A usable configuration, what is odd about it, and where it came from."""
+
+    config: Config
+    warnings: tuple[Fault, ...]
+    path: Path | None
+    """None: no file was read."""
+
+
+def load(
+    path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Any] = _NO_OPTIONS
+) -> Loaded:
+    """Read the file, or with None the defaults, under the environment and `overrides`.
+
+    In  overrides: dotted keys such as `server.port`; they win over environment and file.
+
+    Raises:
+        ConfigError: every fault that was found.
+    """
+    if path is None:
+        return load_text("", "defaults", "yaml", environ, overrides)
+    text = _read(path)
+    folder = path.absolute().parent
+    loaded = load_text(text, str(path), _format(path, text), environ, overrides, folder)
+    return Loaded(loaded.config, loaded.warnings, path)
+
+
+def load_text(
+    text: str,
+    name: str,
+    format: Format,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any] = _NO_OPTIONS,
+    base: Path | None = None,
+) -> Loaded:
+    """As `load`, from a text. Faults call it `name`; file names in it start at `base`.
+
+    Raises:
+        ConfigError: every fault that was found.
+    """
+    report = Report()
+    root = _READERS[format](text, name, report)
+    if root.value is None:
+        root.value = {}
+    if not isinstance(root.value, dict):
+        report.error(root.place, "expected a block of keys such as server and servers")
+        raise report.failure()
+    adopt(root, environ, report)
+    override(root, environ, overrides, report)
+    expand(root, environ, report)
+    settle(root, report)
+    rules.settle_paths(root, base or Path.cwd(), environ)
+    rules.check(root, environ, report)
+    return Loaded(_validated(root, report), report.warnings(), None)
+
+
+def find(environ: Mapping[str, str]) -> Path | None:
+    """The file used when none is named: $ONLY1MCP_CONFIG, else the first in our folder."""
+    if chosen := environ.get("ONLY1MCP_CONFIG"):
+        return Path(chosen)
+    candidates = (_folder(environ) / name for name in _NAMES)
+    return next((path for path in candidates if _is_there(path)), None)
+
+
+def default_path(environ: Mapping[str, str]) -> Path:
+    """Where a new configuration file belongs."""
+    return Path(environ.get("ONLY1MCP_CONFIG") or _folder(environ) / _NAMES[0])
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # not ours to look at: reading it will say why
+        return True
+
+
+def _folder(environ: Mapping[str, str]) -> Path:
+    xdg = Path(environ.get("XDG_CONFIG_HOME", ""))
+    if xdg.is_absolute():  # a relative one is to be ignored (XDG base directory specification)
+        return xdg / "only1mcp"
+    if home := environ.get("HOME"):
+        return Path(home, ".config", "only1mcp")
+    return user_config_path("only1mcp", appauthor=False)
+
+
+def _read(path: Path) -> str:
+    """The text of the file.
+
+    Raises: ConfigError, if it cannot be read, is too long or is not UTF-8.
+    """
+    report = Report()
+    place = Place(str(path), 0, 0, "")
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a file name"
+        report.error(place, f"cannot be read: {reason}", "only1mcp config init writes a new one")
+        raise report.failure() from None
+    if len(content) > MAX_FILE_BYTES:
+        report.error(place, f"longer than {MAX_FILE_BYTES} bytes")
+        raise report.failure()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        column = error.start - before.rfind(b"\n")
+        place = Place(str(path), before.count(b"\n") + 1, column, "")
+        report.error(place, "not UTF-8 text", "save the file as UTF-8")
+        raise report.failure() from None
+
+
+def _format(path: Path, text: str) -> Format:
+    """By the ending of the name; without one of ours, by the first character."""
+    match path.suffix.lower():
+        case ".toml":
+            return "toml"
+        case ".json":
+            return "json"
+        case ".yaml" | ".yml":
+            return "yaml"
+    return "json" if text.lstrip().startswith("{") else "yaml"
+
+
+def _validated(root: Node, report: Report) -> Config:
+    try:
+        config = Config.model_validate(root.plain())
+    except ValidationError as error:
+        report_errors(root, error, report)
+        raise report.failure() from None
+    report.fail_if_any()
+    return config

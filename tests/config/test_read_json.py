@@ -1,0 +1,64 @@
+"""JSON with exact places."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from only1mcp.config.faults import ConfigError, Report
+from only1mcp.config.read_json import read
+from only1mcp.config.tree import Lines, Node
+
+leaves = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False)
+values = st.recursive(
+    leaves.filter(lambda leaf: leaf not in (float("inf"), float("-inf"))) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def tree(text: str) -> Node:
+    report = Report()
+    node = read(text, "f", report)
+    report.fail_if_any()
+    return node
+
+
+@given(values, st.sampled_from([None, 1, "\t"]), st.booleans())
+def test_every_value_stands_where_its_place_says(
+    value: Any, indent: int | str | None, ascii_only: bool
+) -> None:
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
+    root = tree(text)
+    assert root.plain() == value
+    starts = {Lines(text).at(offset): offset for offset in range(len(text))}
+    decode = json.JSONDecoder().raw_decode
+    for node in root.walk():
+        assert decode(text, starts[node.place[1:3]])[0] == node.plain()
+        if node.key is not None:
+            assert decode(text, starts[node.key[1:3]])[0] in node.key.where
+
+
+def test_an_empty_file_is_an_empty_block() -> None:
+    assert tree(" \n").value == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{\n "a": 1,\n "a": 2}', "f:3:2: key 'a' is given twice; the first is on line 2"),
+        ('{"a": 1,}', "remove the comma before it"),
+        ("{\n // x\n}", "f:2:2: JSON syntax: Expecting property name enclosed in double quotes; "),
+        ("{\n // x\n}", "JSON has no comments; YAML and TOML have"),
+        ('{"a": NaN}', "NaN is not a JSON number"),
+        ('{"a": 1} x', "f:1:10: JSON syntax: Extra data"),
+        ("[" * 5000, "nested too deep"),
+        ("[" * 90 + "]" * 90, "nested too deep"),
+    ],
+)
+def test_what_is_no_json(text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        tree(text)
+    assert said in str(caught.value)
