@@ -1,0 +1,5 @@
+"""`python -m only1mcp`."""
+
+from only1mcp.cli.main import main
+
+main()

@@ -1,0 +1,188 @@
+"""`only1mcp`: arguments to commands to exit codes. Each command imports what it needs itself,
+so `--help` stays fast.
+
+Exit codes  0 ok · 1 failure · 2 bad usage or bad config · 3 gateway not reachable ·
+            4 not authorised
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from only1mcp import __version__
+
+app = typer.Typer(
+    name="only1mcp",
+    help="One endpoint in front of many MCP servers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(help="Write, show and describe the configuration.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Configuration file (YAML, TOML or JSON)."),
+]
+Host = Annotated[str | None, typer.Option(help="Address to bind; overrides the file.")]
+Port = Annotated[
+    int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one. Overrides the file.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Url = Annotated[
+    str | None,
+    typer.Option(envvar="ONLY1MCP_URL", help="Gateway address; default from the configuration."),
+]
+Token = Annotated[
+    str | None, typer.Option(envvar="ONLY1MCP_TOKEN", help="Bearer token of the gateway.")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"only1mcp {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """One endpoint in front of many MCP servers."""
+
+
+@app.command()
+def demo(host: Host = None, port: Port = None) -> None:
+    """Run the gateway with three bundled servers and show what to try."""
+    from only1mcp.cli.demo import run_demo
+
+    raise typer.Exit(run_demo(host, port))
+
+
+@app.command()
+def run(config: ConfigFile = None, host: Host = None, port: Port = None) -> None:
+    """Run the gateway in the foreground."""
+    from only1mcp.cli.run import run_gateway
+
+    raise typer.Exit(run_gateway(config, host, port))
+
+
+@app.command()
+def stdio(config: ConfigFile = None) -> None:
+    """Be an MCP server on stdin and stdout, for clients that launch a command."""
+    from only1mcp.cli.stdio import run_stdio
+
+    raise typer.Exit(run_stdio(config))
+
+
+@app.command()
+def validate(
+    file: Annotated[Path | None, typer.Argument(help="Default: the usual place.")] = None,
+    connect: Annotated[
+        bool, typer.Option(help="Also start the servers and report name clashes.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check a configuration; every fault with file:line:column."""
+    from only1mcp.cli.config import validate_file
+
+    raise typer.Exit(validate_file(file, connect=connect, as_json=as_json))
+
+
+@config_app.command()
+def init(
+    template: Annotated[str, typer.Option(help="solo, team or enterprise.")] = "solo",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; - is stdout.")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Overwrite an existing file.")] = False,
+) -> None:
+    """Write a commented configuration to start from."""
+    from only1mcp.cli.config import init_file
+
+    raise typer.Exit(init_file(template, output, force=force))
+
+
+@config_app.command()
+def show(config: ConfigFile = None) -> None:
+    """Print the configuration as the gateway understands it, secrets hidden."""
+    from only1mcp.cli.config import show_config
+
+    raise typer.Exit(show_config(config))
+
+
+@config_app.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration file."""
+    from only1mcp.config.schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+@config_app.command()
+def path() -> None:
+    """Print where the configuration is read from."""
+    from only1mcp.cli.config import show_path
+
+    raise typer.Exit(show_path())
+
+
+@app.command()
+def servers(url: Url = None, token: Token = None, as_json: AsJson = False) -> None:
+    """List the servers of a running gateway: state, era, what they offer."""
+    from only1mcp.cli.client import show_servers
+
+    raise typer.Exit(show_servers(url, token, as_json=as_json))
+
+
+@app.command()
+def tools(
+    server: Annotated[str | None, typer.Argument(help="Only this server, bare names.")] = None,
+    url: Url = None,
+    token: Token = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the tools that clients of a running gateway see."""
+    from only1mcp.cli.client import show_tools
+
+    raise typer.Exit(show_tools(server, url, token, as_json=as_json))
+
+
+@app.command()
+def call(
+    name: Annotated[str, typer.Argument(help="Tool name as `only1mcp tools` shows it.")],
+    arguments: Annotated[str, typer.Argument(help="Arguments as a JSON object.")] = "{}",
+    server: Annotated[
+        str | None, typer.Option(help="Call on /mcp/SERVER, where names are bare.")
+    ] = None,
+    url: Url = None,
+    token: Token = None,
+    as_json: AsJson = False,
+) -> None:
+    """Call a tool through a running gateway."""
+    from only1mcp.cli.client import call_tool
+
+    raise typer.Exit(call_tool(name, arguments, server, url, token, as_json=as_json))
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Entry point. An interrupt is no traceback."""
+    try:
+        return app(arguments)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `only1mcp tools | head`
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""`run`: the gateway in the foreground, from bind to drain."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+from only1mcp.cli.say import Exit, Failure, fail, load_config, note
+from only1mcp.config.model import Config
+from only1mcp.gateway import Gateway, Kind, ListenError, Live, State
+from only1mcp.observe import logs
+
+log = logging.getLogger("only1mcp.run")
+
+_SHOWN: Final = (Kind.TOOLS, Kind.PROMPTS, Kind.RESOURCES)
+
+
+def run_gateway(file: Path | None, host: str | None, port: int | None) -> int:
+    """`only1mcp run`."""
+    try:
+        loaded = load_config(file, dict(os.environ), _overrides(host, port))
+        config = loaded.config
+        logs.configure(config.logging.level, config.logging.format)
+        return in_loop(serve(config, port, _hint_empty if not config.servers else None))
+    except Failure as error:
+        return fail(error)
+
+
+def in_loop(main: Coroutine[Any, Any, int]) -> int:
+    """Run on the fast loop where there is one."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(main)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def _overrides(host: str | None, port: int | None) -> dict[str, object]:
+    given = {"server.host": host, "server.port": port or None}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+async def serve(
+    config: Config,
+    port: int | None,
+    greet: Callable[[str], None] | None = None,
+    *,
+    people: bool | None = None,
+) -> int:
+    """Bind, start the servers, wait for a signal, drain.
+
+    `people`: tell plain lines, not log lines; by default when stderr is a terminal.
+    """
+    announce = Announcer(sys.stderr.isatty() if people is None else people)
+    gateway = Gateway(config, announce.server)
+    try:
+        edge = await gateway.listen(0 if port == 0 else None)
+    except (ListenError, ValueError) as error:
+        await gateway.close()
+        raise Failure(str(error)) from None
+    announce.gateway = gateway
+    announce.listening(f"{edge.url}/mcp")
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    _on_signals(stop, hurry)
+    gateway.start()
+    try:
+        if greet is not None:
+            greet(edge.url)
+        await stop.wait()
+        announce.say("stopping: calls under way may finish; again to stop at once")
+        await _first(gateway.drain(), hurry.wait())
+    finally:
+        await gateway.close()
+    return Exit.OK
+
+
+def _on_signals(stop: asyncio.Event, hurry: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+
+
+async def _first(*waits: Coroutine[Any, Any, Any]) -> None:
+    tasks = [asyncio.get_running_loop().create_task(wait) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+class Announcer:
+    """Tells how the servers come up: plain lines on a terminal, log lines otherwise."""
+
+    def __init__(self, terminal: bool) -> None:
+        self._terminal = terminal
+        self.gateway: Gateway | None = None
+
+    def listening(self, url: str) -> None:
+        """The endpoint is open."""
+        self.say(f"only1mcp listens on {url}")
+
+    def say(self, text: str) -> None:
+        """One line."""
+        if self._terminal:
+            note(text)
+        else:
+            log.info(text)
+
+    def server(self, live: Live) -> None:
+        """A server changed its state."""
+        if live.state is State.READY and self.gateway is not None:
+            self.say(f"  ready    {live.id:<20} {self._offers(live)}")
+        elif live.state is State.WAITING:
+            text = f"  failed   {live.id:<20} {live.reason}"
+            if self._terminal:
+                note(text)
+            else:
+                log.warning(text)
+
+    def _offers(self, live: Live) -> str:
+        assert self.gateway is not None
+        view = self.gateway.snapshot().catalog.view(live.id)
+        counts = {kind: view.count(kind) for kind in _SHOWN} if view is not None else {}
+        said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+        revision = live.upstream.greeting.revision if live.upstream else ""
+        return f"{said or 'nothing'} ({revision})"
+
+
+def _hint_empty(url: str) -> None:
+    note("no servers are configured: add some to the file, or try `only1mcp demo`")

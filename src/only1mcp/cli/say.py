@@ -1,0 +1,63 @@
+"""How commands speak: results on stdout, everything else on stderr, errors with a next step."""
+
+import sys
+from enum import IntEnum
+from pathlib import Path
+
+from only1mcp.config.load import ConfigError, Loaded, find, load
+
+
+class Exit(IntEnum):
+    """Exit codes; scripts rely on them."""
+
+    OK = 0
+    FAILURE = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    UNAUTHORISED = 4
+
+
+class Failure(Exception):
+    """A command cannot do its job: what, why, next step, and the exit code."""
+
+    def __init__(self, message: str, code: Exit = Exit.FAILURE) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def note(text: str) -> None:
+    """A line for the person at the terminal."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def fail(error: Failure) -> int:
+    """Say it, and the code to leave with."""
+    note(f"error: {error}")
+    return error.code
+
+
+def load_config(
+    file: Path | None, environ: dict[str, str], overrides: dict[str, object] | None = None
+) -> Loaded:
+    """The configuration a command asks for; warnings are said.
+
+    Raises:
+        Failure: no file, or faults in it (all of them are said).
+    """
+    path = file or find(environ)
+    if path is None:
+        raise Failure(
+            "no configuration found; write one with `only1mcp config init`, name one with "
+            "--config FILE, or see the gateway work with `only1mcp demo`",
+            Exit.USAGE,
+        )
+    try:
+        loaded = load(path, environ, overrides or {})
+    except ConfigError as error:
+        for fault in error.faults:
+            note(str(fault))
+        count = sum(fault.severity == "error" for fault in error.faults)
+        raise Failure(f"{path}: {count} fault{'s' * (count != 1)}", Exit.USAGE) from None
+    for warning in loaded.warnings:
+        note(str(warning))
+    return loaded

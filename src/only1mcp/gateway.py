@@ -1,0 +1,195 @@
+"""The only composer: a Config becomes running servers, a catalogue and two edges.
+
+Roster ──joined──► Listings ──► Catalog ──► Snapshot ──► Streamable / StdioEdge
+   └─ notifications that belong to no call ──► list_changed, log messages to sessions
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from msgspec import Raw
+
+from only1mcp.admin.app import make_app
+from only1mcp.catalog.catalog import Catalog
+from only1mcp.catalog.listing import Kind
+from only1mcp.catalog.view import View
+from only1mcp.config.model import Config
+from only1mcp.observe.tasks import Tasks
+from only1mcp.policy.access import Access
+from only1mcp.protocol import message
+from only1mcp.protocol.errors import McpError
+from only1mcp.relay.fanout import Listings
+from only1mcp.relay.levels import LogLevels
+from only1mcp.relay.snapshot import Snapshot
+from only1mcp.server.http import Edge, ListenError
+from only1mcp.server.session import Session, Sessions
+from only1mcp.server.stdio import MAX_LINE_BYTES, Lines, StdioEdge
+from only1mcp.server.streamable import Streamable
+from only1mcp.upstream.roster import Live, Roster, State
+
+__all__ = ["MAX_LINE_BYTES", "Gateway", "Kind", "Lines", "ListenError", "Live", "State"]
+
+log = logging.getLogger("only1mcp.gateway")
+
+SWEEP_S: Final = 5.0
+"""How often idle sessions and silent streams are looked at."""
+ANNOUNCE_S: Final = 0.1
+"""Changes within this time make one list_changed."""
+
+_CHANGED: Final = {
+    "notifications/tools/list_changed": (Kind.TOOLS,),
+    "notifications/prompts/list_changed": (Kind.PROMPTS,),
+    "notifications/resources/list_changed": (Kind.RESOURCES, Kind.TEMPLATES),
+}
+
+
+class Gateway:
+    """One running gateway. `start` it, `serve` stdio if wanted, `close` it."""
+
+    def __init__(self, config: Config, notice: Callable[[Live], None] | None = None) -> None:
+        """`notice` is called after each change of a server's state."""
+        self.config = config
+        self._notice = notice
+        self._tasks = Tasks()
+        self._draining = False
+        self._announcing: asyncio.TimerHandle | None = None
+        self._sessions = Sessions(asyncio.get_running_loop().time)
+        self._stdio: StdioEdge | None = None
+        self.roster = Roster(config.servers, self._noticed, self._from_server)
+        self._listings = Listings(self.roster, config.naming, self._lists_changed)
+        self._levels = LogLevels(self.roster, self._wanted_levels)
+        self._snapshot = self._take_snapshot(self._listings.catalog)
+        self._announced = self._snapshot.catalog
+        self._streamable = Streamable(self.snapshot, self._sessions)
+        self.edge: Edge | None = None
+
+    def snapshot(self) -> Snapshot:
+        """Everything as it is now; a request keeps the one it got."""
+        catalog = self._listings.catalog
+        if catalog is not self._snapshot.catalog:
+            self._snapshot = self._take_snapshot(catalog)
+        return self._snapshot
+
+    async def listen(self, port: int | None = None) -> Edge:
+        """Bind the HTTP edge. `port` overrides the configured one; 0 takes a free one.
+
+        Raises:
+            ListenError: the address cannot be bound, or the certificate cannot be used.
+        """
+        app = make_app(self.snapshot, lambda: not self._draining)
+        settings = self.config.server
+        self.edge = Edge(settings, Access(settings), self._streamable.handle, app, port=port)
+        await self.edge.start()
+        return self.edge
+
+    def start(self) -> None:
+        """Start all servers; each is ready in its own time."""
+        self.roster.start(self._joined)
+        self._tasks.start(self._sweep(), "sweep")
+
+    async def serve_stdio(self, lines: Lines, write: Callable[[bytes], None]) -> None:
+        """Be an MCP server on a pair of pipes until the input ends."""
+        self._stdio = StdioEdge(self.snapshot, write)
+        await self._stdio.serve(lines)
+
+    async def drain(self) -> None:
+        """Take no new requests and let those under way finish, up to `server.drain_timeout`."""
+        self._draining = True
+        if self.edge is None:
+            return
+        self.edge.stop_accepting()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.config.server.drain_timeout):
+                while self.edge.requests_in_flight:  # noqa: ASYNC110 - no event per request for this
+                    await asyncio.sleep(0.02)
+
+    async def close(self) -> None:
+        """End everything: clients first, then the servers and their processes."""
+        self._draining = True
+        if self.edge is not None:
+            await self.edge.close()
+        await self._tasks.close()
+        await self._levels.close()
+        await self._listings.close()
+        await self.roster.close()
+        if self._announcing is not None:
+            self._announcing.cancel()
+
+    def _take_snapshot(self, catalog: Catalog) -> Snapshot:
+        return Snapshot(self.config, catalog, self.roster.servers, self._listings, self._levels)
+
+    async def _joined(self, live: Live) -> None:
+        await self._listings.joined(live)
+        await self._levels.joined(live)
+
+    def _noticed(self, live: Live) -> None:
+        if self._notice is not None:
+            self._notice(live)
+
+    def _clients(self) -> Iterable[Session]:
+        yield from self._sessions
+        if self._stdio is not None and self._stdio.session is not None:
+            yield self._stdio.session
+
+    def _wanted_levels(self) -> Iterable[int]:
+        return [one.log_level for one in self._clients() if one.log_level is not None]
+
+    def _from_server(self, live: Live, method: str, params: Raw) -> None:
+        if method in _CHANGED:
+            self._listings.changed(live)
+        elif method == "notifications/message":
+            self._log_message(live, method, params)
+
+    def _log_message(self, live: Live, method: str, params: Raw) -> None:
+        """A log line of no particular call may tell of anyone's: it goes to clients only when
+        all of them are the same principal, and only to those that set a level."""
+        clients = [one for one in self._clients() if one.mount in (None, live.id)]
+        if len({one.principal for one in clients}) > 1:
+            return
+        for one in clients:
+            try:
+                wanted = one.log_level is not None and one.wants(method, params)
+            except McpError:  # params that are no object: nobody's
+                return
+            if wanted and one.outlet is not None:
+                one.outlet(message.notification(method, params))
+
+    def _lists_changed(self) -> None:
+        if self._announcing is None:
+            loop = asyncio.get_running_loop()
+            self._announcing = loop.call_later(ANNOUNCE_S, self._announce)
+
+    def _announce(self) -> None:
+        """Tell each session which of its lists are not what they were."""
+        self._announcing = None
+        before, now = self._announced, self.snapshot().catalog
+        self._announced = now
+        changed: dict[str | None, list[bytes]] = {}
+        for one in self._clients():
+            if one.mount not in changed:
+                changed[one.mount] = _changes(before, now, one.mount)
+            if one.outlet is not None:
+                for body in changed[one.mount]:
+                    one.outlet(body)
+
+    async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            self._streamable.sweep(loop.time())
+
+
+def _changes(before: Catalog, now: Catalog, mount: str | None) -> list[bytes]:
+    old, new = before.view(mount), now.view(mount)
+    return [
+        message.notification(method)
+        for method, kinds in _CHANGED.items()
+        if any(_entries(old, kind) != _entries(new, kind) for kind in kinds)
+    ]
+
+
+def _entries(view: View | None, kind: Kind) -> bytes:
+    return b"" if view is None else view.joined(kind)

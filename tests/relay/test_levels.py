@@ -1,0 +1,99 @@
+"""Log levels: the most verbose wish wins, and a mute server is not waited for."""
+
+import asyncio
+import logging
+
+import pytest
+
+from fakes.edge import PATIENCE_S
+from fakes.upstream import FakeUpstream, Gate
+from only1mcp.config.model import Server, Stdio
+from only1mcp.protocol.eras import LOG_LEVELS
+from only1mcp.protocol.errors import ServerTimeout
+from only1mcp.relay import levels
+from only1mcp.relay.levels import LogLevels
+from only1mcp.upstream.roster import Roster
+
+DEBUG, INFO, ERROR = map(LOG_LEVELS.index, ("debug", "info", "error"))
+
+
+def logger(id: str, **more: object) -> FakeUpstream:
+    """A legacy server that logs."""
+    return FakeUpstream(id, {"logging/setLevel": {}}, capabilities={"logging": {}}, **more)  # type: ignore[arg-type]
+
+
+def desk(wanted: list[int], *upstreams: FakeUpstream) -> tuple[LogLevels, Roster]:
+    """Levels over servers that are up."""
+    servers = [Server(id=one.server, transport=Stdio(command="none")) for one in upstreams]
+    roster = Roster(servers, lambda live: None, lambda live, method, params: None)
+    for one in upstreams:
+        roster.servers[one.server].upstream = one
+    return LogLevels(roster, lambda: wanted), roster
+
+
+async def test_every_server_that_logs_is_set_to_the_most_verbose_level() -> None:
+    one, two = logger("one"), logger("two")
+    wanted = [ERROR]
+    told, _ = desk(wanted, one, two)
+    await told.changed()
+    wanted += [DEBUG, INFO]
+    await told.changed()
+    for fake in (one, two):
+        assert fake.asked("logging/setLevel") == [{"level": "error"}, {"level": "debug"}]
+
+
+async def test_servers_that_do_not_log_or_are_modern_or_away_are_not_told() -> None:
+    silent = FakeUpstream("silent", capabilities={"tools": {}})
+    modern = logger("modern", modern=True)
+    away = logger("away")
+    told, roster = desk([INFO], silent, modern, away)
+    roster.servers["away"].upstream = None
+    await told.changed()
+    for live in roster.servers.values():
+        await told.joined(live)
+    assert silent.calls == modern.calls == away.calls == []
+
+
+async def test_a_server_that_joins_later_is_told() -> None:
+    one = logger("one")
+    told, roster = desk([INFO, ERROR], one)
+    await told.joined(roster.servers["one"])
+    assert one.asked("logging/setLevel") == [{"level": "info"}]
+
+
+async def test_nothing_is_said_until_a_client_has_set_a_level() -> None:
+    one = logger("one")
+    told, roster = desk([], one)
+    await told.changed()
+    await told.joined(roster.servers["one"])
+    assert one.calls == []
+
+
+async def test_a_server_that_refuses_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:
+    one, two = logger("one"), logger("two")
+    one.answers["logging/setLevel"] = ServerTimeout("one", "silent")
+    told, _ = desk([INFO], one, two)
+    with caplog.at_level(logging.WARNING, "only1mcp.levels"):
+        await told.changed()
+    assert caplog.messages == ["server one: logging/setLevel: silent"]
+    assert two.asked("logging/setLevel") == [{"level": "info"}]
+
+
+async def test_a_mute_server_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(levels, "PATIENCE_S", 0.01)
+    one = logger("one")
+    one.answers["logging/setLevel"] = Gate({})
+    told, _ = desk([INFO], one)
+    async with asyncio.timeout(PATIENCE_S):
+        await told.changed()
+        assert one.cancelled == []  # it may still take the level
+        await told.close()
+    assert one.cancelled == ["logging/setLevel"]
+
+
+async def test_telling_is_bounded_by_the_patience() -> None:
+    one = logger("one")
+    told, _ = desk([INFO], one)
+    await told.changed()
+    (call,) = one.sent
+    assert call.idle_s == call.max_s == levels.PATIENCE_S
