@@ -2,14 +2,17 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any, NamedTuple, TypeVar
 
 from only1mcp.config.model import Listener
 from only1mcp.policy.access import Access
 from only1mcp.server.asgi import Receive, Scope, Send
+from only1mcp.server.connection import Connection
 from only1mcp.server.http import Edge, Exchange, Handler
+
+T = TypeVar("T")
 
 PATIENCE_S = 10.0  # far beyond what anything here takes
 
@@ -31,11 +34,9 @@ class Client:
 
     async def send(self, data: bytes) -> None:
         """Write; a connection that has gone already is not an error here."""
-        try:
+        with suppress(ConnectionError):
             self.writer.write(data)
             await self.writer.drain()
-        except ConnectionError:
-            pass
 
     async def head(self) -> tuple[int, dict[str, str]]:
         """Status and headers of the next answer."""
@@ -59,8 +60,10 @@ class Client:
         if head_only:
             return Answer(status, headers, body)
         if headers.get("transfer-encoding") == "chunked":
+            pieces = []
             while piece := await self.chunk():
-                body += piece
+                pieces.append(piece)
+            body = b"".join(pieces)
         elif "content-length" in headers:
             async with asyncio.timeout(PATIENCE_S):
                 body = await self.reader.readexactly(int(headers["content-length"]))
@@ -76,21 +79,17 @@ class Client:
     async def rest(self) -> bytes:
         """All that comes until the server closes; a reset counts as the end."""
         data = b""
-        try:
+        with suppress(ConnectionError):
             async with asyncio.timeout(PATIENCE_S):
                 while piece := await self.reader.read(65536):
                     data += piece
-        except ConnectionError:
-            pass
         return data
 
     async def close(self) -> None:
         """Leave."""
         self.writer.close()
-        try:
+        with suppress(ConnectionError, ssl.SSLError):
             await self.writer.wait_closed()
-        except (ConnectionError, ssl.SSLError):
-            pass
 
 
 async def hello(exchange: Exchange) -> None:
@@ -135,8 +134,13 @@ async def client(edge: Edge, tls: ssl.SSLContext | None = None) -> AsyncIterator
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop turn until `condition` holds."""
     async with asyncio.timeout(PATIENCE_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - things that have no event to wait for
             await asyncio.sleep(0.001)
+
+
+def begin(coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Run `coroutine` beside the test, which awaits it later."""
+    return asyncio.get_running_loop().create_task(coroutine)
 
 
 class FakeTransport(asyncio.Transport):
@@ -175,3 +179,27 @@ class FakeTransport(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self.paused = False
+
+
+class Held:
+    """A handler that keeps each exchange until the test answers it."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+        self.ended = 0
+        self.go = asyncio.Event()
+
+    async def __call__(self, exchange: Exchange) -> None:
+        self.exchanges.append(exchange)
+        try:
+            await self.go.wait()
+            exchange.respond(200, exchange.request.body or b"ok")
+        finally:
+            self.ended += 1
+
+
+async def connections(edge: Edge, count: int) -> list[Connection]:
+    """The edge's `count` connections, once they are all there."""
+    await until(lambda: edge.connections == count)
+    assert edge._shared is not None
+    return list(edge._shared.connections)

@@ -27,6 +27,7 @@ from only1mcp.observe.tasks import Tasks
 LEGACY: Final = "2025-11-25"
 MODERN: Final = "2026-07-28"
 WAIT_S: Final = 10.0  # bound on every wait for something that should happen soon
+FAULT: Final = -32603  # a handler of the test failed
 LINE_BYTES: Final = 64 * 1024 * 1024
 
 _COPY: Final = """
@@ -263,8 +264,8 @@ async def over_stdio(mirror: Mirror) -> AsyncIterator[list[str]]:
         try:
             while line := await reader.readline():
                 tasks.start(one(line), "mirror answers")
-        except OSError:
-            pass  # the child was killed
+        except (OSError, asyncio.CancelledError):
+            pass  # the child was killed, or the test is over
         finally:
             del mirror.channels[writer]
             mirror.closers.discard(writer.close)
@@ -288,6 +289,8 @@ async def _reply(mirror: Mirror, line: bytes, tell: Tell, channel: object) -> by
         result = await mirror.take(line, {}, tell, channel)
     except Refused as refused:
         return refusal(id, refused.error)
+    except Exception as fault:  # whoever asked shall not wait, and the test shall see it
+        return refusal(id, json.dumps({"code": FAULT, "message": repr(fault)}).encode())
     return None if result is None else answer(id, result)
 
 
@@ -374,6 +377,8 @@ async def _request(
         body = answer(id, result)
     except Refused as refused:
         status, body = refused.status, refusal(id, refused.error)
+    except Exception as fault:
+        body = refusal(id, json.dumps({"code": FAULT, "message": repr(fault)}).encode())
     if not wire.open:
         return
     if streaming:

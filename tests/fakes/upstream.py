@@ -220,6 +220,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.principal = "test"
+        self.headers: Mapping[bytes, bytes] | None = None
         self.notes: list[tuple[str, Any]] = []
 
     def notify(self, method: str, params: Raw) -> None:
@@ -248,3 +249,11 @@ async def ask(gateway: Gateway, method: str, params: Any = None, **more: Any) ->
     """The result of one request through the relay."""
     async with asyncio.timeout(PATIENCE_S):
         return json.loads(await relay(request(gateway, method, params, **more), gateway.snapshot()))
+
+
+@contextlib.asynccontextmanager
+async def served(*upstreams: FakeUpstream, **more: Any) -> AsyncIterator[tuple[Gateway, str]]:
+    """A gateway of these fakes behind a real edge on a free port, and the URL of its endpoint."""
+    async with gateway_of(*upstreams, **more) as gateway:
+        edge = await gateway.listen(0)
+        yield gateway, f"{edge.url}/mcp"

@@ -149,3 +149,31 @@ def test_answers_are_spliced_around_the_payload() -> None:
 
 def test_one_line_has_no_line_breaks() -> None:
     assert message.one_line(b'{\r\n "a": "\\n"}') == b'{   "a": "\\n"}'
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        (rb'"\ud800"', rb'"\ufffd"'),
+        (rb'"\uDFFFx\uD83D"', rb'"\ufffdx\ufffd"'),
+        (rb'"\ud800\ud83d\ude00"', rb'"\ufffd\ud83d\ude00"'),
+        (rb'"\\ud800\ud800"', rb'"\\ud800\ufffd"'),
+        (rb'"\\\ud800"', rb'"\\\ufffd"'),
+    ],
+)
+def test_half_a_character_costs_nothing_but_itself(written: bytes, kept: bytes) -> None:
+    body = b'{"jsonrpc":"2.0","id":1,"method":"m","params":{"a":%b}}'
+    for found in (one(body % written), message.decode(body % written)):
+        assert bytes(found.params) == b'{"a":%b}' % kept
+    (item,) = message.decode_client(b"[%b]" % (body % written))
+    assert bytes(item.params) == b'{"a":%b}' % kept
+
+
+def test_whole_characters_and_bad_json_are_left_alone() -> None:
+    body = rb'{"jsonrpc":"2.0","id":1,"method":"m","params":{"a":"\ud83d\ude00"}}'
+    assert bytes(one(body).params) == rb'{"a":"\ud83d\ude00"}'
+    for broken in (rb'{"a":"\ud83d\ude00"', rb'{"a":"\ud800"'):
+        with pytest.raises(ParseError):
+            message.decode(broken)
+        with pytest.raises(ParseError):
+            message.decode_client(broken)

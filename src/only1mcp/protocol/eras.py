@@ -49,7 +49,7 @@ def check_meta(meta: Params) -> None:
     """
     if message.text(meta.get(VERSION_KEY)) is None:
         raise InvalidParams(f"params._meta must hold {VERSION_KEY} as a string")
-    if not isinstance(message.any_value(meta.get(CAPABILITIES_KEY, Raw())), dict):
+    if bytes(meta.get(CAPABILITIES_KEY, Raw())).lstrip()[:1] != b"{":
         raise InvalidParams(f"params._meta must hold {CAPABILITIES_KEY} as an object")
     if LOG_LEVEL_KEY in meta and message.text(meta[LOG_LEVEL_KEY]) not in LOG_LEVELS:
         raise InvalidParams(f"{LOG_LEVEL_KEY} must be one of {', '.join(LOG_LEVELS)}")

@@ -54,18 +54,47 @@ encode = msgspec.json.Encoder().encode
 def decode(body: bytes) -> Message:
     """The one JSON-RPC message in `body`, from a peer we have accepted (a server)."""
     try:
-        message = _decode_message(body)
+        return _decode_message(body)
     except (msgspec.MsgspecError, RecursionError) as error:
+        if (mended := _mended(body)) != body:
+            return decode(mended)
         raise ParseError(f"not a JSON-RPC message: {error}") from None
-    return message
 
 
 def decode_client(body: bytes) -> Message | list[Message]:
     """The message, or the array of messages, a client sent; everything is checked."""
     check_text(body)
+    try:
+        return _messages(body)
+    except ParseError:
+        if (mended := _mended(body)) == body:
+            raise
+        return _messages(mended)
+
+
+def _messages(body: bytes) -> Message | list[Message]:
     if body.lstrip()[:1] == b"[":
         return [_checked(bytes(item)) for item in _array(body)]
     return _checked(body)
+
+
+_SURROGATES: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+"""An escape in a JSON text; group 1 is half of a surrogate pair without its other half."""
+
+
+def _mended(body: bytes) -> bytes:
+    """`body` with U+FFFD for each lone surrogate: half a character, which no UTF-8 can hold.
+
+    They come from programs that cut a text in the middle of an emoji and then write it in
+    JavaScript's way; one such text must not cost the whole answer.
+    """
+    if b"\\ud" not in body.lower():
+        return body
+    return _SURROGATES.sub(lambda found: rb"\ufffd" if found[1] else found[0], body)
 
 
 def _array(body: bytes) -> list[Raw]:

@@ -1,0 +1,254 @@
+"""Who may talk to us, and in whose name: Host, Origin and bearer token, on every route.
+
+    check      Host ours? ── Origin trusted? ── token known? ──► Grant, or the first Refusal
+    preflight  the same without the token, which browsers do not send with OPTIONS
+
+Why     a web page can reach a loopback port: by rebinding its own name to 127.0.0.1 (caught
+        by Host) or by a plain cross-origin request (caught by Origin).
+Cost    one dict look-up for headers that were granted before. That shows a guesser nothing:
+        the dict compares bytes only after their whole 64-bit keyed hash has matched, and only
+        good tokens are in it; all others are compared with every token in constant time.
+Source  MCP 2026-07-28 transports "Security & Endpoint"; RFC 9112 3.2; RFC 6750 3;
+        https://fetch.spec.whatwg.org/#http-cors-protocol
+"""
+
+import hmac
+import ipaddress
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+from only1mcp.config.model import Auth, Listener
+
+ANONYMOUS: Final = "anonymous"
+OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/health"})
+"""Say nothing but that we are alive; probes have no token."""
+
+_MAX_GRANTS: Final = 1024  # remembered verdicts; dropped all at once, they are cheap to redo
+_MAX_NAME: Final = 300  # a DNS name has 253 characters at most, an origin adds scheme and port
+_AUTHORITY: Final = r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::(?P<port>\d{1,5}))?"
+_HOST: Final = re.compile(_AUTHORITY, re.ASCII)
+_ORIGIN: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://" + _AUTHORITY, re.ASCII)
+_DEFAULT_PORT: Final = {"http": "80", "https": "443"}
+_BEARER: Final = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([!-~]+)")
+_PARAMETER: Final = re.compile(r"mcp-param-[a-z0-9_-]{1,64}", re.ASCII)
+_EXPOSED: Final = b"Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate"
+_ALLOWED: Final = (
+    "Authorization, Content-Type, Accept, Last-Event-ID, "
+    "Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The request may go on. `cors` is header lines for an answer on an MCP path."""
+
+    principal: str
+    cors: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The request ends here: HTTP status, words for a human, prepared header lines."""
+
+    status: int
+    message: str
+    headers: bytes = b""
+
+
+class _Host(NamedTuple):
+    name: str  # lower case, IP addresses in their one short spelling
+    port: str  # "" if none was given
+
+
+def _authority(match: re.Match[str]) -> _Host | None:
+    name = match["v6"] or match["name"].removesuffix(".")
+    port = match["port"] or ""
+    try:
+        name = str(ipaddress.ip_address(name))
+    except ValueError:
+        if match["v6"] or not name:
+            return None
+    return _Host(name, port) if int(port or 0) <= 65535 else None
+
+
+def _host(text: str) -> _Host | None:
+    """The parts of a Host header or an `allowed_hosts` entry; None if it is no host."""
+    match = _HOST.fullmatch(text.lower()) if len(text) <= _MAX_NAME else None
+    return _authority(match) if match else None
+
+
+def _origin(text: str) -> tuple[str, _Host] | None:
+    """Scheme and host of an origin, default port left out; None if it is no web origin."""
+    match = _ORIGIN.fullmatch(text.lower()) if len(text) <= _MAX_NAME else None
+    host = _authority(match) if match else None
+    if match is None or host is None:
+        return None
+    scheme = match["scheme"]
+    return scheme, host._replace(port="") if host.port == _DEFAULT_PORT.get(scheme) else host
+
+
+def _ip(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
+
+
+def is_loopback(name: str) -> bool:
+    """Whether `name` (no brackets, no port) can only mean this machine."""
+    address = _ip(name)
+    return name == "localhost" if address is None else address.is_loopback
+
+
+class Access:
+    """The verdicts of one listener. `check` is for every request, `preflight` for CORS."""
+
+    def __init__(self, settings: Listener) -> None:
+        """Raises:
+        ValueError: open to other machines without saying so, or a setting is no host or
+            origin; the text names it.
+        """
+        bound = settings.host.strip("[]").lower()
+        local = is_loopback(bound)
+        if not local and settings.auth is None:
+            raise ValueError(
+                f"server.host {settings.host} can be reached from other machines: set "
+                "server.auth.tokens, or write `auth: none` to let everybody in"
+            )
+        self._tokens = _digests(settings.auth) if isinstance(settings.auth, Auth) else ()
+        self._origins = {_wanted_origin(text) for text in settings.allowed_origins}
+        self._hosts = {_wanted_host(text) for text in settings.allowed_hosts}
+        guarded = bool(self._hosts)
+        self._hosts |= {_Host(host.name, "") for _, host in self._origins}
+        self._hosts.add(_Host(bound, ""))
+        self._any_host = not local and bool(self._tokens) and not guarded
+        self._any_address = not local and not self._tokens
+        self._granted: dict[tuple[bytes | None, ...], Grant] = {}
+
+    def check(
+        self, host: bytes | None, origin: bytes | None, authorization: bytes | None, path: str
+    ) -> Grant | Refusal:
+        """May this request go on, and as whom? None is a header that was not sent.
+
+        `path` is the raw path, as sent; what is not in OPEN_PATHS letter by letter is guarded.
+        """
+        key = (host, origin, authorization) if self._tokens else (host, origin)
+        grant = self._granted.get(key)
+        if grant is not None:
+            return grant
+        if (refusal := self._check_host(host) or self._check_origin(origin)) is not None:
+            return refusal
+        cors = _cors(origin)
+        principal = self._principal(authorization)
+        if principal is None:
+            if path in OPEN_PATHS:
+                return Grant(ANONYMOUS, cors)
+            return _unauthorized(authorization, cors)
+        grant = Grant(principal, cors)
+        if len(self._granted) >= _MAX_GRANTS:
+            self._granted.clear()
+        self._granted[key] = grant
+        return grant
+
+    def preflight(
+        self, host: bytes | None, origin: bytes, requested: bytes | None
+    ) -> Grant | Refusal:
+        """May a page of `origin` send the headers `requested`? For OPTIONS on MCP paths."""
+        if (refusal := self._check_host(host) or self._check_origin(origin)) is not None:
+            return refusal
+        names = (requested or b"").decode("latin-1").lower().split(",")
+        extra = [name for name in map(str.strip, names) if _PARAMETER.fullmatch(name)]
+        allowed = ", ".join([_ALLOWED, *extra]).encode("ascii")
+        lines = (
+            _cors(origin) + b"Access-Control-Allow-Methods: GET, POST, DELETE\r\n"
+            b"Access-Control-Allow-Headers: " + allowed + b"\r\nAccess-Control-Max-Age: 600\r\n"
+        )
+        return Grant(ANONYMOUS, lines)
+
+    def _check_host(self, header: bytes | None) -> Refusal | None:
+        if header is None:  # HTTP/1.0, so no browser
+            return None
+        host = _host(header.decode("latin-1"))
+        if host is None:
+            return Refusal(400, "the Host header is not a host name with an optional port")
+        if self._is_ours(host):
+            return None
+        return Refusal(
+            421,
+            f"this gateway does not answer for the host '{host.name}'; "
+            "if it should, add it to server.allowed_hosts",
+        )
+
+    def _is_ours(self, host: _Host) -> bool:
+        if self._any_host or is_loopback(host.name):
+            return True
+        if host in self._hosts or _Host(host.name, "") in self._hosts:
+            return True
+        return self._any_address and _ip(host.name) is not None
+
+    def _check_origin(self, header: bytes | None) -> Refusal | None:
+        if header is None:
+            return None
+        origin = _origin(header.decode("latin-1"))
+        if origin is None:
+            return Refusal(403, "the Origin header is not one web origin")
+        scheme, host = origin
+        if origin in self._origins or (scheme in _DEFAULT_PORT and is_loopback(host.name)):
+            return None
+        return Refusal(
+            403,
+            f"pages of {header.decode('ascii')} may not use this gateway; "
+            "if they should, add the origin to server.allowed_origins",
+        )
+
+    def _principal(self, authorization: bytes | None) -> str | None:
+        """The caller's name; None if a token is needed and this is none of ours."""
+        if not self._tokens:
+            return ANONYMOUS
+        match = _BEARER.fullmatch(authorization or b"")
+        given = sha256(match[1] if match else b"").digest()
+        found = None
+        for number, digest in enumerate(self._tokens, 1):  # no early exit: constant time
+            if hmac.compare_digest(given, digest):
+                found = f"token-{number}"
+        return found
+
+
+def _digests(auth: Auth) -> tuple[bytes, ...]:
+    return tuple(sha256(token.get_secret_value().encode()).digest() for token in auth.tokens)
+
+
+def _wanted_origin(text: str) -> tuple[str, _Host]:
+    if (origin := _origin(text)) is None:
+        raise ValueError(
+            f"server.allowed_origins: '{text}' is not an origin such as https://app.example"
+        )
+    return origin
+
+
+def _wanted_host(text: str) -> _Host:
+    if (host := _host(text)) is None:
+        raise ValueError(f"server.allowed_hosts: '{text}' is not a host such as gateway.example")
+    return host
+
+
+def _cors(origin: bytes | None) -> bytes:
+    """Lines that let a trusted page read the answer; `origin` has passed the check."""
+    if origin is None:
+        return b""
+    return (
+        b"Access-Control-Allow-Origin: " + origin + b"\r\nVary: Origin\r\n"
+        b"Access-Control-Expose-Headers: " + _EXPOSED + b"\r\n"
+    )
+
+
+def _unauthorized(authorization: bytes | None, cors: bytes) -> Refusal:
+    if authorization is None:
+        challenge = b"WWW-Authenticate: Bearer\r\n"
+        message = "a token is needed: send Authorization: Bearer <one of server.auth.tokens>"
+    else:
+        challenge = b'WWW-Authenticate: Bearer error="invalid_token"\r\n'
+        message = "the token in the Authorization header is not one of server.auth.tokens"
+    return Refusal(401, message, challenge + cors)

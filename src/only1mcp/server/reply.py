@@ -1,0 +1,80 @@
+"""THE border table: what each error becomes for the client, as JSON-RPC and as HTTP status.
+
+Source  MCP 2026-07-28 transports "Protocol Version Header", "Server Validation"; JSON-RPC 5.1.
+        A handshake client gets 200 with the error once its request was accepted, as the
+        official servers do.
+"""
+
+import logging
+from http import HTTPStatus
+from typing import Any, Final
+
+from msgspec import Raw
+
+from only1mcp.protocol import message
+from only1mcp.protocol.errors import (
+    HeaderMismatch,
+    InternalError,
+    InvalidParams,
+    InvalidRequest,
+    McpError,
+    MethodNotFound,
+    MissingCapability,
+    ParseError,
+    ResourceNotFound,
+    UnsupportedVersion,
+    UpstreamError,
+)
+from only1mcp.relay.call import Request, relay
+from only1mcp.relay.snapshot import Snapshot
+
+log = logging.getLogger("only1mcp.reply")
+
+_MODERN_STATUS: Final[dict[int, int]] = {
+    ParseError.code: HTTPStatus.BAD_REQUEST,
+    InvalidRequest.code: HTTPStatus.BAD_REQUEST,
+    MethodNotFound.code: HTTPStatus.NOT_FOUND,
+    InvalidParams.code: HTTPStatus.BAD_REQUEST,
+    HeaderMismatch.code: HTTPStatus.BAD_REQUEST,
+    MissingCapability.code: HTTPStatus.BAD_REQUEST,
+    UnsupportedVersion.code: HTTPStatus.BAD_REQUEST,
+}
+
+
+def status(error: McpError) -> int:
+    """The HTTP status of an error answer to a modern request; 200 unless the spec says else."""
+    if isinstance(error, UpstreamError):
+        return _MODERN_STATUS.get(error.own_code) or error.status or HTTPStatus.OK
+    return _MODERN_STATUS.get(_code(error, modern=True), HTTPStatus.OK)
+
+
+def error_object(error: McpError, *, modern: bool) -> bytes:
+    """The JSON-RPC error object; a server's own passes byte for byte."""
+    if isinstance(error, UpstreamError):
+        return error.raw
+    fields: dict[str, Any] = {"code": _code(error, modern=modern), "message": error.message}
+    if error.data is not None:
+        fields["data"] = error.data
+    return message.encode(fields)
+
+
+def _code(error: McpError, *, modern: bool) -> int:
+    if modern and isinstance(error, ResourceNotFound):
+        return InvalidParams.code  # 2026-07-28 changelog: -32002 is gone
+    return error.code
+
+
+def refusal(id: Raw | bytes, error: McpError, *, modern: bool = False) -> bytes:
+    """An error answer, complete."""
+    return message.error(id, error_object(error, modern=modern))
+
+
+async def answer(id: Raw, request: Request, snapshot: Snapshot) -> tuple[bytes, int]:
+    """The complete answer to `request`, whatever happens, and its HTTP status if modern."""
+    try:
+        return message.result(id, await relay(request, snapshot)), HTTPStatus.OK
+    except McpError as error:
+        return refusal(id, error, modern=request.modern), status(error)
+    except Exception:
+        log.exception("request %s failed inside the gateway", request.method)
+        return refusal(id, InternalError("internal error of the gateway")), HTTPStatus.OK
