@@ -21,6 +21,7 @@ from only1mcp.observe.tasks import Tasks
 from only1mcp.policy.access import Access
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import McpError
+from only1mcp.relay.bridge import Bridge
 from only1mcp.relay.fanout import Listings
 from only1mcp.relay.levels import LogLevels
 from only1mcp.relay.snapshot import Snapshot
@@ -28,6 +29,7 @@ from only1mcp.server.http import Edge, ListenError
 from only1mcp.server.session import Session, Sessions
 from only1mcp.server.stdio import MAX_LINE_BYTES, Lines, StdioEdge
 from only1mcp.server.streamable import Streamable
+from only1mcp.upstream.base import Upstream
 from only1mcp.upstream.roster import Live, Roster, State
 
 __all__ = ["MAX_LINE_BYTES", "Gateway", "Kind", "Lines", "ListenError", "Live", "State"]
@@ -56,11 +58,12 @@ class Gateway:
         self._tasks = Tasks()
         self._draining = False
         self._announcing: asyncio.TimerHandle | None = None
-        self._sessions = Sessions(asyncio.get_running_loop().time)
+        self._sessions = Sessions(asyncio.get_running_loop().time, self._left)
         self._stdio: StdioEdge | None = None
-        self.roster = Roster(config.servers, self._noticed, self._from_server)
+        self.roster = Roster(config.servers, self._noticed, self._from_server, self._greeted)
         self._listings = Listings(self.roster, config.naming, self._lists_changed)
         self._levels = LogLevels(self.roster, self._wanted_levels)
+        self._bridge = Bridge(asyncio.get_running_loop().time)
         self._snapshot = self._take_snapshot(self._listings.catalog)
         self._announced = self._snapshot.catalog
         self._streamable = Streamable(self.snapshot, self._sessions)
@@ -70,7 +73,8 @@ class Gateway:
         """Everything as it is now; a request keeps the one it got."""
         catalog = self._listings.catalog
         if catalog is not self._snapshot.catalog:
-            self._snapshot = self._take_snapshot(catalog)
+            self._bridge = Bridge(asyncio.get_running_loop().time)
+        self._snapshot = self._take_snapshot(catalog)
         return self._snapshot
 
     async def listen(self, port: int | None = None) -> Edge:
@@ -112,6 +116,7 @@ class Gateway:
         if self.edge is not None:
             await self.edge.close()
         await self._tasks.close()
+        await self._bridge.close()
         await self._levels.close()
         await self._listings.close()
         await self.roster.close()
@@ -119,11 +124,18 @@ class Gateway:
             self._announcing.cancel()
 
     def _take_snapshot(self, catalog: Catalog) -> Snapshot:
-        return Snapshot(self.config, catalog, self.roster.servers, self._listings, self._levels)
+        return Snapshot(
+            self.config, catalog, self.roster.servers, self._listings, self._levels, self._bridge
+        )
 
     async def _joined(self, live: Live) -> None:
         await self._listings.joined(live)
-        await self._levels.joined(live)
+
+    async def _greeted(self, upstream: Upstream) -> None:
+        await self._levels.greeted(upstream)
+
+    def _left(self, session: Session) -> None:
+        self.roster.leave(session.id)
 
     def _noticed(self, live: Live) -> None:
         if self._notice is not None:
@@ -135,7 +147,7 @@ class Gateway:
             yield self._stdio.session
 
     def _wanted_levels(self) -> Iterable[int]:
-        return [one.log_level for one in self._clients() if one.log_level is not None]
+        return [one.least for one in self._clients() if one.least is not None]
 
     def _from_server(self, live: Live, method: str, params: Raw) -> None:
         if method in _CHANGED:
@@ -151,7 +163,7 @@ class Gateway:
             return
         for one in clients:
             try:
-                wanted = one.log_level is not None and one.wants(method, params)
+                wanted = one.least is not None and one.wants(method, params)
             except McpError:  # params that are no object: nobody's
                 return
             if wanted and one.outlet is not None:
@@ -180,6 +192,8 @@ class Gateway:
         while True:
             await asyncio.sleep(SWEEP_S)
             self._streamable.sweep(loop.time())
+            self._bridge.sweep()
+            self.roster.sweep()
 
 
 def _changes(before: Catalog, now: Catalog, mount: str | None) -> list[bytes]:

@@ -291,6 +291,9 @@ class Server(Model):
     """False keeps the entry and does not start it."""
     transport: Transport
     """How to reach it: a program (type: stdio) or a URL (type: http)."""
+    isolation: Literal["shared", "session", "principal"] = "shared"
+    """Who shares one connection (stdio: one process): all clients, or each session or principal
+    has its own, opened on demand and closed when idle. For servers that remember their client."""
     protocol: Literal["auto", "legacy", "modern"] = "auto"
     """Era: auto probes; legacy shakes hands (<= 2025-11-25), modern is 2026-07-28 and later."""
     tools: Tools = Tools()

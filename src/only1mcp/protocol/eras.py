@@ -55,9 +55,11 @@ def check_meta(meta: Params) -> None:
         raise InvalidParams(f"{LOG_LEVEL_KEY} must be one of {', '.join(LOG_LEVELS)}")
 
 
-def own_meta(capabilities: dict[str, Any]) -> dict[str, Any]:
+def own_meta(capabilities: dict[str, Any], log_level: str | None = None) -> dict[str, Any]:
     """The `_meta` of a request that the gateway makes itself or for a legacy client."""
+    logs = {} if log_level is None else {LOG_LEVEL_KEY: log_level}
     return {
+        **logs,
         VERSION_KEY: NEWEST_MODERN,
         CAPABILITIES_KEY: capabilities,
         CLIENT_INFO_KEY: IMPLEMENTATION,
@@ -70,10 +72,12 @@ def log_level(params: Raw) -> int:
     return LOG_LEVELS.index(level) if level in LOG_LEVELS else len(LOG_LEVELS)
 
 
-def params_to_modern(params: Params, capabilities: dict[str, Any]) -> Params:
+def params_to_modern(
+    params: Params, capabilities: dict[str, Any], log_level: str | None = None
+) -> Params:
     """A legacy client's params for a modern server: `_meta` gets the required keys."""
     meta = message.members(params.get("_meta", Raw()))
-    for key, value in own_meta(capabilities).items():
+    for key, value in own_meta(capabilities, log_level).items():
         meta[key] = as_raw(value)
     params["_meta"] = as_raw(meta)
     return params

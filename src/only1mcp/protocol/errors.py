@@ -3,6 +3,7 @@
     McpError                code, message, data of a JSON-RPC error
     ├── ParseError … UnsupportedVersion    the client's fault, standard codes
     ├── UpstreamError       a server's own error: passed on unchanged
+    │   └── ClientRefused   a client's, to a server's question
     └── ServerFault         a server failed us: names server, outcome and next step
         ├── ServerUnavailable (-31001)  not_sent   ├── ServerTimeout (-31002)  unknown
         ├── ServerLost        (-31003)  unknown    ├── Draining      (-31006)  not_sent
@@ -100,6 +101,10 @@ class UpstreamError(McpError):
         self.raw = raw
         self.own_code = own_code
         self.status = status
+
+
+class ClientRefused(UpstreamError):
+    """A client's own JSON-RPC error to a server's question: handed to the server unchanged."""
 
 
 class ServerFault(McpError):

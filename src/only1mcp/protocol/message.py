@@ -212,6 +212,13 @@ def request(id: int, method: str, params: Params | None) -> bytes:
     )
 
 
+def question(id: int, method: str, params: bytes) -> bytes:
+    """A request to a client; `params` is JSON text, empty for none."""
+    if not params:
+        return b'{"jsonrpc":"2.0","id":%d,"method":"%b"}' % (id, method.encode())
+    return b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":%b}' % (id, method.encode(), params)
+
+
 def notification(method: str, params: Raw | bytes | None = None) -> bytes:
     """A notification; `params` is JSON text."""
     if not params:

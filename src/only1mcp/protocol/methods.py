@@ -43,6 +43,7 @@ class Method:
     target: str | None = None
     items: str | None = None  # member of a list result that holds the entries
     repeatable: bool = True  # may be sent again after an answer was lost
+    asks: bool = False  # the server may ask the client in mid-call
 
 
 _ROWS = (
@@ -54,9 +55,9 @@ _ROWS = (
     Method("prompts/list", Route.LIST, items="prompts"),
     Method("resources/list", Route.LIST, items="resources"),
     Method("resources/templates/list", Route.LIST, items="resourceTemplates"),
-    Method("tools/call", Route.NAME, target="name", repeatable=False),
-    Method("prompts/get", Route.NAME, target="name"),
-    Method("resources/read", Route.URI, target="uri"),
+    Method("tools/call", Route.NAME, target="name", repeatable=False, asks=True),
+    Method("prompts/get", Route.NAME, target="name", asks=True),
+    Method("resources/read", Route.URI, target="uri", asks=True),
     Method("completion/complete", Route.REF, target="ref"),
 )
 

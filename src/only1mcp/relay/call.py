@@ -10,14 +10,14 @@ Source  docs/life-of-a-request.md.
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from msgspec import Raw
 
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
 from only1mcp.catalog.view import Target, View
-from only1mcp.protocol import eras, message
+from only1mcp.protocol import eras, message, questions
 from only1mcp.protocol.errors import (
     InvalidParams,
     McpError,
@@ -28,8 +28,9 @@ from only1mcp.protocol.errors import (
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import Method, Route, known
 from only1mcp.relay import mirror
+from only1mcp.relay.bridge import asker
 from only1mcp.relay.snapshot import Snapshot
-from only1mcp.upstream.base import Call
+from only1mcp.upstream.base import Call, Upstream
 from only1mcp.upstream.roster import State
 
 _KIND_OF: Final = {row.value: row for row in Kind}
@@ -44,8 +45,27 @@ class Caller(Protocol):
     headers: Mapping[bytes, bytes] | None
     """Of its HTTP request, names in lower case; None on stdio."""
 
+    @property
+    def session(self) -> str | None:
+        """The id of its session; None for a modern client."""
+
+    @property
+    def capabilities(self) -> dict[str, Any]:
+        """What it declared, in the words of its era."""
+
+    @property
+    def log_level(self) -> str | None:
+        """The least grave log message it wants; None: it has not said."""
+
     def notify(self, method: str, params: Raw) -> None:
         """Pass on a notification that belongs to this request. Never blocks."""
+
+    async def ask(self, method: str, params: bytes) -> bytes:
+        """Put a server's question to a legacy client; its result as JSON text.
+
+        Raises:
+            ClientRefused: the client's own error.
+        """
 
 
 @dataclass(slots=True)
@@ -91,13 +111,15 @@ async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
 async def _call(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
     live = snapshot.servers[target.server]
     upstream = live.ready()
+    if not live.shares(upstream, request.modern):
+        who = _isolated(live.config.isolation, request.caller)
+        upstream = await live.apart(upstream, request.modern, who)
     params, modern = request.params, upstream.greeting.modern
     wanted = target.header_params
     if wanted and request.modern and request.caller.headers is not None:
         mirror.check(wanted, params, request.caller.headers)
     if modern != request.modern:
-        translate = eras.params_to_legacy if request.modern else _stamped
-        params = translate(params)
+        params = eras.params_to_legacy(params) if request.modern else _stamped(params, request)
     timeouts = live.config.timeouts
     call = Call(
         request.method,
@@ -108,7 +130,9 @@ async def _call(request: Request, row: Method, target: Target, snapshot: Snapsho
         timeouts.call_max,
         mirror.mirrored(wanted, params) if wanted and modern else (),
     )
-    result = await upstream.call(call)
+    result = (
+        await _asking(call, upstream, request, snapshot) if row.asks else await upstream.call(call)
+    )
     if _LINK in result:
         _learn(result, target.server, snapshot.catalog)
     if modern == request.modern:
@@ -122,8 +146,31 @@ async def _call(request: Request, row: Method, target: Target, snapshot: Snapsho
     return eras.result_to_legacy(result)
 
 
-def _stamped(params: Params) -> Params:
-    return eras.params_to_modern(params, {})
+def _isolated(isolation: str, caller: Caller) -> str | None:
+    """Whose own connection it is: a session's (a modern client has none: its principal's)."""
+    if isolation == "shared":
+        return None
+    return caller.session or caller.principal if isolation == "session" else caller.principal
+
+
+async def _asking(call: Call, upstream: Upstream, request: Request, snapshot: Snapshot) -> bytes:
+    """A call in which the server may ask the client; see relay/bridge.py for the four ways."""
+    bridge, caller = snapshot.bridge, request.caller
+    match request.modern, upstream.greeting.modern:
+        case True, True:
+            return await bridge.pass_on(upstream, call, caller)
+        case False, True:
+            return await bridge.unfold(upstream, call, caller)
+        case True, False if questions.can_be_asked(caller.capabilities):
+            return await bridge.park(upstream, call, caller)
+        case False, False:
+            call.on_question = asker(caller)
+    return await upstream.call(call)
+
+
+def _stamped(params: Params, request: Request) -> Params:
+    capabilities = questions.client_capabilities(request.caller.capabilities)
+    return eras.params_to_modern(params, capabilities, request.caller.log_level)
 
 
 def _resolve(request: Request, row: Method, snapshot: Snapshot) -> Target:

@@ -14,7 +14,7 @@ from only1mcp.protocol.eras import LOG_LEVELS
 from only1mcp.protocol.errors import McpError
 from only1mcp.protocol.message import as_raw
 from only1mcp.upstream.base import Call, Upstream
-from only1mcp.upstream.roster import Live, Roster
+from only1mcp.upstream.roster import Roster
 
 log = logging.getLogger("only1mcp.levels")
 
@@ -37,18 +37,19 @@ class LogLevels:
         if level is None:
             return
         telling = [
-            self._tasks.start(self._tell(live.upstream, level), f"log level {live.id}")
+            self._tasks.start(self._tell(upstream, level), f"log level {live.id}")
             for live in self._roster.servers.values()
-            if live.upstream is not None and _logs(live.upstream)
+            for upstream in (live.upstream, *live.further)
+            if upstream is not None and _logs(upstream)
         ]
         if telling:
             await asyncio.wait(telling, timeout=PATIENCE_S)
 
-    async def joined(self, live: Live) -> None:
-        """A server came (back) up: it does not know the level yet."""
+    async def greeted(self, upstream: Upstream) -> None:
+        """A new connection: its server does not know the level yet."""
         level = min(self._wanted(), default=None)
-        if level is not None and live.upstream is not None and _logs(live.upstream):
-            await self._tell(live.upstream, level)
+        if level is not None and _logs(upstream):
+            await self._tell(upstream, level)
 
     async def close(self) -> None:
         """Stop telling."""

@@ -104,8 +104,8 @@ async def batch(
     if len(items) > MAX_BATCH:
         raise InvalidRequest(f"an array of {len(items)} messages; at most {MAX_BATCH} are taken")
     for item in items:
-        if item.is_notification:
-            session.notified(item)
+        if not item.is_request:
+            session.told(item)
     async with asyncio.TaskGroup() as group:
         running = [
             group.create_task(legacy(item, session, snapshot, caller))

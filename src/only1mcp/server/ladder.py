@@ -5,19 +5,25 @@ since whatever routes by header and whatever acts on the body must not disagree.
 Source  MCP 2026-07-28 basic/transports "Request Metadata" and "Server Validation".
 """
 
-from collections.abc import Callable
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Raw
 
 from only1mcp.protocol import eras, headers, message
-from only1mcp.protocol.errors import HeaderMismatch, InvalidRequest, McpError, UnsupportedVersion
+from only1mcp.protocol.errors import (
+    HeaderMismatch,
+    InvalidRequest,
+    McpError,
+    MethodNotFound,
+    UnsupportedVersion,
+)
 from only1mcp.protocol.message import Message, Params
 from only1mcp.protocol.methods import LEGACY, METHODS, MODERN, Route
 from only1mcp.server import dispatch
 from only1mcp.server.http import Request
+from only1mcp.server.session import Outlet
 
 _NAMED: Final = {
     row.name: row.target
@@ -95,12 +101,30 @@ def _check_header(request: Request, name: bytes, expected: str) -> None:
         raise HeaderMismatch(f"header {shown} contradicts the body")
 
 
-def log_filter(meta: Params | None) -> Callable[[str, Raw], bool]:
-    """Modern clients get log messages only when the request asks for them (2026-07-28 logging)."""
-    wanted = message.text((meta or {}).get(eras.LOG_LEVEL_KEY))
-    least = len(eras.LOG_LEVELS) + 1 if wanted is None else eras.LOG_LEVELS.index(wanted)
+class SelfDescribed:
+    """The client of one modern request, as the request's `_meta` describes it."""
 
-    def wants(method: str, params: Raw) -> bool:
-        return method != "notifications/message" or eras.log_level(params) >= least
+    __slots__ = ("_least", "_meta", "log_level")
 
-    return wants
+    id = None  # it has no session
+
+    def __init__(self, meta: Params | None) -> None:
+        self._meta = meta or {}
+        self.log_level = message.text(self._meta.get(eras.LOG_LEVEL_KEY))
+        nothing = len(eras.LOG_LEVELS) + 1  # logs only when asked for (2026-07-28 logging)
+        level = self.log_level
+        self._least = nothing if level is None else eras.LOG_LEVELS.index(level)
+
+    @property
+    def capabilities(self) -> dict[str, Any]:
+        """What the client declared for this request."""
+        declared = message.any_value(self._meta.get(eras.CAPABILITIES_KEY, message.NO_RAW))
+        return declared if isinstance(declared, dict) else {}
+
+    def wants(self, method: str, params: Raw) -> bool:
+        """Whether it asked for log messages as fine as this one; others always pass."""
+        return method != "notifications/message" or eras.log_level(params) >= self._least
+
+    async def ask(self, method: str, params: bytes, write: Outlet) -> bytes:
+        """A modern client is asked by an input_required result, never by a request."""
+        raise MethodNotFound(f"a client of 2026-07-28 takes no {method}")

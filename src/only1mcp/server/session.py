@@ -5,23 +5,47 @@ exist. It is a memory, never an authentication (security best practices, "Sessio
 Bounds  MAX_SESSIONS in all, IDLE_S without a request or an open stream.
 """
 
+import itertools
 import secrets
-from asyncio import Task
+from asyncio import CancelledError, Future, Task, get_running_loop
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from msgspec import Raw
 
 from only1mcp.protocol import eras, message
 from only1mcp.protocol.eras import LOG_LEVELS
-from only1mcp.protocol.errors import InvalidParams, InvalidRequest, McpError
+from only1mcp.protocol.errors import ClientRefused, InvalidParams, InvalidRequest, McpError
 from only1mcp.protocol.message import Message, Params
 
 MAX_SESSIONS: Final = 10_000
 IDLE_S: Final = 1800.0
 CLIENT_CANCELLED: Final = "cancelled by the client"
 """The cancel message of a task whose client no longer wants the answer."""
+
+
+class Peer(Protocol):
+    """The client of a request, as it has described itself: a Session, or a request's `_meta`."""
+
+    @property
+    def id(self) -> str | None:
+        """The id of its session, if it has one."""
+
+    @property
+    def capabilities(self) -> dict[str, Any]:
+        """What it declared."""
+
+    @property
+    def log_level(self) -> str | None:
+        """The least grave log message it wants; None: it has not said."""
+
+    def wants(self, method: str, params: Raw) -> bool:
+        """Whether it takes this notification."""
+
+    async def ask(self, method: str, params: bytes, write: "Outlet") -> bytes:
+        """Put a server's question to it, sent by `write`; its result as JSON text."""
+
 
 Outlet = Callable[[bytes], None]
 """Takes one JSON-RPC message for the client; never blocks."""
@@ -31,8 +55,8 @@ class Session:
     """One legacy client."""
 
     __slots__ = (
-        "_running", "capabilities", "end_stream", "id", "last_used", "log_level", "mount",
-        "outlet", "principal", "revision",
+        "_asked", "_ids", "_running", "capabilities", "end_stream", "id", "last_used", "least",
+        "mount", "outlet", "principal", "revision",
     )  # fmt: skip
 
     def __init__(
@@ -48,11 +72,13 @@ class Session:
         self.capabilities = capabilities
         self.principal = principal
         self.mount = mount
-        self.log_level: int | None = None  # index in LOG_LEVELS; None: the client has not said
+        self.least: int | None = None  # log level, index in LOG_LEVELS; None: it has not said
         self.outlet: Outlet | None = None  # for messages that belong to no request
         self.end_stream: Callable[[], None] | None = None  # of the outlet, where it is one
         self.last_used = 0.0
         self._running: dict[str | int, Task[Any]] = {}
+        self._asked: dict[int, Future[bytes]] = {}
+        self._ids = itertools.count(1)
 
     def begin(self, id: Raw, task: Task[Any]) -> str | int:
         """Note a request that starts; returns its key for `end`.
@@ -75,10 +101,48 @@ class Session:
         """Whether requests are running."""
         return bool(self._running)
 
-    def notified(self, incoming: Message) -> None:
-        """Act on a notification from the client; unknown ones are ignored, as the spec asks."""
-        if (id := cancelled_id(incoming)) is not None and (task := self._running.get(id)):
+    def told(self, incoming: Message) -> None:
+        """Act on what wants no answer: a notification, or the answer to a question."""
+        if not incoming.is_notification:
+            self._answered(incoming)
+        elif (id := cancelled_id(incoming)) is not None and (task := self._running.get(id)):
             task.cancel(CLIENT_CANCELLED)
+
+    @property
+    def log_level(self) -> str | None:
+        """The least grave log message it wants; None: it has not said."""
+        return None if self.least is None else LOG_LEVELS[self.least]
+
+    async def ask(self, method: str, params: bytes, write: Outlet) -> bytes:
+        """Send a question and wait for the client's answer to it.
+
+        Raises:
+            ClientRefused: the client answered with an error.
+        """
+        id = next(self._ids)
+        answer: Future[bytes] = get_running_loop().create_future()
+        self._asked[id] = answer
+        try:
+            write(message.question(id, method, params))
+            return await answer
+        except CancelledError:
+            write(message.notification("notifications/cancelled", b'{"requestId":%d}' % id))
+            raise
+        finally:
+            del self._asked[id]
+
+    def _answered(self, incoming: Message) -> None:
+        """The client answers a question; one that nobody asked, or no longer, is ignored."""
+        answer = self._asked.get(message.any_value(incoming.id))
+        if answer is None or answer.done():
+            return
+        if incoming.result:
+            answer.set_result(bytes(incoming.result))
+        else:
+            error = message.any_value(incoming.error)
+            fields = error if isinstance(error, dict) else {}
+            code, said = fields.get("code", 0), str(fields.get("message", ""))
+            answer.set_exception(ClientRefused(bytes(incoming.error), code, said))
 
     def set_log_level(self, params: Params) -> None:
         """`logging/setLevel`.
@@ -89,20 +153,24 @@ class Session:
         level = message.text(params.get("level"))
         if level not in LOG_LEVELS:
             raise InvalidParams(f"params.level must be one of {', '.join(LOG_LEVELS)}")
-        self.log_level = LOG_LEVELS.index(level)
+        self.least = LOG_LEVELS.index(level)
 
     def wants(self, method: str, params: Raw) -> bool:
         """Whether the client asked for log messages as fine as this one; others always pass."""
         if method != "notifications/message":
             return True
-        return self.log_level is None or eras.log_level(params) >= self.log_level
+        return self.least is None or eras.log_level(params) >= self.least
 
 
 class Sessions:
     """All legacy sessions of the HTTP edge."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, clock: Callable[[], float], ended: "Callable[[Session], None]" = lambda _: None
+    ) -> None:
+        """`ended` is called for each session that is no more."""
         self._clock = clock
+        self._ended = ended
         self._sessions: dict[str, Session] = {}
 
     def __len__(self) -> int:
@@ -143,13 +211,14 @@ class Sessions:
             session.end_stream()
         for task in list(session._running.values()):
             task.cancel(CLIENT_CANCELLED)
+        self._ended(session)
 
     def sweep(self) -> None:
         """Forget sessions that nobody has used for IDLE_S."""
         oldest = self._clock() - IDLE_S
         for session in list(self._sessions.values()):
             if session.last_used < oldest and not session.busy and session.outlet is None:
-                del self._sessions[session.id]
+                self.close(session)
 
 
 def cancelled_id(incoming: Message) -> str | int | None:

@@ -19,9 +19,10 @@ from only1mcp.protocol.message import Message, Params
 from only1mcp.relay import local
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.server import dispatch, reply
-from only1mcp.server.ladder import log_filter
+from only1mcp.server.ladder import SelfDescribed
 from only1mcp.server.session import (
     CLIENT_CANCELLED,
+    Peer,
     Session,
     cancelled_id,
     client_capabilities,
@@ -47,18 +48,37 @@ class Lines(Protocol):
 class StdioCaller:
     """The client of one request while it runs."""
 
-    __slots__ = ("_wants", "_write", "headers", "principal")
+    __slots__ = ("_peer", "_write", "headers", "principal")
 
-    def __init__(self, write: Callable[[bytes], None], wants: Callable[[str, Raw], bool]) -> None:
+    def __init__(self, write: Callable[[bytes], None], peer: Peer) -> None:
         self._write = write
-        self._wants = wants
+        self._peer = peer
         self.principal = PRINCIPAL
         self.headers: Mapping[bytes, bytes] | None = None
 
     def notify(self, method: str, params: Raw) -> None:
         """Send a notification; on stdio every message has the one channel."""
-        if self._wants(method, params):
+        if self._peer.wants(method, params):
             self._write(message.notification(method, params))
+
+    @property
+    def capabilities(self) -> dict[str, Any]:
+        """What the client declared."""
+        return self._peer.capabilities
+
+    @property
+    def log_level(self) -> str | None:
+        """The least grave log message the client wants."""
+        return self._peer.log_level
+
+    @property
+    def session(self) -> str | None:
+        """The id of the client's session."""
+        return self._peer.id
+
+    async def ask(self, method: str, params: bytes) -> bytes:
+        """Put a server's question to the client."""
+        return await self._peer.ask(method, params, self._write)
 
 
 class StdioEdge:
@@ -124,15 +144,14 @@ class StdioEdge:
         session = self.session
         if session is None:
             raise InvalidRequest("arrays are for 2025-03-26 sessions; initialize first")
-        caller = StdioCaller(self.write, session.wants)
+        caller = StdioCaller(self.write, session)
         found = await dispatch.batch(items, session, self._snapshot(), caller)
         answers = [body for body in found if body]
         return b"[" + b",".join(answers) + b"]" if answers else b""
 
     async def _answer(self, incoming: Message) -> bytes:
         if not incoming.is_request:
-            if incoming.is_notification:
-                self._notified(incoming)
+            self._told(incoming)
             return b""
         if (meta := dispatch.modern_meta(incoming)) is not None:
             return await self._answer_modern(incoming, meta)
@@ -145,7 +164,7 @@ class StdioEdge:
             raise InvalidRequest(
                 f"send initialize first, or {eras.VERSION_KEY} in params._meta of each request"
             )
-        caller = StdioCaller(self.write, session.wants)
+        caller = StdioCaller(self.write, session)
         body, _ = await dispatch.legacy(incoming, session, self._snapshot(), caller)
         return body
 
@@ -158,7 +177,7 @@ class StdioEdge:
         if key in self._modern:
             raise InvalidRequest(f"a request with id {key!r} is still running")
         self._modern[key] = task
-        caller = StdioCaller(self.write, log_filter(meta))
+        caller = StdioCaller(self.write, SelfDescribed(meta))
         try:
             body, _ = await dispatch.modern(incoming, revision, None, self._snapshot(), caller)
             return body
@@ -177,8 +196,8 @@ class StdioEdge:
         result = local.initialize(self._snapshot().catalog.all, revision)
         return message.result(incoming.id, result)
 
-    def _notified(self, incoming: Message) -> None:
+    def _told(self, incoming: Message) -> None:
         if (id := cancelled_id(incoming)) is not None and (task := self._modern.get(id)):
             task.cancel(CLIENT_CANCELLED)
         elif self.session is not None:
-            self.session.notified(incoming)
+            self.session.told(incoming)

@@ -17,15 +17,22 @@ from typing import Any, Final
 from msgspec import Raw
 
 from only1mcp.protocol import eras, message
-from only1mcp.protocol.errors import Draining, InvalidRequest, McpError, Outcome
+from only1mcp.protocol.errors import Draining, InternalError, InvalidRequest, McpError, Outcome
 from only1mcp.protocol.message import Message, Params
 from only1mcp.protocol.methods import LEGACY, MODERN
 from only1mcp.relay import local
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.server import dispatch, reply
 from only1mcp.server.http import Exchange
-from only1mcp.server.ladder import accepts, check_modern, log_filter, refused, unsupported, version
-from only1mcp.server.session import CLIENT_CANCELLED, Session, Sessions
+from only1mcp.server.ladder import (
+    SelfDescribed,
+    accepts,
+    check_modern,
+    refused,
+    unsupported,
+    version,
+)
+from only1mcp.server.session import CLIENT_CANCELLED, Peer, Session, Sessions
 
 KEEP_ALIVE_S: Final = 15.0
 """Silence after which a waiting client gets an SSE comment: many give up at 60 s."""
@@ -41,19 +48,40 @@ def event(body: bytes) -> bytes:
 class HttpCaller:
     """The client of one POST while its requests run, or of one GET while its stream lasts."""
 
-    __slots__ = ("_exchange", "_wants", "headers", "last_sent", "principal")
+    __slots__ = ("_exchange", "_peer", "headers", "last_sent", "principal")
 
-    def __init__(self, exchange: Exchange, wants: Callable[[str, Raw], bool], now: float) -> None:
+    def __init__(self, exchange: Exchange, peer: Peer, now: float) -> None:
         self._exchange = exchange
-        self._wants = wants
+        self._peer = peer
         self.principal = exchange.request.principal
         self.headers: Mapping[bytes, bytes] | None = exchange.request.headers
         self.last_sent = now
 
     def notify(self, method: str, params: Raw) -> None:
         """Send a notification on this POST's stream."""
-        if self._wants(method, params):
+        if self._peer.wants(method, params):
             self.push(message.notification(method, params))
+
+    @property
+    def capabilities(self) -> dict[str, Any]:
+        """What the client declared."""
+        return self._peer.capabilities
+
+    @property
+    def log_level(self) -> str | None:
+        """The least grave log message the client wants."""
+        return self._peer.log_level
+
+    @property
+    def session(self) -> str | None:
+        """The id of the client's session."""
+        return self._peer.id
+
+    async def ask(self, method: str, params: bytes) -> bytes:
+        """Put a server's question to the client on this POST's stream."""
+        if self._exchange.closed:
+            raise InternalError("the client has left the stream of this call")
+        return await self._peer.ask(method, params, self.push)
 
     def push(self, body: bytes) -> None:
         """Send a message on the stream."""
@@ -169,7 +197,7 @@ class Streamable:
         task = asyncio.current_task()
         if task is not None:  # a client that hangs up cancels: 2026-07-28 transports "Cancellation"
             exchange.on_disconnect = partial(_cancel, task)
-        caller = self._caller(exchange, log_filter(meta))
+        caller = self._caller(exchange, SelfDescribed(meta))
         try:
             answer = await dispatch.modern(incoming, revision, mount, snapshot, caller)
             caller.finish(*answer)
@@ -189,11 +217,10 @@ class Streamable:
         if session is None:
             return
         if not incoming.is_request:
-            if incoming.is_notification:
-                session.notified(incoming)
+            session.told(incoming)
             exchange.respond(HTTPStatus.ACCEPTED)
             return
-        caller = self._caller(exchange, session.wants)
+        caller = self._caller(exchange, session)
         try:
             body, status = await dispatch.legacy(incoming, session, snapshot, caller)
             caller.finish(body or _cancelled(incoming.id), status)
@@ -213,7 +240,7 @@ class Streamable:
         if session is None:
             return
         ids = [item.id for item in items if item.is_request]
-        caller = self._caller(exchange, session.wants)
+        caller = self._caller(exchange, session)
         try:
             found = await dispatch.batch(items, session, snapshot, caller)
             bodies = [body or _cancelled(id) for id, body in zip(ids, found, strict=True)]
@@ -281,7 +308,7 @@ class Streamable:
             refuse(exchange, HTTPStatus.CONFLICT, error)
             return
 
-        caller = self._caller(exchange, session.wants)
+        caller = self._caller(exchange, session)
 
         def gone() -> None:
             session.outlet = session.end_stream = None
@@ -302,8 +329,8 @@ class Streamable:
             self._sessions.close(session)
             exchange.respond(HTTPStatus.OK)
 
-    def _caller(self, exchange: Exchange, wants: Callable[[str, Raw], bool]) -> HttpCaller:
-        caller = HttpCaller(exchange, wants, asyncio.get_running_loop().time())
+    def _caller(self, exchange: Exchange, peer: Peer) -> HttpCaller:
+        caller = HttpCaller(exchange, peer, asyncio.get_running_loop().time())
         self._waiting.add(caller)
         return caller
 

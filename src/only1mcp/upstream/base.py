@@ -7,19 +7,23 @@ Errors  UpstreamError: the server's own error. ServerUnavailable: never sent.
         ServerTimeout, ServerLost, ServerProtocolError, AnswerTooLarge: see protocol/errors.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from msgspec import Raw
 
-from only1mcp.protocol.message import Params
+from only1mcp.protocol import message
+from only1mcp.protocol.errors import McpError, UpstreamError
+from only1mcp.protocol.message import Message, Params
 
 MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
 """Bound on one message from a server; a longer one is AnswerTooLarge."""
 
 NotificationSink = Callable[[str, Raw], None]
 """Takes (method, params); must not block."""
+QuestionSink = Callable[[str, Raw], Awaitable[bytes]]
+"""Takes (method, params) of a server's request; its result as JSON text, or an McpError."""
 
 
 @dataclass(slots=True)
@@ -28,6 +32,8 @@ class Call:
 
     `params` belongs to the call: the upstream may change it (its progress token, era keys).
     `name` is the server's own tool or prompt name, or the URI: header Mcp-Name in 2026-07-28.
+    `on_question` answers requests of the server that belong to the call; without it, or when
+    nothing says whose they are, they are refused.
     `mirrored` are the arguments a tool wants in headers too: (Mcp-Param-…, value) pairs.
     `idle_s` restarts with each message that belongs to the call; `max_s` does not.
     """
@@ -39,6 +45,7 @@ class Call:
     idle_s: float = 60.0
     max_s: float = 600.0
     mirrored: tuple[tuple[str, str], ...] = ()
+    on_question: QuestionSink | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,10 @@ class Upstream(Protocol):
     server: str
     greeting: Greeting
 
+    @property
+    def busy(self) -> bool:
+        """Whether calls are running."""
+
     async def connect(self) -> Greeting:
         """Spawn or dial, find the era, shake hands. Bounded by the caller.
 
@@ -78,3 +89,20 @@ class Upstream(Protocol):
 
     async def close(self) -> None:
         """End it and everything it started. Bounded; never raises."""
+
+
+async def put(question: Message, ask: QuestionSink) -> bytes:
+    """Put a server's request to `ask`; the complete answer for the server, whatever happens."""
+    try:
+        return message.result(question.id, await ask(question.method, question.params))
+    except UpstreamError as error:  # the client's own, as it wrote it
+        return message.error(question.id, error.raw)
+    except McpError as error:
+        return refusal(question, error)
+
+
+def refusal(question: Message, error: McpError) -> bytes:
+    """The answer to a server's request that is refused."""
+    return message.error(
+        question.id, message.encode({"code": error.code, "message": error.message})
+    )

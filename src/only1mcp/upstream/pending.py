@@ -5,6 +5,7 @@ Units   seconds of the monotonic clock.
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 
 from msgspec import Raw
@@ -23,7 +24,10 @@ class Pending:
     `line_end` is where its request ends in all input of the child.
     """
 
-    __slots__ = ("_on_expiry", "answer", "call", "due", "ends", "id", "line_end", "params", "token")
+    __slots__ = (
+        "_on_expiry", "answer", "asked", "call", "due", "ends", "id", "line_end", "params",
+        "questions", "token",
+    )  # fmt: skip
 
     def __init__(self, id: int, call: Call, on_expiry: Callable[["Pending"], None]) -> None:
         now = monotonic()
@@ -32,6 +36,8 @@ class Pending:
         self.params, self.token = own_token(call.params, id)
         self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self.line_end = 0
+        self.asked = 0  # questions of the server that wait for the client
+        self.questions: set[asyncio.Task[None]] = set()
         self.ends = now + call.max_s
         self.due = min(now + call.idle_s, self.ends)
         self._on_expiry = on_expiry
@@ -42,6 +48,12 @@ class Pending:
         if self.call.on_notification is not None:
             params["progressToken"] = self.token
             self.call.on_notification(method, as_raw(params))
+
+    def asking(self, begun: bool) -> None:
+        """The server waits for its client, so it is not idle: no idle deadline meanwhile."""
+        self.asked += 1 if begun else -1
+        idle_s = inf if self.asked else self.call.idle_s
+        self.due = min(monotonic() + idle_s, self.ends)
 
     def expire(self) -> None:
         """Its deadline has passed."""

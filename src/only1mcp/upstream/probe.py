@@ -15,7 +15,7 @@ from collections.abc import Coroutine
 from typing import Any, Final, Protocol
 
 from only1mcp.observe.tasks import Tasks
-from only1mcp.protocol import message
+from only1mcp.protocol import message, questions
 from only1mcp.protocol.eras import IMPLEMENTATION, SERVER_INFO_KEY, own_meta
 from only1mcp.protocol.errors import (
     ServerFault,
@@ -137,7 +137,7 @@ async def _initialize(upstream: Greetable, start_s: float) -> Greeting:
     upstream.revision = None
     params: Params = {
         "protocolVersion": as_raw(NEWEST_LEGACY),
-        "capabilities": as_raw({}),
+        "capabilities": as_raw(questions.EVERYTHING),
         "clientInfo": as_raw(IMPLEMENTATION),
     }
     try:

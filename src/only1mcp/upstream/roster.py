@@ -19,9 +19,16 @@ from msgspec import Raw
 
 from only1mcp.config.model import Http, Server
 from only1mcp.observe.tasks import Tasks
-from only1mcp.protocol.errors import McpError, ServerFault, ServerLost, ServerUnavailable
+from only1mcp.protocol.errors import (
+    McpError,
+    ServerFault,
+    ServerLost,
+    ServerProtocolError,
+    ServerUnavailable,
+)
 from only1mcp.protocol.methods import NEWEST_MODERN
 from only1mcp.upstream.base import Upstream
+from only1mcp.upstream.connections import Connections, Key
 from only1mcp.upstream.stdio import StdioServer
 from only1mcp.upstream.streamable import StreamableHttp
 from only1mcp.upstream.warden import Warden
@@ -48,8 +55,12 @@ class State(StrEnum):
 class Live:
     """One configured server: its state, and the connection to it when there is one."""
 
-    def __init__(self, config: Server, make: Callable[["Live"], Upstream]) -> None:
+    def __init__(
+        self, config: Server, make: Callable[["Live", str], Upstream], greeted: "Greeted"
+    ) -> None:
+        """`make` gives a connection that insists on a protocol; `greeted` hears of each."""
         self.config = config
+        self.further = Connections(config.id, lambda era: make(self, era), greeted)
         self.upstream: Upstream | None = None
         self.state = State.STARTING if config.enabled else State.DISABLED
         self.reason = "" if config.enabled else "enabled: false in the configuration"
@@ -57,6 +68,8 @@ class Live:
         self.settled = asyncio.Event()  # the first attempt has ended, well or badly
         self.protocol = config.protocol
         self._make = make
+        self._greeted = greeted
+        self._two_eras = isinstance(config.transport, Http) and config.protocol == "auto"
         self._pause_s = FIRST_PAUSE_S
         if not config.enabled:
             self.settled.set()
@@ -75,6 +88,28 @@ class Live:
         if self.upstream is not None:
             return self.upstream
         raise self.unavailable()
+
+    def shares(self, upstream: Upstream, modern: bool) -> bool:
+        """Whether a client of this era is served on the connection that serves everybody."""
+        other_era = self._two_eras and upstream.greeting.modern and not modern
+        return self.config.isolation == "shared" and not other_era
+
+    async def apart(self, upstream: Upstream, modern: bool, who: str | None) -> Upstream:
+        """The connection for a client that is not served on `upstream`.
+
+        Raises:
+            ServerFault: it cannot be had.
+        """
+        era = upstream.greeting.modern and (modern or not self._two_eras)
+        try:
+            return await self.further.get(Key(era, who))
+        except ServerProtocolError:
+            if era == upstream.greeting.modern:
+                raise
+            self._two_eras = False  # it refused the handshake: bridge instead
+        if self.config.isolation == "shared":
+            return upstream
+        return await self.further.get(Key(upstream.greeting.modern, who))
 
     def unavailable(self) -> ServerUnavailable:
         """What to tell a client while there is no connection."""
@@ -112,9 +147,10 @@ class Live:
     async def _connection(self, joined: "Joined", notice: "Notice") -> str:
         """One connection from its beginning to its end; why it ended."""
         loop = asyncio.get_running_loop()
-        upstream = self._make(self)
+        upstream = self._make(self, self.protocol)
         try:
             await upstream.connect()
+            await self._greeted(upstream)
             self.upstream = upstream
             await joined(self)
             self._become(State.READY, "", notice)
@@ -129,6 +165,7 @@ class Live:
             raise
         finally:
             self.upstream = None
+            await self.further.close()
             await upstream.close()
 
     def _learn(self, upstream: Upstream, fault: McpError) -> None:
@@ -146,6 +183,8 @@ class Live:
             notice(self)
 
 
+Greeted = Callable[[Upstream], Awaitable[None]]
+"""Called for each connection, the further ones too, before its first call."""
 Joined = Callable[[Live], Awaitable[None]]
 """Called after each greeting; McpError: the server is not usable."""
 Notice = Callable[[Live], None]
@@ -157,13 +196,19 @@ FromServer = Callable[[Live, str, Raw], None]
 class Roster:
     """All servers of one configuration, in its order."""
 
-    def __init__(self, servers: Sequence[Server], notice: Notice, from_server: FromServer) -> None:
+    def __init__(
+        self,
+        servers: Sequence[Server],
+        notice: Notice,
+        from_server: FromServer,
+        greeted: Greeted,
+    ) -> None:
         self._warden = Warden()
         self._notice = notice
         self._from_server = from_server
         self._tasks = Tasks()
         self.servers: dict[str, Live] = {
-            server.id: Live(server, self._connection) for server in servers
+            server.id: Live(server, self._connection, greeted) for server in servers
         }
 
     def start(self, joined: Joined) -> None:
@@ -182,6 +227,16 @@ class Roster:
                 for live in late:
                     await live.settled.wait()
 
+    def sweep(self) -> None:
+        """Close connections that nobody uses."""
+        for live in self.servers.values():
+            live.further.sweep()
+
+    def leave(self, who: str) -> None:
+        """A session has ended: close what only it used."""
+        for live in self.servers.values():
+            live.further.leave(who)
+
     async def close(self) -> None:
         """End every server and everything it started."""
         await self._tasks.close()
@@ -189,18 +244,16 @@ class Roster:
             live.state, live.reason = State.STOPPED, "the gateway is stopping"
         await self._warden.close()
 
-    def _connection(self, live: Live) -> Upstream:
+    def _connection(self, live: Live, era: str) -> Upstream:
         config = live.config
 
         def from_server(method: str, params: Raw) -> None:
             self._from_server(live, method, params)
 
         if isinstance(config.transport, Http):
-            return StreamableHttp(
-                live.id, config.transport, config.timeouts, live.protocol, from_server
-            )
+            return StreamableHttp(live.id, config.transport, config.timeouts, era, from_server)
         return StdioServer(
-            live.id, config.transport, config.timeouts, live.protocol, from_server, self._warden
+            live.id, config.transport, config.timeouts, era, from_server, self._warden
         )
 
 

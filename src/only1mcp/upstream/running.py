@@ -8,6 +8,7 @@ Units   seconds of the clock passed in.
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from typing import Final
 
 from msgspec import Raw
@@ -51,15 +52,18 @@ class Running(Exchange):
         "_endpoint",
         "_expired",
         "_hard",
+        "_on_question",
         "_on_stray",
         "_task",
         "_token",
         "answer",
+        "asked",
         "body",
         "call",
         "due",
         "id",
         "modern",
+        "questions",
         "raw_id",
     )
 
@@ -70,6 +74,7 @@ class Running(Exchange):
         id: int,
         clock: Callable[[], float],
         on_stray: Callable[[Message], None],
+        on_question: "Callable[[Running, Message], None]",
     ) -> None:
         super().__init__()
         self.call = call
@@ -80,6 +85,9 @@ class Running(Exchange):
         self._endpoint = endpoint
         self._clock = clock
         self._on_stray = on_stray
+        self._on_question = on_question
+        self.asked = 0  # questions of the server that wait for the client
+        self.questions: set[asyncio.Task[None]] = set()
         self._token: Raw | None = None
         self.body = message.request(id, call.method, self._with_own_token(call.params))
         now = clock()
@@ -130,6 +138,20 @@ class Running(Exchange):
         cause = f"no answer to {call.method} within {limit_s:g} s"
         return ServerTimeout(server, self._endpoint.say(cause), hint=hint)
 
+    @property
+    def may_ask(self) -> bool:
+        """Whether its client can be asked something on the server's behalf."""
+        return self.sent and self.call.on_question is not None
+
+    def asking(self, begun: bool) -> None:
+        """The server waits for its client, so it is not idle: no idle deadline meanwhile."""
+        self.asked += 1 if begun else -1
+        self._touch()
+
+    def _touch(self) -> None:
+        idle_s = inf if self.asked else self.call.idle_s
+        self.due = min(self._clock() + idle_s, self._hard)
+
     # --- its stream ---
 
     def on_event(self, event: Event) -> bool:
@@ -140,7 +162,7 @@ class Running(Exchange):
             cause = self._endpoint.say(f"an event of its stream is no message: {error}")
             raise ServerProtocolError(self._endpoint.server, cause) from None
         for found in messages:
-            self.due = min(self._clock() + self.call.idle_s, self._hard)
+            self._touch()
             if found.method:
                 self._take(found)
             elif found.id == self.raw_id or (found.error and id_is_open(found)):
@@ -149,7 +171,9 @@ class Running(Exchange):
 
     def _take(self, found: Message) -> None:
         """A notification of the call goes to its caller; all else is not the call's."""
-        if found.id or found.method in UNBOUND:
+        if found.id:
+            self._on_question(self, found)
+        elif found.method in UNBOUND:
             self._on_stray(found)
         elif found.method == PROGRESS:
             self.progress(found.params)
@@ -158,7 +182,7 @@ class Running(Exchange):
 
     def progress(self, params: Raw) -> None:
         """Hand progress on under the caller's own token; without that it asked for none."""
-        self.due = min(self._clock() + self.call.idle_s, self._hard)
+        self._touch()
         if self._token is None or self.call.on_notification is None:
             return
         with suppress(InvalidParams):

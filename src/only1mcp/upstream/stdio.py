@@ -35,7 +35,14 @@ from only1mcp.protocol.errors import (
     ServerUnavailable,
 )
 from only1mcp.protocol.message import NO_RAW, Message, Params
-from only1mcp.upstream.base import MAX_MESSAGE_BYTES, Call, Greeting, NotificationSink
+from only1mcp.upstream.base import (
+    MAX_MESSAGE_BYTES,
+    Call,
+    Greeting,
+    NotificationSink,
+    put,
+    refusal,
+)
 from only1mcp.upstream.deadline import Deadlines
 from only1mcp.upstream.launch import NotStartable
 from only1mcp.upstream.lines import Lines, is_text, messages
@@ -115,6 +122,11 @@ class StdioServer:
         return self._child.pid if self._child else None
 
     @property
+    def busy(self) -> bool:
+        """Whether calls are running."""
+        return bool(self._pending)
+
+    @property
     def exited(self) -> Exit | None:
         """How the child ended, None while it runs."""
         return self._child.exited if self._child else None
@@ -152,6 +164,9 @@ class StdioServer:
         except asyncio.CancelledError:
             self._give_up(pending, "the client cancelled the request")
             raise
+        finally:
+            for question in pending.questions:
+                question.cancel()
 
     async def notify(self, method: str, params: Params | None = None) -> None:
         """Send a notification, if there is a child that reads."""
@@ -242,6 +257,8 @@ class StdioServer:
             self._on_request(found)
         elif found.method == "notifications/progress":
             self._on_progress(found)
+        elif found.method == "notifications/message" and len(self._pending) == 1:
+            self._attribute(found)
         else:
             self._on_notification(found.method, found.params)
         self._bad_lines = 0
@@ -267,13 +284,35 @@ class StdioServer:
             return
         pending.progress(found.method, params)
 
+    def _attribute(self, found: Message) -> None:
+        """A log line while exactly one call runs is that call's."""
+        (only,) = self._pending.values()
+        sink = only.call.on_notification or self._on_notification
+        sink(found.method, found.params)
+
     def _on_request(self, found: Message) -> None:
-        """A request of the server. On a shared channel it belongs to no client in particular."""
+        """A request of the server. The channel does not say whose it is: it is put to a client
+        only when exactly one call could have asked, and refused otherwise, never guessed."""
         if found.method == "ping":
             self._say(message.result(found.id, b"{}"))
             return
-        error = {"code": MethodNotFound.code, "message": f"no client takes {found.method} here"}
-        self._say(message.error(found.id, message.encode(error)))
+        asking = [one for one in self._pending.values() if one.call.on_question is not None]
+        if len(asking) == 1:
+            one = asking[0]
+            task = self._tasks.start(self._put(one, found), f"question of {self.server}")
+            one.questions.add(task)
+            return
+        why = f"{found.method}: {len(asking)} calls could have asked, so no client is asked"
+        self._say(refusal(found, MethodNotFound(why)))
+
+    async def _put(self, pending: Pending, found: Message) -> None:
+        assert pending.call.on_question is not None
+        pending.asking(True)
+        try:
+            self._say(await put(found, pending.call.on_question))
+        finally:
+            pending.asking(False)
+            self._deadlines.watch(pending.due)
 
     def _on_noise(self, line: bytes, error: McpError) -> None:
         self.noise += 1

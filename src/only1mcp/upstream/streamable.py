@@ -32,7 +32,7 @@ from only1mcp.protocol.errors import (
 from only1mcp.protocol.message import NO_RAW, Message, Params
 from only1mcp.protocol.methods import METHODS, NEWEST_MODERN
 from only1mcp.upstream import answer
-from only1mcp.upstream.base import Call, Greeting, NotificationSink
+from only1mcp.upstream.base import Call, Greeting, NotificationSink, put, refusal
 from only1mcp.upstream.connection import Exchange, Response
 from only1mcp.upstream.deadline import Deadlines
 from only1mcp.upstream.dial import Endpoint
@@ -51,7 +51,6 @@ MAX_ANSWERS: Final = 256  # to requests of the server, at once; more are dropped
 MAX_BARREN_RESUMES: Final = 3  # in a row, without a new event
 _POST: Final = b"accept: application/json, text/event-stream\r\ncontent-type: application/json\r\n"
 _GET: Final = b"accept: text/event-stream\r\n"
-NOT_BRIDGED: Final = "%s: not supported by this gateway yet"
 _REPEATABLE: Final = frozenset(row.name for row in METHODS.values() if row.repeatable)
 _HANDSHAKE: Final = frozenset(("initialize", "server/discover"))
 _CHANGES: Final = {
@@ -133,6 +132,11 @@ class StreamableHttp:
 
     # --- Upstream ---
 
+    @property
+    def busy(self) -> bool:
+        """Whether calls are running."""
+        return bool(self._running)
+
     async def connect(self) -> Greeting:
         """Find the era and shake hands; in the legacy era open the GET stream too."""
         self.greeting = await greet(self, self._protocol, self._timeouts.start)
@@ -141,7 +145,10 @@ class StreamableHttp:
 
     async def call(self, call: Call) -> bytes:
         """The result of `call` as JSON text. See upstream/base.py for the errors."""
-        running = Running(self._endpoint, call, next(self._ids), self._clock, self._on_stray)
+        running = Running(
+            *(self._endpoint, call, next(self._ids), self._clock),
+            *(self._on_stray, self._on_question),
+        )
         self._running[running.id] = running
         self._deadlines.watch(running.due)
         try:
@@ -155,6 +162,8 @@ class StreamableHttp:
             raise
         finally:
             del self._running[running.id]
+            for question in running.questions:
+                question.cancel()
 
     async def notify(self, method: str, params: Params | None = None) -> None:
         """Send a notification; that the server cannot be reached is not an error."""
@@ -333,15 +342,37 @@ class StreamableHttp:
             if isinstance(token, int) and (running := self._running.get(token)) is not None:
                 running.progress(params)
 
+    def _on_question(self, running: Running, request: Message) -> None:
+        """A request of the server on the stream of a call is for the client of that call."""
+        room = len(self._tasks) < MAX_ANSWERS and not self._modern
+        if not running.may_ask or request.method == "ping" or not room:
+            self._on_request(request)
+            return
+        task = self._tasks.start(self._put(running, request), f"question of {self.server}")
+        running.questions.add(task)
+
+    async def _put(self, running: Running, request: Message) -> None:
+        assert running.call.on_question is not None
+        running.asking(True)
+        try:
+            body = await put(request, running.call.on_question)
+            await self._deliver(self._post_head, body)
+        finally:
+            running.asking(False)
+            self._deadlines.watch(running.due)
+
     def _on_request(self, request: Message) -> None:
-        """Answer a request of the server: a ping; nothing else reaches a client yet."""
+        """A request outside the streams of calls: put to a client only when exactly one call
+        could have asked, and refused otherwise, never guessed."""
         if self._modern or len(self._tasks) >= MAX_ANSWERS:
             log.debug("server '%s': request %s dropped", self.server, request.method)
         elif request.method == "ping":
             self._send(message.result(request.id, b"{}"))
+        elif len(asking := [one for one in self._running.values() if one.may_ask]) == 1:
+            self._on_question(asking[0], request)
         else:
-            refusal = {"code": MethodNotFound.code, "message": NOT_BRIDGED % request.method}
-            self._send(message.error(request.id, message.encode(refusal)))
+            why = f"{request.method}: {len(asking)} calls could have asked, so no client is asked"
+            self._send(refusal(request, MethodNotFound(why)))
 
     def _send(self, body: bytes) -> None:
         """Deliver without waiting."""

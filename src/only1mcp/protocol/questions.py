@@ -1,0 +1,92 @@
+"""What a server may ask a client in mid-call, and how the two eras spell it.
+
+    legacy   a JSON-RPC request of the server       elicitation/create, sampling/createMessage,
+    modern   an entry of `inputRequests`            roots/list
+
+Source  MCP 2025-11-25 client/elicitation, client/sampling, client/roots; 2026-07-28
+        basic/patterns/mrtr and changelog (elicitationId is gone).
+"""
+
+import secrets
+from typing import Any, Final
+
+from msgspec import Raw
+
+from only1mcp.protocol import message
+from only1mcp.protocol.errors import InvalidParams, MethodNotFound
+from only1mcp.protocol.message import Params, as_raw
+
+ELICIT: Final = "elicitation/create"
+SAMPLE: Final = "sampling/createMessage"
+ROOTS: Final = "roots/list"
+CAPABILITY: Final = {ELICIT: "elicitation", SAMPLE: "sampling", ROOTS: "roots"}
+REFUSALS: Final = {ELICIT: b'{"action":"cancel"}'}
+"""How a refusal looks as an answer; the others have no such form."""
+
+EVERYTHING: Final[dict[str, Any]] = {
+    "elicitation": {"form": {}, "url": {}},
+    "sampling": {"tools": {}, "context": {}},
+    "roots": {"listChanged": True},
+}
+"""What the gateway declares to a legacy server: whether a client can be asked is seen per call."""
+
+
+def check(method: str, params: Params, capabilities: dict[str, Any]) -> None:
+    """Whether a client with these capabilities can be asked this.
+
+    Raises:
+        MethodNotFound: it declared nothing of the kind (the answer of 2025-11-25).
+        InvalidParams: not in this mode, or not with these members.
+    """
+    declared = capabilities.get(CAPABILITY.get(method, ""))
+    if not isinstance(declared, dict):
+        raise MethodNotFound(f"the client does not take {method}")
+    if method == ELICIT:
+        mode = message.text(params.get("mode")) or "form"
+        if mode not in _modes(declared):
+            raise InvalidParams(f"the client does not take {method} in mode {mode}")
+    if method == SAMPLE and "tools" in params and "tools" not in declared:
+        raise InvalidParams("the client does not take sampling with tools")
+
+
+def can_be_asked(capabilities: dict[str, Any]) -> bool:
+    """Whether a client with these capabilities takes any question."""
+    return any(name in capabilities for name in CAPABILITY.values())
+
+
+def _modes(declared: dict[str, Any]) -> frozenset[str]:
+    """An empty object is the form mode of 2025-06-18."""
+    return frozenset(declared) or frozenset(("form",))
+
+
+def client_capabilities(declared: dict[str, Any]) -> dict[str, Any]:
+    """What a legacy client declared, as a modern request says it."""
+    found = {name: declared[name] for name in CAPABILITY.values() if name in declared}
+    if "elicitation" in found and not found["elicitation"]:
+        found["elicitation"] = {"form": {}}
+    if "roots" in found:
+        found["roots"] = {}
+    return found
+
+
+def to_modern(method: str, params: Params) -> Params:
+    """A legacy server's question as an entry of `inputRequests`."""
+    params.pop("_meta", None)
+    params.pop("task", None)
+    if method == ELICIT:
+        params.pop("elicitationId", None)
+    return params
+
+
+def to_legacy(method: str, params: Params) -> Params:
+    """A modern server's question for a legacy client; URL mode needs an id there."""
+    if method == ELICIT and message.text(params.get("mode")) == "url":
+        params.setdefault("elicitationId", as_raw(secrets.token_urlsafe(12)))
+    return params
+
+
+def spelt_for(revision: str, method: str, params: Params) -> Raw:
+    """The question as clients of this legacy revision know it: before 2025-11-25 no mode."""
+    if method == ELICIT and revision < "2025-11-25":
+        params.pop("mode", None)
+    return as_raw(params)

@@ -1,0 +1,367 @@
+"""Questions in mid-call (elicitation, sampling, roots) across the eras.
+
+    legacy client ◄─ request on the call's stream ── unfold ◄─ input_required ── modern server
+    modern client ◄─ input_required, sealed state ── park ◄──── request ──────── legacy server
+    modern client ◄─ input_required, state resealed ◄────────── input_required ─ modern server
+
+A parked call stays open at the server while the client answers; it is resumed, never repeated.
+Bounds  MAX_PARKED calls, STATE_TTL_S each; MAX_ROUNDS of questions per unfolded call.
+Source  MCP 2026-07-28 basic/patterns/mrtr; 2025-11-25 client/elicitation, sampling, roots.
+"""
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol
+
+from msgspec import Raw
+
+from only1mcp.observe.tasks import Tasks
+from only1mcp.protocol import message, questions
+from only1mcp.protocol.errors import (
+    ClientRefused,
+    InvalidParams,
+    McpError,
+    ServerProtocolError,
+    ServerUnavailable,
+)
+from only1mcp.protocol.message import Params, as_raw
+from only1mcp.relay.seal import STATE_TTL_S, Claims, Seal, digest
+from only1mcp.upstream.base import Call, QuestionSink, Upstream
+
+log = logging.getLogger("only1mcp.bridge")
+
+MAX_PARKED: Final = 1024
+MAX_ROUNDS: Final = 10
+GATHER_S: Final = 0.005
+"""After a question, how long to wait for more that a server asks at the same time."""
+FIRST_PAUSE_S: Final = 0.05
+LONGEST_PAUSE_S: Final = 0.25
+_INPUT: Final = b'"input_required"'
+
+
+class Asked(Protocol):
+    """The client of a call, as far as questions go; part of relay.call.Caller."""
+
+    principal: str
+
+    @property
+    def capabilities(self) -> dict[str, Any]:
+        """What the client declared, in the words of its era."""
+
+    def notify(self, method: str, params: Raw) -> None:
+        """See relay/call.py."""
+
+    async def ask(self, method: str, params: bytes) -> bytes:
+        """Put a question to a legacy client on this call's stream; its result as JSON text."""
+
+
+def asks(result: bytes) -> Params | None:
+    """The members of an input_required result; None for any other."""
+    if _INPUT not in result:
+        return None
+    members = message.members(result)
+    return members if message.text(members.get("resultType")) == "input_required" else None
+
+
+def asker(caller: Asked) -> QuestionSink | None:
+    """Between legacy peers a question goes on as it is, if the client takes such at all."""
+    if not questions.can_be_asked(caller.capabilities):
+        return None
+
+    async def ask(method: str, params: Raw) -> bytes:
+        questions.check(method, message.members(params), caller.capabilities)
+        return await caller.ask(method, bytes(params))
+
+    return ask
+
+
+class Bridge:
+    """The questions of all calls under way."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._seal = Seal()
+        self._parked: dict[int, _Parked] = {}
+        self._ids = itertools.count(1)
+        self._tasks = Tasks()
+
+    def __len__(self) -> int:
+        return len(self._parked)
+
+    # --- modern client, modern server: only the state is wrapped ---
+
+    async def pass_on(self, upstream: Upstream, call: Call, caller: Asked) -> bytes:
+        """The server's own questions reach the client as they are; the state comes back here."""
+        params = call.params or {}
+        if (state := params.pop("requestState", None)) is not None:
+            claims = self._open(state, call, caller)
+            if claims.server != upstream.server or claims.parked is not None:
+                raise InvalidParams("requestState belongs to another call")
+            if claims.inner is not None:
+                params["requestState"] = as_raw(claims.inner)
+        result = await upstream.call(call)
+        asked = asks(result)
+        if asked is None:
+            return result
+        inner = message.text(asked.get("requestState"))
+        asked["requestState"] = as_raw(self._sealed(upstream.server, call, caller, inner=inner))
+        return message.encode(asked)
+
+    # --- legacy client, modern server: unfold ---
+
+    async def unfold(self, upstream: Upstream, call: Call, caller: Asked) -> bytes:
+        """Ask the client what the server wants to know and call again, until it is complete.
+
+        Raises:
+            ServerProtocolError: more than MAX_ROUNDS of questions.
+            ClientRefused: the client refused what has no form of refusal in an answer.
+        """
+        original = dict(call.params or {})
+        pause_s = FIRST_PAUSE_S
+        for _ in range(MAX_ROUNDS):
+            result = await upstream.call(call)
+            asked = asks(result)
+            if asked is None:
+                return result
+            call.params = dict(original)
+            if wanted := message.members(asked.get("inputRequests", message.NO_RAW)):
+                call.params["inputResponses"] = await _answers(wanted, caller)
+            else:
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            if "requestState" in asked:
+                call.params["requestState"] = asked["requestState"]
+        raise ServerProtocolError(
+            upstream.server,
+            f"server '{upstream.server}' asked more than {MAX_ROUNDS} times in one call",
+        )
+
+    # --- modern client, legacy server: park ---
+
+    async def park(self, upstream: Upstream, call: Call, caller: Asked) -> bytes:
+        """Call, and turn the server's questions into input_required results.
+
+        Raises:
+            InvalidParams: a retry whose state is forged, expired or of another call.
+        """
+        params = call.params or {}
+        state = params.pop("requestState", None)
+        answers = message.members(params.pop("inputResponses", message.NO_RAW))
+        if state is None:
+            parked = self._begin(upstream, call, caller)
+        else:
+            parked = self._resume(self._open(state, call, caller), answers, caller)
+        try:
+            await parked.turn()
+        except asyncio.CancelledError:  # the client hung up: that cancels the call
+            self._forget(parked)
+            raise
+        if parked.running.done():
+            self._forget(parked)
+            return _raised(parked.running.result())
+        parked.rest(self._clock() + STATE_TTL_S)
+        sealed = self._sealed(upstream.server, call, caller, parked=parked.id)
+        wanted = {key: one.wanted for key, one in parked.open.items()}
+        return message.encode(
+            {"resultType": "input_required", "inputRequests": wanted, "requestState": sealed}
+        )
+
+    def sweep(self) -> None:
+        """End the calls whose client did not come back in time."""
+        now = self._clock()
+        for parked in [one for one in self._parked.values() if one.expires_at <= now]:
+            log.info("server %s: a question was not answered in time", parked.server)
+            self._forget(parked)
+
+    async def close(self) -> None:
+        """Cancel every parked call."""
+        for parked in list(self._parked.values()):
+            self._forget(parked)
+        await self._tasks.close()
+
+    def _begin(self, upstream: Upstream, call: Call, caller: Asked) -> "_Parked":
+        if len(self._parked) >= MAX_PARKED:
+            raise ServerUnavailable(
+                upstream.server,
+                f"{MAX_PARKED} calls wait for answers of their clients already",
+                hint="answer or abandon some; try again later",
+            )
+        parked = _Parked(next(self._ids), upstream.server, caller)
+        call.on_question = parked.asked
+        call.on_notification = parked.notify
+        parked.run(self._tasks.start(_value(upstream.call(call)), f"parked {upstream.server}"))
+        self._parked[parked.id] = parked
+        return parked
+
+    def _resume(self, claims: Claims, answers: Params, caller: Asked) -> "_Parked":
+        parked = self._parked.get(claims.parked or 0)
+        if parked is None:
+            raise InvalidParams(
+                "the call that asked is over; requestState is no longer valid",
+                {"hint": "make the call anew"},
+            )
+        if parked.caller is not None:
+            raise InvalidParams("this call is being resumed already")
+        parked.resume(caller, answers)
+        return parked
+
+    def _forget(self, parked: "_Parked") -> None:
+        self._parked.pop(parked.id, None)
+        parked.end()
+
+    # --- state ---
+
+    def _open(self, state: Raw, call: Call, caller: Asked) -> Claims:
+        text = message.text(state)
+        if text is None:
+            raise InvalidParams("requestState must be a string")
+        params = call.params or {}
+        return self._seal.open(text, caller.principal, call.method, params, self._clock())
+
+    def _sealed(
+        self,
+        server: str,
+        call: Call,
+        caller: Asked,
+        *,
+        inner: str | None = None,
+        parked: int | None = None,
+    ) -> str:
+        expires_at = self._clock() + STATE_TTL_S
+        mark = digest(call.params or {})
+        claims = Claims(server, caller.principal, call.method, mark, expires_at, inner, parked)
+        return self._seal.seal(claims)
+
+
+class _Question:
+    """One request of a server that waits for its answer."""
+
+    __slots__ = ("answer", "wanted")
+
+    def __init__(self, method: str, params: Params) -> None:
+        self.wanted: dict[str, Any] = {"method": method}
+        if params:
+            self.wanted["params"] = params
+        self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+
+class _Parked:
+    """A call to a legacy server that goes on while its modern client comes and goes."""
+
+    def __init__(self, id: int, server: str, caller: Asked) -> None:
+        self.id = id
+        self.server = server
+        self.caller: Asked | None = caller  # None while nobody waits for the result
+        self.open: dict[str, _Question] = {}
+        self.expires_at = float("inf")
+        self.running: asyncio.Task[bytes | McpError]
+        self._capabilities = caller.capabilities
+        self._keys = itertools.count(1)
+        self._turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def run(self, task: "asyncio.Task[bytes | McpError]") -> None:
+        """`task` is the call at the server."""
+        self.running = task
+        task.add_done_callback(lambda _: self._wake())
+
+    async def asked(self, method: str, params: Raw) -> bytes:
+        """The server asks: wait until the client has answered.
+
+        Raises:
+            MethodNotFound, InvalidParams: this client cannot be asked that.
+        """
+        members = message.members(params)
+        questions.check(method, members, self._capabilities)
+        question = _Question(method, questions.to_modern(method, members))
+        key = f"{method.partition('/')[0]}-{next(self._keys)}"
+        self.open[key] = question
+        self._wake()
+        try:
+            return await question.answer
+        finally:
+            self.open.pop(key, None)
+
+    def notify(self, method: str, params: Raw) -> None:
+        """Pass on a notification while the client listens; in between it is lost."""
+        if self.caller is not None:
+            self.caller.notify(method, params)
+
+    async def turn(self) -> None:
+        """Wait until the call is over or the server asks."""
+        await self._turn
+        if not self.running.done():
+            await asyncio.wait([self.running], timeout=GATHER_S)
+
+    def rest(self, until: float) -> None:
+        """The client has been asked; nobody waits until it comes back."""
+        self.caller = None
+        self.expires_at = until
+
+    def resume(self, caller: Asked, answers: Params) -> None:
+        """The client is back. Unknown keys are ignored, missing ones asked again.
+
+        Raises:
+            InvalidParams: an answer is no object.
+        """
+        given = {key: answers[key] for key in self.open if key in answers}
+        for key, answer in given.items():
+            if bytes(answer).lstrip()[:1] != b"{":
+                raise InvalidParams(f"inputResponses.{key} must be an object")
+        for key, answer in given.items():
+            question = self.open.pop(key)
+            if not question.answer.done():
+                question.answer.set_result(bytes(answer))
+        self.caller = caller
+        self.expires_at = float("inf")
+        self._turn = asyncio.get_running_loop().create_future()
+        if self.open or self.running.done():
+            self._wake()
+
+    def end(self) -> None:
+        """Nobody wants the result any more: cancel what still runs."""
+        if not self.running.done():
+            self.running.cancel()
+
+    def _wake(self) -> None:
+        if not self._turn.done():
+            self._turn.set_result(None)
+
+
+async def _value(answer: Coroutine[Any, Any, bytes]) -> bytes | McpError:
+    """The result, or the error as a value: it is the client's, and no surprise to the log."""
+    try:
+        return await answer
+    except McpError as error:
+        return error
+
+
+def _raised(found: bytes | McpError) -> bytes:
+    if isinstance(found, McpError):
+        raise found
+    return found
+
+
+async def _answers(wanted: Params, caller: Asked) -> Raw:
+    """Every question put to a legacy client at once; the `inputResponses` for the retry."""
+    found = await asyncio.gather(*(_value(_ask(one, caller)) for one in wanted.values()))
+    answers: Params = {}
+    for key, answer in zip(wanted, found, strict=True):
+        if isinstance(answer, McpError):
+            raise answer
+        answers[key] = Raw(answer)
+    return as_raw(answers)
+
+
+async def _ask(wanted: Raw, caller: Asked) -> bytes:
+    members = message.members(wanted)
+    method = message.text(members.get("method")) or ""
+    params = message.members(members.get("params", message.NO_RAW))
+    questions.check(method, params, caller.capabilities)
+    try:
+        return await caller.ask(method, message.encode(questions.to_legacy(method, params)))
+    except ClientRefused:
+        if (refusal := questions.REFUSALS.get(method)) is not None:
+            return refusal
+        raise
