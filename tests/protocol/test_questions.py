@@ -1,0 +1,66 @@
+"""Who can be asked what, and how each era spells it."""
+
+from typing import Any
+
+import pytest
+
+from only1mcp.protocol import message, questions
+from only1mcp.protocol.errors import InvalidParams, MethodNotFound
+from only1mcp.protocol.message import Params, as_raw
+
+ELICIT, SAMPLE, ROOTS = questions.ELICIT, questions.SAMPLE, questions.ROOTS
+
+
+def params(**members: Any) -> Params:
+    return {name: as_raw(value) for name, value in members.items()}
+
+
+@pytest.mark.parametrize(
+    ("method", "asked", "capabilities"),
+    [
+        (ELICIT, params(message="?"), {"elicitation": {}}),
+        (ELICIT, params(mode="form"), {"elicitation": {"form": {}}}),
+        (ELICIT, params(mode="url"), {"elicitation": {"url": {}}}),
+        (SAMPLE, params(maxTokens=1), {"sampling": {}}),
+        (SAMPLE, params(tools=[]), {"sampling": {"tools": {}}}),
+        (ROOTS, {}, {"roots": {}}),
+    ],
+)
+def test_declared_questions_pass(method: str, asked: Params, capabilities: dict[str, Any]) -> None:
+    questions.check(method, asked, capabilities)
+
+
+@pytest.mark.parametrize(
+    ("method", "asked", "capabilities", "error"),
+    [
+        (ELICIT, params(), {"sampling": {}}, MethodNotFound),
+        (ELICIT, params(mode="url"), {"elicitation": {}}, InvalidParams),
+        (ELICIT, params(), {"elicitation": {"url": {}}}, InvalidParams),
+        (SAMPLE, params(tools=[]), {"sampling": {}}, InvalidParams),
+        (ROOTS, {}, {}, MethodNotFound),
+        ("tools/list", {}, {"tools": {}}, MethodNotFound),
+    ],
+)
+def test_undeclared_questions_are_refused(
+    method: str, asked: Params, capabilities: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        questions.check(method, asked, capabilities)
+
+
+def test_what_a_legacy_client_declared_in_modern_words() -> None:
+    declared = {"elicitation": {}, "roots": {"listChanged": True}, "tasks": {}, "experimental": {}}
+    assert questions.client_capabilities(declared) == {"elicitation": {"form": {}}, "roots": {}}
+
+
+def test_url_mode_has_an_id_in_the_legacy_era_only() -> None:
+    legacy = questions.to_legacy(ELICIT, params(mode="url", url="https://x"))
+    assert message.text(legacy["elicitationId"])
+    assert "elicitationId" not in questions.to_modern(ELICIT, legacy)
+
+
+def test_before_2025_11_25_there_is_no_mode() -> None:
+    old = questions.spelt_for("2025-06-18", ELICIT, params(mode="form", message="?"))
+    assert message.any_value(old) == {"message": "?"}
+    new = questions.spelt_for("2025-11-25", ELICIT, params(mode="form", message="?"))
+    assert message.any_value(new) == {"mode": "form", "message": "?"}
