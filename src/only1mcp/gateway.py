@@ -73,8 +73,7 @@ class Gateway:
         """Everything as it is now; a request keeps the one it got."""
         catalog = self._listings.catalog
         if catalog is not self._snapshot.catalog:
-            self._bridge = Bridge(asyncio.get_running_loop().time)
-        self._snapshot = self._take_snapshot(catalog)
+            self._snapshot = self._take_snapshot(catalog)
         return self._snapshot
 
     async def listen(self, port: int | None = None) -> Edge:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Raw
 
@@ -200,7 +200,7 @@ async def gateway_of(
         for id in dict.fromkeys([*twins, *more])
     )
 
-    def make(live: Live) -> FakeUpstream:
+    def make(live: Live, era: str) -> FakeUpstream:
         return twins[live.id]
 
     gateway = Gateway(Config(servers=servers, **config), notice)
@@ -222,6 +222,14 @@ class Heard:
         self.principal = "test"
         self.headers: Mapping[bytes, bytes] | None = None
         self.notes: list[tuple[str, Any]] = []
+
+    capabilities: ClassVar[dict[str, Any]] = {}
+    log_level = None
+    session = None
+
+    async def ask(self, method: str, params: bytes) -> bytes:
+        """It takes no questions."""
+        raise NOT_FOUND
 
     def notify(self, method: str, params: Raw) -> None:
         """Remember it."""

@@ -49,15 +49,15 @@ async def test_servers_that_do_not_log_or_are_modern_or_away_are_not_told() -> N
     told, roster = desk([INFO], silent, modern, away)
     roster.servers["away"].upstream = None
     await told.changed()
-    for live in roster.servers.values():
-        await told.joined(live)
+    for one in (silent, modern):
+        await told.greeted(one)
     assert silent.calls == modern.calls == away.calls == []
 
 
 async def test_a_server_that_joins_later_is_told() -> None:
     one = logger("one")
     told, roster = desk([INFO, ERROR], one)
-    await told.joined(roster.servers["one"])
+    await told.greeted(roster.servers["one"].ready())
     assert one.asked("logging/setLevel") == [{"level": "info"}]
 
 
@@ -65,7 +65,7 @@ async def test_nothing_is_said_until_a_client_has_set_a_level() -> None:
     one = logger("one")
     told, roster = desk([], one)
     await told.changed()
-    await told.joined(roster.servers["one"])
+    await told.greeted(roster.servers["one"].ready())
     assert one.calls == []
 
 

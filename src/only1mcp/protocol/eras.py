@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from only1mcp import __version__
 from only1mcp.protocol import message
-from only1mcp.protocol.errors import InvalidParams
+from only1mcp.protocol.errors import InvalidParams, McpError, ResourceNotFound, UpstreamError
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.protocol.methods import NEWEST_MODERN
 
@@ -113,10 +113,25 @@ def _merged(body: bytes, cacheable: bool) -> bytes:
     """The careful way, for a result that may already have such a member at its top level."""
     members = message.members(body)
     members.setdefault("resultType", Raw(b'"complete"'))
-    if cacheable:
+    if cacheable and message.text(members["resultType"]) == "complete":
         members.setdefault("ttlMs", Raw(b"0"))
         members.setdefault("cacheScope", Raw(b'"private"'))
     return message.encode(members)
+
+
+def error_across(error: UpstreamError, method: str) -> McpError:
+    """A server's own error for a client of the other era: the same, unless a code has moved.
+
+    Source  2026-07-28 changelog: -32002 became -32602, recognised by data.uri.
+    """
+    fields = message.any_value(error.raw)
+    data = fields.get("data") if isinstance(fields, dict) else None
+    moved = error.own_code == InvalidParams.code and method == "resources/read"
+    if error.own_code == ResourceNotFound.code or (
+        moved and isinstance(data, dict) and "uri" in data
+    ):
+        return ResourceNotFound(error.message, data)
+    return error
 
 
 def result_to_legacy(result: bytes) -> bytes:

@@ -58,6 +58,9 @@ _ROWS = (
     Method("tools/call", Route.NAME, target="name", repeatable=False, asks=True),
     Method("prompts/get", Route.NAME, target="name", asks=True),
     Method("resources/read", Route.URI, target="uri", asks=True),
+    Method("resources/subscribe", Route.URI, LEGACY, target="uri"),
+    Method("resources/unsubscribe", Route.URI, LEGACY, target="uri"),
+    Method("subscriptions/listen", Route.LOCAL, MODERN),
     Method("completion/complete", Route.REF, target="ref"),
 )
 

@@ -13,13 +13,20 @@ from typing import Any, Final
 from msgspec import Raw
 
 from only1mcp.protocol import message
-from only1mcp.protocol.errors import InvalidParams, MethodNotFound
+from only1mcp.protocol.errors import (
+    InvalidParams,
+    MethodNotFound,
+    MissingCapability,
+    UpstreamError,
+)
 from only1mcp.protocol.message import Params, as_raw
 
 ELICIT: Final = "elicitation/create"
 SAMPLE: Final = "sampling/createMessage"
 ROOTS: Final = "roots/list"
 CAPABILITY: Final = {ELICIT: "elicitation", SAMPLE: "sampling", ROOTS: "roots"}
+URL_REQUIRED: Final = -32042
+"""URLElicitationRequired of 2025-11-25."""
 REFUSALS: Final = {ELICIT: b'{"action":"cancel"}'}
 """How a refusal looks as an answer; the others have no such form."""
 
@@ -47,6 +54,28 @@ def check(method: str, params: Params, capabilities: dict[str, Any]) -> None:
             raise InvalidParams(f"the client does not take {method} in mode {mode}")
     if method == SAMPLE and "tools" in params and "tools" not in declared:
         raise InvalidParams("the client does not take sampling with tools")
+
+
+def urls(error: UpstreamError, capabilities: dict[str, Any]) -> dict[str, Any]:
+    """The `inputRequests` behind a legacy server's -32042: one visit per listed elicitation.
+
+    Raises:
+        MissingCapability: the client does not take URLs.
+    """
+    declared = capabilities.get("elicitation")
+    if not isinstance(declared, dict) or "url" not in declared:
+        needed = {"requiredCapabilities": {"elicitation": {"url": {}}}}
+        raise MissingCapability("the server wants the user to visit a URL", needed)
+    fields = message.any_value(error.raw)
+    listed = fields.get("data", {}).get("elicitations", ())
+    return {
+        f"elicitation-{place}": {
+            "method": ELICIT,
+            "params": {key: value for key, value in one.items() if key != "elicitationId"},
+        }
+        for place, one in enumerate(listed, 1)
+        if isinstance(one, dict)
+    }
 
 
 def can_be_asked(capabilities: dict[str, Any]) -> bool:

@@ -25,6 +25,7 @@ from only1mcp.protocol.errors import (
     McpError,
     ServerProtocolError,
     ServerUnavailable,
+    UpstreamError,
 )
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.relay.seal import STATE_TTL_S, Claims, Seal, digest
@@ -149,10 +150,11 @@ class Bridge:
         params = call.params or {}
         state = params.pop("requestState", None)
         answers = message.members(params.pop("inputResponses", message.NO_RAW))
-        if state is None:
+        claims = None if state is None else self._open(state, call, caller)
+        if claims is None or claims.parked is None:  # after -32042 the call is made anew
             parked = self._begin(upstream, call, caller)
         else:
-            parked = self._resume(self._open(state, call, caller), answers, caller)
+            parked = self._resume(claims, answers, caller)
         try:
             await parked.turn()
         except asyncio.CancelledError:  # the client hung up: that cancels the call
@@ -160,7 +162,7 @@ class Bridge:
             raise
         if parked.running.done():
             self._forget(parked)
-            return _raised(parked.running.result())
+            return self._ended(parked.running.result(), upstream, call, caller)
         parked.rest(self._clock() + STATE_TTL_S)
         sealed = self._sealed(upstream.server, call, caller, parked=parked.id)
         wanted = {key: one.wanted for key, one in parked.open.items()}
@@ -180,6 +182,20 @@ class Bridge:
         for parked in list(self._parked.values()):
             self._forget(parked)
         await self._tasks.close()
+
+    def _ended(
+        self, found: bytes | McpError, upstream: Upstream, call: Call, caller: Asked
+    ) -> bytes:
+        """The end of a parked call; -32042 asks the client to visit URLs and call again."""
+        if isinstance(found, UpstreamError) and found.own_code == questions.URL_REQUIRED:
+            wanted = questions.urls(found, caller.capabilities)
+            sealed = self._sealed(upstream.server, call, caller)
+            return message.encode(
+                {"resultType": "input_required", "inputRequests": wanted, "requestState": sealed}
+            )
+        if isinstance(found, McpError):
+            raise found
+        return found
 
     def _begin(self, upstream: Upstream, call: Call, caller: Asked) -> "_Parked":
         if len(self._parked) >= MAX_PARKED:
@@ -335,12 +351,6 @@ async def _value(answer: Coroutine[Any, Any, bytes]) -> bytes | McpError:
         return await answer
     except McpError as error:
         return error
-
-
-def _raised(found: bytes | McpError) -> bytes:
-    if isinstance(found, McpError):
-        raise found
-    return found
 
 
 async def _answers(wanted: Params, caller: Asked) -> Raw:

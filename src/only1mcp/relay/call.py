@@ -17,16 +17,17 @@ from msgspec import Raw
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
 from only1mcp.catalog.view import Target, View
-from only1mcp.protocol import eras, message, questions
+from only1mcp.protocol import downlevel, eras, message, questions
 from only1mcp.protocol.errors import (
     InvalidParams,
     McpError,
     MethodNotFound,
     ResourceNotFound,
     ServerProtocolError,
+    UpstreamError,
 )
 from only1mcp.protocol.message import Params
-from only1mcp.protocol.methods import Method, Route, known
+from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.relay import mirror
 from only1mcp.relay.bridge import asker
 from only1mcp.relay.snapshot import Snapshot
@@ -35,6 +36,7 @@ from only1mcp.upstream.roster import State
 
 _KIND_OF: Final = {row.value: row for row in Kind}
 _CACHEABLE: Final = frozenset({"resources/read"})
+_TOOLS_CALL: Final = METHODS["tools/call"]
 _LINK: Final = b'"resource_link"'
 
 
@@ -135,8 +137,13 @@ async def _call(request: Request, row: Method, target: Target, snapshot: Snapsho
     )
     if _LINK in result:
         _learn(result, target.server, snapshot.catalog)
-    if modern == request.modern:
-        return result
+    if modern != request.modern:
+        result = _translated(result, request, row, target)
+    return downlevel.tool_result(result, request.revision) if row is _TOOLS_CALL else result
+
+
+def _translated(result: bytes, request: Request, row: Method, target: Target) -> bytes:
+    """A result of one era for a client of the other."""
     if result.lstrip()[:1] != b"{":
         raise ServerProtocolError(
             target.server, f"server '{target.server}' answered {row.name} with no object"
@@ -155,6 +162,15 @@ def _isolated(isolation: str, caller: Caller) -> str | None:
 
 async def _asking(call: Call, upstream: Upstream, request: Request, snapshot: Snapshot) -> bytes:
     """A call in which the server may ask the client; see relay/bridge.py for the four ways."""
+    try:
+        return await _asked(call, upstream, request, snapshot)
+    except UpstreamError as error:
+        if upstream.greeting.modern == request.modern:
+            raise
+        raise eras.error_across(error, call.method) from None
+
+
+async def _asked(call: Call, upstream: Upstream, request: Request, snapshot: Snapshot) -> bytes:
     bridge, caller = snapshot.bridge, request.caller
     match request.modern, upstream.greeting.modern:
         case True, True:

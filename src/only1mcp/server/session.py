@@ -204,6 +204,10 @@ class Sessions:
         session.last_used = self._clock()
         return session
 
+    def get(self, id: str) -> Session | None:
+        """The live session with this id, whosever it is: for what was found by the id before."""
+        return self._sessions.get(id)
+
     def close(self, session: Session) -> None:
         """The client is done; what it still asks for is cancelled."""
         self._sessions.pop(session.id, None)

@@ -193,6 +193,10 @@ FromServer = Callable[[Live, str, Raw], None]
 """Takes a notification of a server that belongs to no call."""
 
 
+async def _unheard(upstream: Upstream) -> None:
+    """Nobody listens."""
+
+
 class Roster:
     """All servers of one configuration, in its order."""
 
@@ -201,7 +205,7 @@ class Roster:
         servers: Sequence[Server],
         notice: Notice,
         from_server: FromServer,
-        greeted: Greeted,
+        greeted: Greeted = _unheard,
     ) -> None:
         self._warden = Warden()
         self._notice = notice

@@ -1,0 +1,173 @@
+"""One `subscriptions/listen` held open at a modern server, for all that the gateway wants of it.
+
+    cover ──► nothing new wanted ──► the stream there is
+         └──► open a new one ──acknowledged──► close the old: nothing is missed in between
+    lost ──pause──► cover again, then say that everything may have changed
+
+What the server says there goes to the server-wide sink, as what a legacy server says does.
+Bounds  one stream per server, two while one replaces the other.
+Source  MCP 2026-07-28 basic/patterns/subscriptions.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from math import inf
+from typing import Final
+
+from msgspec import Raw
+
+from only1mcp.observe.tasks import Tasks
+from only1mcp.protocol import message, subscription
+from only1mcp.protocol.eras import own_meta
+from only1mcp.protocol.errors import McpError, ServerTimeout, UpstreamError
+from only1mcp.protocol.message import as_raw
+from only1mcp.protocol.subscription import ACKNOWLEDGED, FLAGS, LISTEN, Filter
+from only1mcp.upstream.base import Call, NotificationSink, Upstream
+
+log = logging.getLogger("only1mcp.subscriptions")
+
+ACK_S: Final = 2.0
+"""How long a server may take to acknowledge."""
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 60.0
+JITTER: Final = 0.2
+STEADY_S: Final = 30.0
+"""A stream that lasted so long is opened again after FIRST_PAUSE_S; before, the pause doubles."""
+
+
+class _Stream:
+    """One listen. `acked` is what the server agreed to, or why it does not."""
+
+    __slots__ = ("acked", "since", "task", "wanted")
+
+    def __init__(self, wanted: Filter) -> None:
+        loop = asyncio.get_running_loop()
+        self.wanted = wanted
+        self.acked: asyncio.Future[Filter | McpError] = loop.create_future()
+        self.since = loop.time()
+        self.task: asyncio.Task[None]
+
+    def settle(self, found: Filter | McpError) -> None:
+        """The first answer counts."""
+        if not self.acked.done():
+            self.acked.set_result(found)
+
+
+class Listening:
+    """What is heard of one connection to a modern server."""
+
+    def __init__(
+        self, upstream: Upstream, uris: Callable[[], tuple[str, ...]], sink: NotificationSink
+    ) -> None:
+        """`uris` are the resources somebody wants to hear of now."""
+        self.upstream = upstream
+        self._uris = uris
+        self._sink = sink
+        self._methods = declared(upstream.greeting.capabilities)
+        self._current: _Stream | None = None
+        self._turn = asyncio.Lock()
+        self._pause_s = FIRST_PAUSE_S
+        self._tasks = Tasks()
+
+    async def cover(self) -> Filter:
+        """Hear of all that is wanted now; what the server has agreed to.
+
+        Raises:
+            UpstreamError: it refuses; ServerFault: it cannot be asked. The former stream stays.
+        """
+        async with self._turn:
+            wanted = Filter(self._methods, self._uris())
+            old = self._current
+            if old is None or old.wanted != wanted:
+                self._current = await self._open(wanted) if wanted else None
+                if old is not None:
+                    old.task.cancel()
+            if self._current is None:
+                return Filter()
+            agreed = self._current.acked.result()
+            assert isinstance(agreed, Filter)
+            return agreed
+
+    async def close(self) -> None:
+        """Hear no more."""
+        await self._tasks.close()
+
+    async def _open(self, wanted: Filter) -> _Stream:
+        stream = _Stream(wanted)
+        stream.task = self._tasks.start(self._listen(stream), f"listen to {self.upstream.server}")
+        try:
+            await asyncio.wait([stream.acked], timeout=ACK_S)
+        except asyncio.CancelledError:
+            stream.task.cancel()
+            raise
+        server = self.upstream.server
+        if not stream.acked.done():
+            text = f"server '{server}' did not acknowledge {LISTEN} within {ACK_S:g} s"
+            stream.settle(ServerTimeout(server, text, hint="its log may say more"))
+        agreed = stream.acked.result()
+        if isinstance(agreed, McpError):
+            stream.task.cancel()
+            raise agreed
+        return stream
+
+    async def _listen(self, stream: _Stream) -> None:
+        def heard(method: str, params: Raw) -> None:
+            if method == ACKNOWLEDGED:
+                with suppress(McpError):
+                    stream.settle(subscription.wanted(message.members(params)))
+            elif method not in FLAGS.values():
+                log.debug("server %s: %s on its listen stream", self.upstream.server, method)
+            else:
+                self._sink(method, params)
+
+        params = {
+            "notifications": as_raw(stream.wanted.encoded()),
+            "_meta": as_raw(own_meta({})),
+        }
+        call = Call(LISTEN, params, on_notification=heard, idle_s=inf, max_s=inf)
+        reason = "it was ended by the server"
+        try:
+            await self.upstream.call(call)
+            server = self.upstream.server
+            stream.settle(ServerTimeout(server, f"server '{server}' ended {LISTEN} at once"))
+        except McpError as error:
+            reason = error.message
+            stream.settle(error)
+        if self._current is stream:
+            self._current = None
+            log.info("server %s: subscriptions: %s", self.upstream.server, reason)
+            await self._resume(stream)
+
+    async def _resume(self, lost: _Stream) -> None:
+        """Open the stream again; what happened meanwhile nobody will tell, so it is assumed."""
+        loop = asyncio.get_running_loop()
+        if loop.time() - lost.since > STEADY_S:
+            self._pause_s = FIRST_PAUSE_S
+        while True:
+            await asyncio.sleep(self._pause_s * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311
+            self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
+            try:
+                agreed = await self.cover()
+                break
+            except UpstreamError as error:
+                log.warning("server %s: %s: %s", self.upstream.server, LISTEN, error.message)
+                return
+            except McpError as error:
+                log.debug("server %s: %s: %s", self.upstream.server, LISTEN, error.message)
+        for method in sorted(agreed.methods):
+            self._sink(method, Raw(b"{}"))
+        for uri in agreed.uris:
+            self._sink(subscription.UPDATED, as_raw({"uri": uri}))
+
+
+def declared(capabilities: dict[str, object]) -> frozenset[str]:
+    """The list changes that a server says it announces."""
+    found = set()
+    for flag, method in FLAGS.items():
+        can = capabilities.get(flag.removesuffix("ListChanged"))
+        if isinstance(can, dict) and can.get("listChanged") is True:
+            found.add(method)
+    return frozenset(found)
