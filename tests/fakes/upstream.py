@@ -101,6 +101,7 @@ class FakeUpstream:
         self.sent: list[Call] = []
         self.notified: list[tuple[str, dict[str, Any]]] = []
         self.cancelled: list[str] = []
+        self.busy = False
         self.connects = 0
         self.closed = 0
         self.refuse: Exception | None = None
