@@ -15,18 +15,18 @@ from msgspec import Raw
 from only1mcp.admin.app import make_app
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
-from only1mcp.catalog.view import View
 from only1mcp.config.model import Config
 from only1mcp.observe.tasks import Tasks
 from only1mcp.policy.access import Access
-from only1mcp.protocol import message
-from only1mcp.protocol.errors import McpError
+from only1mcp.relay.audience import CHANGED, Audience
 from only1mcp.relay.bridge import Bridge
 from only1mcp.relay.fanout import Listings
 from only1mcp.relay.levels import LogLevels
 from only1mcp.relay.snapshot import Snapshot
-from only1mcp.server.http import Edge, ListenError
+from only1mcp.server.http import Edge, Exchange, ListenError
+from only1mcp.server.reader import SSE_PATHS
 from only1mcp.server.session import Session, Sessions
+from only1mcp.server.sse import SseEdge
 from only1mcp.server.stdio import MAX_LINE_BYTES, Lines, StdioEdge
 from only1mcp.server.streamable import Streamable
 from only1mcp.upstream.base import Upstream
@@ -40,12 +40,6 @@ SWEEP_S: Final = 5.0
 """How often idle sessions and silent streams are looked at."""
 ANNOUNCE_S: Final = 0.1
 """Changes within this time make one list_changed."""
-
-_CHANGED: Final = {
-    "notifications/tools/list_changed": (Kind.TOOLS,),
-    "notifications/prompts/list_changed": (Kind.PROMPTS,),
-    "notifications/resources/list_changed": (Kind.RESOURCES, Kind.TEMPLATES),
-}
 
 
 class Gateway:
@@ -63,10 +57,14 @@ class Gateway:
         self.roster = Roster(config.servers, self._noticed, self._from_server, self._greeted)
         self._listings = Listings(self.roster, config.naming, self._lists_changed)
         self._levels = LogLevels(self.roster, self._wanted_levels)
+        self._audience = Audience(
+            self.roster.servers, self._clients, self._client, self._from_server
+        )
         self._bridge = Bridge(asyncio.get_running_loop().time)
         self._snapshot = self._take_snapshot(self._listings.catalog)
         self._announced = self._snapshot.catalog
         self._streamable = Streamable(self.snapshot, self._sessions)
+        self._sse = SseEdge(self.snapshot, self._sessions)
         self.edge: Edge | None = None
 
     def snapshot(self) -> Snapshot:
@@ -84,7 +82,7 @@ class Gateway:
         """
         app = make_app(self.snapshot, lambda: not self._draining)
         settings = self.config.server
-        self.edge = Edge(settings, Access(settings), self._streamable.handle, app, port=port)
+        self.edge = Edge(settings, Access(settings), self._handle, app, port=port)
         await self.edge.start()
         return self.edge
 
@@ -101,6 +99,7 @@ class Gateway:
     async def drain(self) -> None:
         """Take no new requests and let those under way finish, up to `server.drain_timeout`."""
         self._draining = True
+        self._audience.end_listens()
         if self.edge is None:
             return
         self.edge.stop_accepting()
@@ -112,22 +111,36 @@ class Gateway:
     async def close(self) -> None:
         """End everything: clients first, then the servers and their processes."""
         self._draining = True
+        self._audience.end_listens()
+        await self._sse.close()
         if self.edge is not None:
             await self.edge.close()
         await self._tasks.close()
         await self._bridge.close()
         await self._levels.close()
+        await self._audience.subscriptions.close()
         await self._listings.close()
         await self.roster.close()
         if self._announcing is not None:
             self._announcing.cancel()
 
+    async def _handle(self, exchange: Exchange) -> None:
+        older = exchange.request.path in SSE_PATHS
+        await (self._sse if older else self._streamable).handle(exchange)
+
     def _take_snapshot(self, catalog: Catalog) -> Snapshot:
         return Snapshot(
-            self.config, catalog, self.roster.servers, self._listings, self._levels, self._bridge
+            self.config,
+            catalog,
+            self.roster.servers,
+            self._listings,
+            self._levels,
+            self._bridge,
+            self._audience,
         )
 
     async def _joined(self, live: Live) -> None:
+        await self._audience.subscriptions.joined(live)
         await self._listings.joined(live)
 
     async def _greeted(self, upstream: Upstream) -> None:
@@ -135,6 +148,7 @@ class Gateway:
 
     def _left(self, session: Session) -> None:
         self.roster.leave(session.id)
+        self._audience.subscriptions.end(session.id)
 
     def _noticed(self, live: Live) -> None:
         if self._notice is not None:
@@ -145,28 +159,20 @@ class Gateway:
         if self._stdio is not None and self._stdio.session is not None:
             yield self._stdio.session
 
+    def _client(self, id: str) -> Session | None:
+        stdio = self._stdio.session if self._stdio is not None else None
+        return stdio if stdio is not None and stdio.id == id else self._sessions.get(id)
+
     def _wanted_levels(self) -> Iterable[int]:
         return [one.least for one in self._clients() if one.least is not None]
 
     def _from_server(self, live: Live, method: str, params: Raw) -> None:
-        if method in _CHANGED:
-            self._listings.changed(live)
-        elif method == "notifications/message":
-            self._log_message(live, method, params)
-
-    def _log_message(self, live: Live, method: str, params: Raw) -> None:
-        """A log line of no particular call may tell of anyone's: it goes to clients only when
-        all of them are the same principal, and only to those that set a level."""
-        clients = [one for one in self._clients() if one.mount in (None, live.id)]
-        if len({one.principal for one in clients}) > 1:
+        if method not in CHANGED:
+            self._audience.hear(live.id, method, params)
             return
-        for one in clients:
-            try:
-                wanted = one.least is not None and one.wants(method, params)
-            except McpError:  # params that are no object: nobody's
-                return
-            if wanted and one.outlet is not None:
-                one.outlet(message.notification(method, params))
+        self._audience.said(live.id, method)
+        self._audience.subscriptions.changed(live)
+        self._listings.changed(live)
 
     def _lists_changed(self) -> None:
         if self._announcing is None:
@@ -174,35 +180,16 @@ class Gateway:
             self._announcing = loop.call_later(ANNOUNCE_S, self._announce)
 
     def _announce(self) -> None:
-        """Tell each session which of its lists are not what they were."""
+        """Tell each client which of its lists are not what they were."""
         self._announcing = None
-        before, now = self._announced, self.snapshot().catalog
-        self._announced = now
-        changed: dict[str | None, list[bytes]] = {}
-        for one in self._clients():
-            if one.mount not in changed:
-                changed[one.mount] = _changes(before, now, one.mount)
-            if one.outlet is not None:
-                for body in changed[one.mount]:
-                    one.outlet(body)
+        before, self._announced = self._announced, self.snapshot().catalog
+        self._audience.announce(before, self._announced)
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(SWEEP_S)
             self._streamable.sweep(loop.time())
+            self._sse.sweep(loop.time())
             self._bridge.sweep()
             self.roster.sweep()
-
-
-def _changes(before: Catalog, now: Catalog, mount: str | None) -> list[bytes]:
-    old, new = before.view(mount), now.view(mount)
-    return [
-        message.notification(method)
-        for method, kinds in _CHANGED.items()
-        if any(_entries(old, kind) != _entries(new, kind) for kind in kinds)
-    ]
-
-
-def _entries(view: View | None, kind: Kind) -> bytes:
-    return b"" if view is None else view.joined(kind)

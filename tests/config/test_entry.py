@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from only1mcp.config.load import Loaded
-from only1mcp.config.model import Http, Server, Stdio
+from only1mcp.config.model import Http, Server, Sse, Stdio
 
 Load = Callable[..., Loaded]
 Complain = Callable[..., list[str]]
@@ -112,8 +112,7 @@ def test_keys_that_do_nothing_are_named(warnings: Complain) -> None:
         (5, "expected a block with command or url"),
         ({}, "expected either command (a program) or url"),
         ({"command": "sh", "url": "http://h"}, "expected either command (a program) or url"),
-        ({"type": "sse", "url": "http://h"}, "the older HTTP+SSE transport cannot be used"),
-        ({"type": "streamable", "url": "x"}, "mcpServers.a.type: expected stdio or http"),
+        ({"type": "streamable", "url": "x"}, "mcpServers.a.type: expected stdio, http or sse"),
         ({"type": "stdio", "command": "sh", "url": "x"}, "unknown key 'url'"),
         ({"url": "http://h", "httpUrl": "http://h"}, "transport.url is given twice"),
         ({"command": "sh", "disabled": "yes"}, "disabled: expected true or false"),
@@ -128,12 +127,16 @@ def test_faults(complaints: Complain, entry: Any, said: str) -> None:
     assert said in fault
 
 
-def test_an_unusable_server_may_be_disabled(read: Load) -> None:
-    loaded = read(file({"type": "sse", "url": "http://h/sse", "disabled": True}))
-    assert loaded.config.servers == ()
-    assert "left out: the older HTTP+SSE transport" in str(loaded.warnings[1])
+def test_a_server_of_the_older_transport(server: Read) -> None:
+    entry = {"type": "sse", "url": "http://h/sse", "headers": {"X": "y"}}
+    transport = server(entry).transport
+    assert isinstance(transport, Sse)
+    assert (transport.type, transport.url) == ("sse", "http://h/sse")
+    assert transport.headers["X"].get_secret_value() == "y"
 
 
-def test_an_address_of_the_older_transport_is_doubted(warnings: Complain) -> None:
-    (said,) = warnings(file({"url": "http://h/sse?x=1"}))
-    assert "looks like a server of the older HTTP+SSE transport" in said
+def test_a_url_alone_is_tried_as_the_newer_transport_first(
+    server: Read, warnings: Complain
+) -> None:
+    assert server({"url": "http://h/sse?x=1"}).transport.type == "http"
+    assert warnings(file({"url": "http://h/sse?x=1"})) == []

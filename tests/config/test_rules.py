@@ -179,3 +179,10 @@ servers:
 
 def test_secrets_from_outside_the_file_are_fine(warnings: Complain) -> None:
     assert warnings("", {"ONLY1MCP_SERVER__AUTH__TOKENS": '["s3cret"]'}) == []
+
+
+def test_the_older_transport_has_no_modern_revision(complaints: Complain) -> None:
+    entry = "servers: [{id: a, protocol: %s, transport: {type: sse, url: 'http://h'}}]"
+    (said,) = complaints(entry % "modern")
+    assert said.startswith("f:1:29: transport type sse knows no modern revision; leave protocol")
+    assert complaints(entry % "auto") == complaints(entry % "legacy") == []

@@ -65,7 +65,7 @@ def test_what_it_accepts(value: Any) -> None:
         {"server": {"auth": "nobody"}},
         {"servers": [{"id": "A_b", "transport": HTTP}]},
         {"servers": [{"id": "a", "transport": {"url": "http://h"}}]},
-        {"servers": [{"id": "a", "transport": {"type": "sse", "url": "http://h"}}]},
+        {"servers": [{"id": "a", "transport": {"type": "sse", "command": "sh"}}]},
         {"servers": [{"id": "a", "transport": HTTP, "timeouts": {"start": 0}}]},
         {"mcpServers": []},
     ],

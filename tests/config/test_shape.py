@@ -11,6 +11,7 @@ from only1mcp.config.model import (
     Model,
     Naming,
     Server,
+    Sse,
     Stdio,
     Timeouts,
     Tools,
@@ -47,7 +48,7 @@ def test_which_blocks_may_stand_where() -> None:
     assert shape.blocks(Config.model_fields["servers"].annotation) == (Server,)
     assert shape.blocks(Listener.model_fields["auth"].annotation) == (Auth,)
     both = shape.blocks(Server.model_fields["transport"].annotation)
-    assert both == (Stdio, Http)
+    assert both == (Stdio, Http, Sse)
     assert (shape.pick(both, "http"), shape.pick(both, "x")) == (Http, None)
     assert shape.pick((Auth,), None) is Auth
 

@@ -90,7 +90,6 @@ def test_hints_for_keys(model: type[Model], key: str, hint: str | None) -> None:
         ("streamable_http", ["stdio", "http"], "did you mean 'http'?"),
         ("HTTP", ["stdio", "http"], "did you mean 'http'?"),
         ("warn", ["info", "warning"], "did you mean 'warning'?"),
-        ("sse", ["stdio", "http"], "servers of the older HTTP+SSE transport cannot be used"),
         (None, ["stdio", "http"], None),
         ("zzz", ["stdio"], None),
     ],

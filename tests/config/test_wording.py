@@ -55,8 +55,8 @@ def http(text: str) -> str:
         (in_server("transport: http"), "write transport: {type: http, url: ...} or {type: stdio"),
         (in_server("transport: {url: http://h}"), "f:3:5: key 'type' is missing; write type: std"),
         (
-            in_server("transport: {type: sse, url: http://h}"),
-            "f:3:23: type: expected stdio or http, got 'sse'; servers of the older HTTP+SSE",
+            in_server("transport: {type: ssh, url: http://h}"),
+            "f:3:23: type: expected stdio, http or sse, got 'ssh'; did you mean 'sse'?",
         ),
         (in_server("transport: {type: stdio, command: ''}"), "command: expected a program, got ''"),
         (in_server("transport: {type: stdio, command: sh, args: [1]}"), "put it in quotes"),

@@ -281,9 +281,7 @@ def without_hints(got: Members, said: Members, method: str) -> Members:
     assert got.get("resultType") == "complete"
     assert (got.get("cacheScope") is not None) == (method == "resources/read")
     had = dict(said.pairs)
-    return Members(
-        [(k, v) for k, v in got.pairs if k in had or k not in (*ERA_KEYS, "_meta")]
-    )
+    return Members([(k, v) for k, v in got.pairs if k in had or k not in (*ERA_KEYS, "_meta")])
 
 
 # --- the bench ---
@@ -322,7 +320,9 @@ class Bench:
 
         mirror.on(example.method, handler)
         url = self.running.server(server) if example.on_mount else self.running.mcp
-        body = f'{{"jsonrpc":"2.0","id":{id},"method":"{example.method}","params":{example.params}}}'
+        body = (
+            f'{{"jsonrpc":"2.0","id":{id},"method":"{example.method}","params":{example.params}}}'
+        )
         response = await self.web.http.post(
             url, content=body.encode(), headers=self._headers(example, url, modern)
         )

@@ -136,9 +136,7 @@ async def test_log_messages_go_to_those_who_asked(wire: Web, pipe: Mirror) -> No
         assert (await anext(silence))["method"] == TOOLS
 
 
-async def test_a_child_that_dies_comes_back_with_what_it_then_has(
-    wire: Web, pipe: Mirror
-) -> None:
+async def test_a_child_that_dies_comes_back_with_what_it_then_has(wire: Web, pipe: Mirror) -> None:
     session = await wire.open()
     async with session.listen() as stream:
         pipe.lists["tools"] = [tool("other")]

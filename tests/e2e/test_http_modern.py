@@ -351,9 +351,7 @@ async def test_who_hangs_up_cancels(wire: Web, mirrors: dict[str, Mirror], serve
     assert took < CANCEL_S
 
 
-async def test_a_posted_cancellation_cancels_nobody(
-    wire: Web, mirrors: dict[str, Mirror]
-) -> None:
+async def test_a_posted_cancellation_cancels_nobody(wire: Web, mirrors: dict[str, Mirror]) -> None:
     mirror = mirrors["new"]
     before = len(mirror.calls())
     task = asyncio.get_running_loop().create_task(
@@ -389,9 +387,7 @@ async def test_log_messages_only_when_asked_for(
 
 @ALL
 @pytest.mark.parametrize("token", [0, "0", "a b", 2**53 + 1])
-async def test_progress_comes_on_the_stream_of_its_call(
-    wire: Web, server: str, token: Any
-) -> None:
+async def test_progress_comes_on_the_stream_of_its_call(wire: Web, server: str, token: Any) -> None:
     body = modern("tools/call", call(f"{server}__steps"), id="p")
     body["params"]["_meta"]["progressToken"] = token
     response = await wire.post(body, headers_of(body))
@@ -405,9 +401,7 @@ async def test_progress_comes_on_the_stream_of_its_call(
     assert (answer["id"], "result" in answer) == ("p", True)
 
 
-async def test_requests_do_not_wait_for_each_other(
-    wire: Web, mirrors: dict[str, Mirror]
-) -> None:
+async def test_requests_do_not_wait_for_each_other(wire: Web, mirrors: dict[str, Mirror]) -> None:
     mirror = mirrors["new-pipe"]
     before = len(mirror.calls())
     slow = [

@@ -225,7 +225,9 @@ async def test_all_servers_at_once_are_as_they_are(
     of_all = ("resource", "template", "read", "complete test://")
     for asked, said in expected.items():
         assert found[asked] == said, asked
-    assert [asked for asked in found if asked not in expected and not asked.startswith(of_all)] == []
+    assert [
+        asked for asked in found if asked not in expected and not asked.startswith(of_all)
+    ] == []
 
 
 @MODES
@@ -237,9 +239,7 @@ async def test_progress_of_a_real_server(running: Running, id: str, mode: str) -
         seen.append((done, total, message))
 
     async with Client(running.mcp, mode=mode) as client:
-        await client.call_tool(
-            f"{id}__test_tool_with_progress", {}, progress_callback=progress
-        )
+        await client.call_tool(f"{id}__test_tool_with_progress", {}, progress_callback=progress)
     assert [one[0] for one in seen] == [0, 50, 100]
     assert seen[-1] == (100, 100, "Completed step 100 of 100")
 

@@ -256,8 +256,8 @@ async def over_stdio(mirror: Mirror) -> AsyncIterator[list[str]]:
             writer.write(body.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n")
 
         async def one(line: bytes) -> None:
-            if (reply := await _reply(mirror, line, tell, writer)) is not None:
-                await tell(reply)
+            if (body := await reply(mirror, line, tell, writer)) is not None:
+                await tell(body)
 
         mirror.channels[writer] = tell
         mirror.closers.add(writer.close)
@@ -283,7 +283,8 @@ async def over_stdio(mirror: Mirror) -> AsyncIterator[list[str]]:
         await server.wait_closed()
 
 
-async def _reply(mirror: Mirror, line: bytes, tell: Tell, channel: object) -> bytes | None:
+async def reply(mirror: Mirror, line: bytes, tell: Tell, channel: object) -> bytes | None:
+    """The complete answer to one message of a channel that many share; None if none is due."""
     id = bytes(msgspec.json.decode(line, type=Envelope).id)
     try:
         result = await mirror.take(line, {}, tell, channel)

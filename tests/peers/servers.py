@@ -33,6 +33,12 @@ STDIO: Final = (
     "mcp.run(transport='stdio')"
 )
 """The everything-server offers HTTP only; its object can do both."""
+SSE: Final = (
+    "import sys; sys.path.insert(0, {folder!r})\n"
+    "from mcp_everything_server.server import mcp\n"
+    "mcp.settings.port = 0; mcp.run(transport='sse')"
+)
+"""Nor the older HTTP transport, which its object has too."""
 
 
 def everything_modern() -> AbstractAsyncContextManager[str]:
@@ -43,6 +49,15 @@ def everything_modern() -> AbstractAsyncContextManager[str]:
 def everything_legacy() -> AbstractAsyncContextManager[str]:
     """The URL of an everything-server that knows the handshake only (mcp 1.30.0)."""
     return _everything(_legacy_python(), everything("mcp-1.30.0"))
+
+
+@asynccontextmanager
+async def everything_sse() -> AsyncIterator[str]:
+    """The URL of an everything-server of the older HTTP transport (mcp 1.30.0)."""
+    folder = _fetched(everything("mcp-1.30.0"))
+    argv = [_legacy_python(), "-c", SSE.format(folder=str(folder))]
+    async with started(argv, folder, LISTENING) as base:
+        yield f"{base}/sse"
 
 
 def everything_modern_argv() -> list[str]:

@@ -8,7 +8,10 @@ import pytest
 import uvloop
 
 HTTP: Final = frozenset(
-    {"test_dial.py", "test_http.py", "test_streamable.py", "test_streamable_session.py"}
+    {
+        *("test_dial.py", "test_http.py", "test_sse.py", "test_streamable.py"),
+        "test_streamable_session.py",
+    }
 )
 PROCESSES: Final = frozenset(
     {"test_process.py", "test_spawn.py", "test_stdio.py", "test_stdio_end.py", "test_warden.py"}

@@ -82,6 +82,11 @@ class View(ABC):
         able = frozenset[str]().union(*(stock.capabilities for stock in self.stocks))
         return tuple(name for name in CAPABILITIES if name in able)
 
+    def subscribes(self) -> bool:
+        """Whether a server here announces when a resource changes."""
+        said = [stock.listing.capabilities.get("resources") for stock in self.stocks]
+        return any(isinstance(one, dict) and one.get("subscribe") is True for one in said)
+
     def instructions(self) -> list[tuple[str, str]]:
         """Pairs of server and what it says of its use, in order; without the silent ones."""
         said = [(stock.server, stock.listing.instructions) for stock in self.stocks]

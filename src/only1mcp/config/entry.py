@@ -44,6 +44,7 @@ _TYPES: Final = {
     "streamable-http": "http",
     "streamable_http": "http",
     "streamableHttp": "http",
+    "sse": "sse",
 }
 _WHOLE: Final = ("env", "headers", "http_headers", "timeouts", "tools")
 """Whole blocks, taken first: other keys add to them."""
@@ -78,7 +79,7 @@ def server_of(
 
 
 def _kind(entry: Node, report: Report) -> Node | None:
-    """stdio or http, as said or as the keys tell; None when there is nothing to use."""
+    """stdio, http or sse, as said or as the keys tell; None when there is nothing to use."""
     said = entry.child("type") or entry.child("transport")
     if said is not None:
         return _said_kind(entry, said, report)
@@ -86,9 +87,6 @@ def _kind(entry: Node, report: Report) -> Node | None:
     if bool(urls) == (entry.child("command") is not None):
         report.error(entry.spot, "expected either command (a program) or url")
         return None
-    if urls and (urls[0].text() or "").split("?")[0].rstrip("/").endswith("/sse"):
-        message = "looks like a server of the older HTTP+SSE transport, which cannot be used yet"
-        report.warn(urls[0].place, message, "give its Streamable HTTP URL, often ending in /mcp")
     return Node("http" if urls else "stdio", entry.place, entry.key)
 
 
@@ -96,17 +94,8 @@ def _said_kind(entry: Node, said: Node, report: Report) -> Node | None:
     kind = said.text() or ""
     if kind in _TYPES:
         return Node(_TYPES[kind], said.place, said.key)
-    if kind != "sse":
-        hint = hint_for_word(kind, ["stdio", "http"])
-        report.error(said.place, f"{said.place.where}: expected stdio or http", hint)
-        return None
-    disabled = entry.child("disabled")
-    if disabled is not None and disabled.value is True:
-        report.warn(said.place, "left out: the older HTTP+SSE transport cannot be used yet")
-    else:
-        message = "the older HTTP+SSE transport cannot be used in this version"
-        hint = "give the server's Streamable HTTP URL with type http, or set disabled: true"
-        report.error(said.place, message, hint)
+    hint = hint_for_word(kind, ["stdio", "http", "sse"])
+    report.error(said.place, f"{said.place.where}: expected stdio, http or sse", hint)
     return None
 
 

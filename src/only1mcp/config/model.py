@@ -32,12 +32,9 @@ _UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 _ENDLESS_S: Final = 1e15  # keeps infinity, NaN and what no float holds away from arithmetic
 _HOST_NAME: Final = re.compile(r"^(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?$", re.ASCII)
 GATEWAY_HEADERS: Final = frozenset(
-    {
-        *("accept", "connection", "content-length", "content-type", "host", "mcp-method"),
-        *("mcp-name", "mcp-protocol-version", "mcp-session-id", "te", "trailer"),
-        *("transfer-encoding", "upgrade"),
-    }
-)
+    ("accept", "connection", "content-length", "content-type", "host", "mcp-method", "mcp-name",
+     "mcp-protocol-version", "mcp-session-id", "te", "trailer", "transfer-encoding", "upgrade")
+)  # fmt: skip
 """Request headers that belong to the connection or the protocol; nobody else may set them."""
 
 
@@ -203,6 +200,10 @@ HostName = Annotated[
     AfterValidator(_authority),
     Reads("a host name such as mcp.example, without scheme or path"),
 ]
+Url = Annotated[
+    str, Field(pattern=r"^https?://[^\s/]+[^\s]*$", max_length=8192), AfterValidator(_url),
+    Reads("an http or https URL such as http://127.0.0.1:9001/mcp"),
+]  # fmt: skip
 FilePath = Annotated[str, Field(min_length=1), AfterValidator(_no_nul), Reads("a file name")]
 
 
@@ -237,18 +238,24 @@ class Http(Model):
 
     type: Literal["http"] = "http"
     """Says that this is a URL."""
-    url: Annotated[
-        str,
-        Field(pattern=r"^https?://[^\s/]+[^\s]*$", max_length=8192),
-        AfterValidator(_url),
-        Reads("an http or https URL such as http://127.0.0.1:9001/mcp"),
-    ]
+    url: Url
     """The server's MCP endpoint, e.g. http://127.0.0.1:9001/mcp."""
     headers: dict[HeaderName, HeaderValue] = {}
     """Sent with every request to this server, e.g. Authorization."""
 
 
-Transport = Annotated[Stdio | Http, Field(discriminator="type")]
+class Sse(Model):
+    """A server reached over HTTP+SSE, the transport of 2024-11-05."""
+
+    type: Literal["sse"] = "sse"
+    """Says that this is the URL of an event stream."""
+    url: Url
+    """The server's event stream, e.g. http://127.0.0.1:9001/sse; it says where to post."""
+    headers: dict[HeaderName, HeaderValue] = {}
+    """Sent with every request to this server, e.g. Authorization."""
+
+
+Transport = Annotated[Stdio | Http | Sse, Field(discriminator="type")]
 
 
 class Tools(Model):
@@ -290,7 +297,7 @@ class Server(Model):
     enabled: bool = True
     """False keeps the entry and does not start it."""
     transport: Transport
-    """How to reach it: a program (type: stdio) or a URL (type: http)."""
+    """How to reach it: a program (type: stdio) or a URL (type: http; sse for HTTP+SSE of 2024)."""
     isolation: Literal["shared", "session", "principal"] = "shared"
     """Who shares one connection (stdio: one process): all clients, or each session or principal
     has its own, opened on demand and closed when idle. For servers that remember their client."""

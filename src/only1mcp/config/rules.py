@@ -45,6 +45,7 @@ def check(root: Node, environ: Mapping[str, str], report: Report) -> None:
     _warn_of_secrets(root.at("server", "auth", "tokens"), "ONLY1MCP_TOKEN", report)
     for server in _servers(root):
         _check_tools(server, report)
+        _check_era(server, report)
         _check_program(server, environ, report)
         for block in (server.at("transport", "env"), server.at("transport", "headers")):
             _warn_of_secrets(block, "", report)
@@ -130,6 +131,14 @@ def _check_tools(server: Node, report: Report) -> None:
     if (allow is not None and allow.value == []) or "*" in _texts(deny):
         node = server.child("tools") or server
         report.warn(node.spot, "no tool of this server is offered")
+
+
+def _check_era(server: Node, report: Report) -> None:
+    protocol, kind = server.child("protocol"), server.at("transport", "type")
+    if protocol is None or kind is None or (protocol.value, kind.value) != ("modern", "sse"):
+        return
+    hint = "leave protocol out, or give a Streamable HTTP URL with type: http"
+    report.error(protocol.place, "transport type sse knows no modern revision", hint)
 
 
 def _texts(node: Node | None) -> list[str]:

@@ -91,6 +91,11 @@ _HINTS: Final[dict[str, dict[str, str]]] = {
         "timeout": "write timeouts in the server, beside transport",
         "timeout_ms": "write timeouts in the server, beside transport",
     },
+    "Sse": {
+        "command": "a server that is a program has type: stdio",
+        "endpoint": "write url",
+        "timeout": "write timeouts in the server, beside transport",
+    },
     "Tools": {
         "disabled": "write deny",
         "enabled": "write allow",
@@ -129,8 +134,6 @@ def hint_for_key(model: type[Model], key: str) -> str | None:
 
 def hint_for_word(word: Any, known: list[str]) -> str | None:
     """What a value that is none of the `known` words probably means."""
-    if word == "sse":
-        return "servers of the older HTTP+SSE transport cannot be used in this version"
     meant = _WORDS.get(str(word))
     near = [meant] if meant in known else get_close_matches(str(word).lower(), known, n=1)
     return f"did you mean {near[0]!r}?" if near else None

@@ -77,8 +77,8 @@ def _report(kind: str, context: dict[str, Any], spot: Spot, report: Report) -> N
         report.error(node.spot, "key 'type' is missing", hint)
     elif kind == "union_tag_invalid":
         kind_node = node.child("type") or node
-        hint = hint_for_word(kind_node.value, ["stdio", "http"])
-        message = f"type: expected stdio or http, got {_shown(kind_node.said())}"
+        hint = hint_for_word(kind_node.value, ["stdio", "http", "sse"])
+        message = f"type: expected stdio, http or sse, got {_shown(kind_node.said())}"
         report.error(kind_node.place, message, hint)
     elif kind == "value_error" and isinstance(node.value, dict) and not spot.inside:
         _report_rule(str(context["error"]), spot, report)

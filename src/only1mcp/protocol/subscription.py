@@ -106,6 +106,8 @@ def untagged(params: Raw) -> Raw:
 
 def tag(params: Raw) -> Raw:
     """The mark of a notification; falsy if it has none."""
+    if TAG_KEY.encode() not in bytes(params):
+        return message.NO_RAW
     members = message.members(params)
     meta = message.members(members.get("_meta", message.NO_RAW))
     return meta.get(TAG_KEY, message.NO_RAW)

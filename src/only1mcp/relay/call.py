@@ -28,9 +28,11 @@ from only1mcp.protocol.errors import (
 )
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import METHODS, Method, Route, known
+from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
 from only1mcp.relay import mirror
 from only1mcp.relay.bridge import asker
 from only1mcp.relay.snapshot import Snapshot
+from only1mcp.relay.subscriptions import Place
 from only1mcp.upstream.base import Call, Upstream
 from only1mcp.upstream.roster import State
 
@@ -96,6 +98,8 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
     if row.route is Route.LIST:
         return await _list(request, row, snapshot)
     target = _resolve(request, row, snapshot)
+    if row.name in (SUBSCRIBE, UNSUBSCRIBE):
+        return await _subscribe(request, row, target, snapshot)
     return await _call(request, row, target, snapshot)
 
 
@@ -108,6 +112,17 @@ async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
     if start is None:  # a further page belongs to the list it was cut from
         view = await snapshot.listings.renewed(view)
     return view.page(_KIND_OF[row.items or ""], start, request.modern)
+
+
+async def _subscribe(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
+    """One session of many that may want the same: the servers see only the first and the last."""
+    owner, place = request.caller.session, Place(target.server, target.name)
+    subscriptions = snapshot.audience.subscriptions
+    if row.name == SUBSCRIBE:
+        await subscriptions.subscribe(owner, place)
+    else:
+        await subscriptions.unsubscribe(owner, place)
+    return b"{}"
 
 
 async def _call(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:

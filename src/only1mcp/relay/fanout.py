@@ -167,6 +167,8 @@ class Listings:
         if live.id in self._again:
             self._again.discard(live.id)
             self.changed(live)
+        elif pause_s:  # it said so, and whoever passes that on waits for the list
+            self._on_change()
         return fault
 
     def _put_off(self, live: Live, fault: McpError) -> None:

@@ -50,10 +50,19 @@ class _Stream:
         self.since = loop.time()
         self.task: asyncio.Task[None]
 
-    def settle(self, found: Filter | McpError) -> None:
-        """The first answer counts."""
-        if not self.acked.done():
-            self.acked.set_result(found)
+    def settle(self, found: Filter | McpError) -> bool:
+        """The first answer counts; whether this was it."""
+        if self.acked.done():
+            return False
+        self.acked.set_result(found)
+        return True
+
+    def agreed(self) -> Filter:
+        """What the server hears for us, or the McpError for why it does not."""
+        found = self.acked.result()
+        if isinstance(found, McpError):
+            raise found
+        return found
 
 
 class Listening:
@@ -80,48 +89,48 @@ class Listening:
         """
         async with self._turn:
             wanted = Filter(self._methods, self._uris())
-            old = self._current
-            if old is None or old.wanted != wanted:
-                self._current = await self._open(wanted) if wanted else None
-                if old is not None:
-                    old.task.cancel()
-            if self._current is None:
-                return Filter()
-            agreed = self._current.acked.result()
-            assert isinstance(agreed, Filter)
-            return agreed
+            current = self._current
+            if current is None or current.wanted != wanted:
+                if wanted:
+                    return await self._open(wanted)
+                if current is not None:
+                    current.task.cancel()
+                self._current = current = None
+            return current.agreed() if current is not None else Filter()
 
     async def close(self) -> None:
         """Hear no more."""
         await self._tasks.close()
 
-    async def _open(self, wanted: Filter) -> _Stream:
+    async def _open(self, wanted: Filter) -> Filter:
         stream = _Stream(wanted)
         stream.task = self._tasks.start(self._listen(stream), f"listen to {self.upstream.server}")
+        server = self.upstream.server
         try:
             await asyncio.wait([stream.acked], timeout=ACK_S)
-        except asyncio.CancelledError:
+            late = f"server '{server}' did not acknowledge {LISTEN} within {ACK_S:g} s"
+            stream.settle(ServerTimeout(server, late, hint="its log may say more"))
+            return stream.agreed()
+        except BaseException:
             stream.task.cancel()
             raise
-        server = self.upstream.server
-        if not stream.acked.done():
-            text = f"server '{server}' did not acknowledge {LISTEN} within {ACK_S:g} s"
-            stream.settle(ServerTimeout(server, text, hint="its log may say more"))
-        agreed = stream.acked.result()
-        if isinstance(agreed, McpError):
-            stream.task.cancel()
-            raise agreed
-        return stream
+
+    def _acknowledged(self, stream: _Stream, params: Raw) -> None:
+        """The new stream is heard from now on, so the old one can go."""
+        with suppress(McpError):
+            agreed = subscription.wanted(message.members(params))
+            if stream.settle(agreed):
+                old, self._current = self._current, stream
+                if old is not None:
+                    old.task.cancel()
 
     async def _listen(self, stream: _Stream) -> None:
+        """Hold it to its end. What it brings is of the server as a whole and goes to the sink
+        of its transport; only the acknowledgement is the call's."""
+
         def heard(method: str, params: Raw) -> None:
             if method == ACKNOWLEDGED:
-                with suppress(McpError):
-                    stream.settle(subscription.wanted(message.members(params)))
-            elif method not in FLAGS.values():
-                log.debug("server %s: %s on its listen stream", self.upstream.server, method)
-            else:
-                self._sink(method, params)
+                self._acknowledged(stream, params)
 
         params = {
             "notifications": as_raw(stream.wanted.encoded()),

@@ -55,11 +55,11 @@ def discover(view: View) -> bytes:
 
 def capabilities(view: View, *, modern: bool) -> dict[str, Any]:
     """What a client may ask of this view."""
-    change: dict[str, Any] = {} if modern else {"listChanged": True}
+    change: dict[str, Any] = {"listChanged": True}
     offered: dict[str, Any] = {
         "tools": change,
         "prompts": change,
-        "resources": change,
+        "resources": {"subscribe": True, **change},
         "completions": {},
     }
     if not modern:
@@ -67,6 +67,8 @@ def capabilities(view: View, *, modern: bool) -> dict[str, Any]:
     declared = view.capabilities() if view.server is not None else {}
     if not declared:
         return offered
+    if not view.subscribes():
+        offered["resources"] = change
     return {name: flags for name, flags in offered.items() if name in declared}
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.view import View
 from only1mcp.config.model import Config
+from only1mcp.relay.audience import Audience
 from only1mcp.relay.bridge import Bridge
 from only1mcp.relay.fanout import Listings
 from only1mcp.relay.levels import LogLevels
@@ -26,6 +27,7 @@ class Snapshot:
     listings: Listings
     levels: LogLevels
     bridge: Bridge
+    audience: Audience
 
     def view(self, mount: str | None) -> View | None:
         """The view of `/mcp` (None) or of `/mcp/{mount}`; None for an unknown server."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from only1mcp.catalog.listing import Kind
-from only1mcp.config.model import Http, Stdio
+from only1mcp.config.model import Http, Sse, Stdio
 from only1mcp.config.show import mask_arguments, mask_url
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.upstream.roster import Live
@@ -37,8 +37,8 @@ def describe_server(live: Live, snapshot: Snapshot) -> dict[str, Any]:
     return row
 
 
-def _target(transport: Stdio | Http) -> str:
+def _target(transport: Stdio | Http | Sse) -> str:
     """The URL or the command line, without the secrets that people put there."""
-    if isinstance(transport, Http):
-        return mask_url(transport.url)
-    return " ".join((transport.command, *mask_arguments(transport.args)))
+    if isinstance(transport, Stdio):
+        return " ".join((transport.command, *mask_arguments(transport.args)))
+    return mask_url(transport.url)

@@ -16,6 +16,7 @@ from only1mcp.protocol import eras, message
 from only1mcp.protocol.errors import InvalidRequest, McpError, UnsupportedVersion
 from only1mcp.protocol.message import Message, Params
 from only1mcp.protocol.methods import MODERN, R2025_03_26
+from only1mcp.protocol.subscription import LISTEN
 from only1mcp.relay import local
 from only1mcp.relay.call import Caller, Request
 from only1mcp.relay.snapshot import Snapshot
@@ -64,6 +65,12 @@ async def modern(
             view = await snapshot.listings.renewed(view)
         return message.result(incoming.id, local.discover(view)), HTTPStatus.OK
     params = message.members(incoming.params)
+    if incoming.method == LISTEN:
+        try:
+            result = await snapshot.audience.listen(incoming.id, params, view, caller.notify)
+        except McpError as error:
+            return reply.refusal(incoming.id, error, modern=True), reply.status(error)
+        return message.result(incoming.id, result), HTTPStatus.OK
     request = Request(incoming.method, params, revision, True, view, caller)
     return await reply.answer(incoming.id, request, snapshot)
 

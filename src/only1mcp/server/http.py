@@ -1,4 +1,4 @@
-"""The edge: one listener, HTTP/1.1, /mcp to the MCP handler and the rest to the app.
+"""The edge: one listener, HTTP/1.1, the MCP paths to the MCP handler and the rest to the app.
 
     socket ─► Acceptor ─► Connection (order, deadlines) ─► Reader (bytes to Request)
                               └─► handler(Exchange) ─► respond, or open_stream, send, end
@@ -32,8 +32,8 @@ CLOSE_S: Final = 3.0  # for handlers to end after they are cancelled; then for c
 class Edge:
     """The client side of the gateway over HTTP.
 
-    `mcp` answers /mcp and /mcp/..., `app` all other paths. `port` overrides the settings'
-    (0 takes a free one); `clock` is the loop's.
+    `mcp` answers /mcp, /mcp/..., /sse and /messages, `app` all other paths. `port` overrides
+    the settings' (0 takes a free one); `clock` is the loop's.
     """
 
     def __init__(

@@ -42,9 +42,13 @@ _METHOD: Final = re.compile(rb"\r?\n?[A-Z]{3,20} [/*h]")
 _TLS_HELLO: Final = b"\x16\x03"
 
 
+SSE_PATHS: Final = ("/sse", "/messages")
+"""The two endpoints of HTTP+SSE, the transport of 2024-11-05."""
+
+
 def is_mcp(path: str) -> bool:
     """Whether `path` is an MCP endpoint; all others belong to the app."""
-    return path == "/mcp" or path.startswith("/mcp/")
+    return path == "/mcp" or path.startswith("/mcp/") or path in SSE_PATHS
 
 
 class Reader:

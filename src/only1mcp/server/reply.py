@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import (
+    Draining,
     HeaderMismatch,
     InternalError,
     InvalidParams,
@@ -20,6 +21,7 @@ from only1mcp.protocol.errors import (
     McpError,
     MethodNotFound,
     MissingCapability,
+    Outcome,
     ParseError,
     ResourceNotFound,
     UnsupportedVersion,
@@ -67,6 +69,13 @@ def _code(error: McpError, *, modern: bool) -> int:
 def refusal(id: Raw | bytes, error: McpError, *, modern: bool = False) -> bytes:
     """An error answer, complete."""
     return message.error(id, error_object(error, modern=modern))
+
+
+def draining(id: Raw) -> bytes:
+    """For a request under way: its server may have done what it asks."""
+    hint = "the call may have run; look before you repeat it"
+    stopping = "the gateway is stopping"
+    return refusal(id, Draining("gateway", stopping, hint=hint, outcome=Outcome.UNKNOWN))
 
 
 async def answer(id: Raw, request: Request, snapshot: Snapshot) -> tuple[bytes, int]:

@@ -101,6 +101,7 @@ class StdioEdge:
                     await self._room.acquire()
                     task = self._tasks.start(self._take(line), "stdio request")
                     task.add_done_callback(lambda _: self._room.release())
+            self._snapshot().audience.end_listens()
             await self._tasks.finish(LAST_ANSWERS_S)
         finally:
             await self._tasks.close()

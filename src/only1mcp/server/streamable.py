@@ -17,7 +17,7 @@ from typing import Any, Final
 from msgspec import Raw
 
 from only1mcp.protocol import eras, message
-from only1mcp.protocol.errors import Draining, InternalError, InvalidRequest, McpError, Outcome
+from only1mcp.protocol.errors import InternalError, InvalidRequest, McpError
 from only1mcp.protocol.message import Message, Params
 from only1mcp.protocol.methods import LEGACY, MODERN
 from only1mcp.relay import local
@@ -202,7 +202,7 @@ class Streamable:
             answer = await dispatch.modern(incoming, revision, mount, snapshot, caller)
             caller.finish(*answer)
         except asyncio.CancelledError:
-            caller.finish(_draining(incoming.id), HTTPStatus.OK)
+            caller.finish(reply.draining(incoming.id), HTTPStatus.OK)
             raise
         finally:
             self._waiting.discard(caller)
@@ -225,7 +225,7 @@ class Streamable:
             body, status = await dispatch.legacy(incoming, session, snapshot, caller)
             caller.finish(body or _cancelled(incoming.id), status)
         except asyncio.CancelledError:
-            caller.finish(_draining(incoming.id), HTTPStatus.OK)
+            caller.finish(reply.draining(incoming.id), HTTPStatus.OK)
             raise
         finally:
             self._waiting.discard(caller)
@@ -246,7 +246,7 @@ class Streamable:
             bodies = [body or _cancelled(id) for id, body in zip(ids, found, strict=True)]
             caller.finish_all(bodies)
         except asyncio.CancelledError:
-            caller.finish_all([_draining(id) for id in ids])
+            caller.finish_all([reply.draining(id) for id in ids])
             raise
         finally:
             self._waiting.discard(caller)
@@ -358,10 +358,3 @@ def _cancel(task: asyncio.Task[Any]) -> None:
 def _cancelled(id: Raw) -> bytes:
     """Ends the HTTP answer of a cancelled request, as the official server does."""
     return message.error(id, b'{"code":-32800,"message":"request cancelled"}')
-
-
-def _draining(id: Raw) -> bytes:
-    """For a request under way: its server may have done what it asks."""
-    hint = "the call may have run; look before you repeat it"
-    stopping = "the gateway is stopping"
-    return reply.refusal(id, Draining("gateway", stopping, hint=hint, outcome=Outcome.UNKNOWN))

@@ -33,6 +33,15 @@ EXCERPT_BYTES: Final = 120  # of a body, in an error text
 _SESSION_WORDS: Final = ("session", "not initialized")
 
 
+_OLDER: Final = frozenset((400, 404, 405))
+"""How a URL of the older HTTP+SSE transport answers a POST (2026-07-28 transports,
+"Backward Compatibility")."""
+
+
+class NotStreamable(ServerProtocolError):
+    """The URL takes no POST: it may be one of the older HTTP+SSE transport."""
+
+
 class _Error(msgspec.Struct, gc=False):
     """The members of a JSON-RPC error that we read."""
 
@@ -173,7 +182,8 @@ def _forbidden(endpoint: Endpoint, response: Response) -> ServerUnavailable:
 
 def _not_mcp(endpoint: Endpoint, response: Response) -> ServerProtocolError:
     kind = _shown(response.headers.get(b"content-type", b"no content type"))
-    return ServerProtocolError(
+    fault = NotStreamable if response.status in _OLDER else ServerProtocolError
+    return fault(
         endpoint.server,
         endpoint.say(f"no MCP answer: HTTP {response.status}, {kind}: {_excerpt(response)}"),
         hint=f"is this the URL of an MCP server? try: curl -i {endpoint.shown}",

@@ -34,7 +34,7 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, due: float) -> None:
-        """A call with this deadline has begun."""
+        """A call with this deadline has begun; one without any has inf."""
         if due < self._looks_at:
             self._arm(due)
 
@@ -56,6 +56,6 @@ class Deadlines:
         now = self._clock()
         for call in [call for call in self._calls if call.due <= now]:
             call.expire()
-        rest = [call.due for call in self._calls if call.due > now]
+        rest = [call.due for call in self._calls if now < call.due < inf]
         if rest:
             self._arm(min(rest))

@@ -26,6 +26,7 @@ from only1mcp.protocol.errors import (
 )
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.protocol.methods import LEGACY, MODERN, NEWEST_LEGACY, NEWEST_MODERN
+from only1mcp.upstream.answer import NotStreamable
 from only1mcp.upstream.base import Call, Greeting
 
 SILENCE_S: Final = 2.0
@@ -143,7 +144,8 @@ async def _initialize(upstream: Greetable, start_s: float) -> Greeting:
     try:
         raw = await upstream.call(Call("initialize", params, idle_s=start_s, max_s=start_s))
     except UpstreamError as error:
-        raise ServerProtocolError(
+        fault = NotStreamable if error.status in (404, 405) else ServerProtocolError
+        raise fault(
             upstream.server,
             f"server '{upstream.server}' refused the handshake: {error.message}",
             hint="check that the address is an MCP endpoint; protocol: modern skips the handshake",

@@ -17,7 +17,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from only1mcp.config.model import Http, Server
+from only1mcp.config.model import Http, Server, Sse, Stdio
 from only1mcp.observe.tasks import Tasks
 from only1mcp.protocol.errors import (
     McpError,
@@ -27,8 +27,10 @@ from only1mcp.protocol.errors import (
     ServerUnavailable,
 )
 from only1mcp.protocol.methods import NEWEST_MODERN
+from only1mcp.upstream.answer import NotStreamable
 from only1mcp.upstream.base import Upstream
 from only1mcp.upstream.connections import Connections, Key
+from only1mcp.upstream.sse import LegacySse
 from only1mcp.upstream.stdio import StdioServer
 from only1mcp.upstream.streamable import StreamableHttp
 from only1mcp.upstream.warden import Warden
@@ -67,6 +69,8 @@ class Live:
         self.restarts = 0
         self.settled = asyncio.Event()  # the first attempt has ended, well or badly
         self.protocol = config.protocol
+        self.is_sse = isinstance(config.transport, Sse)
+        """Of the older HTTP transport: as configured, or as found out for a URL."""
         self._make = make
         self._greeted = greeted
         self._two_eras = isinstance(config.transport, Http) and config.protocol == "auto"
@@ -149,7 +153,11 @@ class Live:
         loop = asyncio.get_running_loop()
         upstream = self._make(self, self.protocol)
         try:
-            await upstream.connect()
+            try:
+                await upstream.connect()
+            except NotStreamable as fault:
+                await upstream.close()
+                upstream = await self._as_sse(fault)
             await self._greeted(upstream)
             self.upstream = upstream
             await joined(self)
@@ -168,11 +176,36 @@ class Live:
             await self.further.close()
             await upstream.close()
 
+    async def _as_sse(self, fault: NotStreamable) -> Upstream:
+        """The URL takes no POST; if it opens a stream that says where to post, remember that.
+
+        Source  2026-07-28 basic/transports "Backward Compatibility" with HTTP+SSE.
+        """
+        self.is_sse = True
+        upstream = self._make(self, "legacy")
+        try:
+            await upstream.connect()
+        except BaseException as other:
+            self.is_sse = False
+            await upstream.close()
+            if isinstance(other, McpError):
+                raise fault from None
+            raise
+        log.warning(
+            "server %s speaks the older HTTP+SSE transport; set transport.type: sse for it "
+            "to save a vain attempt at each start",
+            self.id,
+        )
+        return upstream
+
     def _learn(self, upstream: Upstream, fault: McpError) -> None:
         """A server that died of the modern probe gets a plain handshake next time.
 
         If that does not help it was not the probe, and the time after is as the first.
+        A URL found to be of the older transport that no longer is gets a POST next time.
         """
+        if isinstance(fault, ServerProtocolError):
+            self.is_sse = isinstance(self.config.transport, Sse)
         if self.config.protocol == "auto" and self.upstream is None:
             probing = getattr(upstream, "revision", None) == NEWEST_MODERN
             self.protocol = "legacy" if probing and isinstance(fault, ServerLost) else "auto"
@@ -254,11 +287,12 @@ class Roster:
         def from_server(method: str, params: Raw) -> None:
             self._from_server(live, method, params)
 
-        if isinstance(config.transport, Http):
-            return StreamableHttp(live.id, config.transport, config.timeouts, era, from_server)
-        return StdioServer(
-            live.id, config.transport, config.timeouts, era, from_server, self._warden
-        )
+        transport, timeouts = config.transport, config.timeouts
+        if isinstance(transport, Stdio):
+            return StdioServer(live.id, transport, timeouts, era, from_server, self._warden)
+        if isinstance(transport, Sse) or live.is_sse:
+            return LegacySse(live.id, transport, timeouts, from_server)
+        return StreamableHttp(live.id, transport, timeouts, era, from_server)
 
 
 def describe(fault: Exception) -> str:

@@ -1,18 +1,14 @@
 """A server that is a child process: MCP as lines of JSON on its stdin and stdout.
 
-    call ──► own id, own progress token ──► stdin
-    stdout ──► answer ────────► the call with that id
-           ──► progress ──────► the call with that token
-           ──► notification ──► the server-wide sink
-           ──► request ───────► answered here
+    call ──► Mux.begin ──► a line on stdin
+    stdout ──► a message ──► Mux.take: an answer, progress, a notification, a question
            ──► anything else: noise, counted and dropped
 
-All calls share one channel, so ids and tokens are ours, and answers find their call by them.
-Source  MCP basic/transports "stdio"; basic/utilities progress, cancellation, ping.
+All calls share one channel: upstream/mux.py tells whose each message is.
+Source  MCP basic/transports "stdio".
 """
 
 import asyncio
-import itertools
 import logging
 from collections.abc import Callable
 from math import inf
@@ -25,27 +21,23 @@ from only1mcp.protocol import message
 from only1mcp.protocol.errors import (
     AnswerTooLarge,
     McpError,
-    MethodNotFound,
     Outcome,
-    ParseError,
     ServerFault,
     ServerLost,
     ServerProtocolError,
     ServerTimeout,
     ServerUnavailable,
 )
-from only1mcp.protocol.message import NO_RAW, Message, Params
+from only1mcp.protocol.message import Params
 from only1mcp.upstream.base import (
     MAX_MESSAGE_BYTES,
     Call,
     Greeting,
     NotificationSink,
-    put,
-    refusal,
 )
-from only1mcp.upstream.deadline import Deadlines
 from only1mcp.upstream.launch import NotStartable
-from only1mcp.upstream.lines import Lines, is_text, messages
+from only1mcp.upstream.lines import Lines, messages
+from only1mcp.upstream.mux import Mux
 from only1mcp.upstream.pending import Pending
 from only1mcp.upstream.probe import greet
 from only1mcp.upstream.process import Child, Exit
@@ -60,8 +52,6 @@ NOISE_LOG_S: Final = 60.0
 ERROR_LINES: Final = 20  # of stderr, in an error
 ERROR_LINE_LENGTH: Final = 300
 
-_GREETINGS: Final = ("initialize", "server/discover")
-"""Never cancelled: before the era is known a server need not understand a notification."""
 _LOOK: Final = "run its command by hand to see what it needs"
 _NOT_FOUND: Final = "check transport.command and transport.args, and PATH in transport.env"
 _REPEAT: Final = "the call may have run; look before you repeat it"
@@ -78,8 +68,7 @@ class ServerDied(ServerLost):
 class StdioServer:
     """One run of a stdio server; implements upstream/base.py `Upstream`.
 
-    A new run is a new object. `noise` counts lines on stdout that are not MCP, `late` the
-    answers and progress of calls that had ended.
+    A new run is a new object. `noise` counts lines on stdout that are not MCP.
     """
 
     greeting: Greeting
@@ -97,19 +86,15 @@ class StdioServer:
         self.protocol = protocol
         self.revision: str | None = None
         self.noise = 0
-        self.late = 0
         self._transport = transport
         self._start_s = timeouts.start
-        self._on_notification = on_notification
         self._warden = warden
         self._child: Child | None = None
         self._greeted = False
         self._lines = Lines()
         self._bad_lines = 0  # in a row
         self._noise_logged = -inf
-        self._ids = itertools.count(1)
-        self._pending: dict[bytes, Pending] = {}  # by id, as JSON text
-        self._deadlines = Deadlines(self._pending.values(), monotonic)
+        self._mux = Mux(server_id, self._say, on_notification, self._overdue)
         self._lost = asyncio.Event()
         self._reason = f"server '{server_id}' is not connected"
         self._fault: Callable[[str], ServerFault] = self._unsent
@@ -124,7 +109,12 @@ class StdioServer:
     @property
     def busy(self) -> bool:
         """Whether calls are running."""
-        return bool(self._pending)
+        return len(self._mux) > 0
+
+    @property
+    def late(self) -> int:
+        """Answers and progress of calls that had ended."""
+        return self._mux.late
 
     @property
     def exited(self) -> Exit | None:
@@ -158,15 +148,7 @@ class StdioServer:
 
     async def call(self, call: Call) -> bytes:
         """The result of `call`, as the bytes it came in. Cancelling the task cancels the call."""
-        pending = self._send(call)
-        try:
-            return await pending.answer
-        except asyncio.CancelledError:
-            self._give_up(pending, "the client cancelled the request")
-            raise
-        finally:
-            for question in pending.questions:
-                question.cancel()
+        return await self._mux.answer(self._send(call))
 
     async def notify(self, method: str, params: Params | None = None) -> None:
         """Send a notification, if there is a child that reads."""
@@ -195,12 +177,8 @@ class StdioServer:
                 f"server '{self.server}' does not read its input",
                 hint="it hangs or is overloaded: try again later, or restart it",
             )
-        id = next(self._ids)
-        pending = Pending(id, call, self._expire)
-        line = message.one_line(message.request(id, call.method, pending.params))
-        pending.line_end = child.write(line + b"\n")
-        self._pending[b"%d" % id] = pending
-        self._deadlines.watch(pending.due)
+        pending, body = self._mux.begin(call)
+        pending.line_end = child.write(message.one_line(body) + b"\n")
         return pending
 
     def _say(self, line: bytes) -> None:
@@ -209,22 +187,9 @@ class StdioServer:
         if child is not None and not self._lost.is_set() and child.unsent <= MAX_UNSENT_BYTES:
             child.write(message.one_line(line) + b"\n")
 
-    def _give_up(self, pending: Pending, reason: str) -> None:
-        """Forget a call whose answer nobody waits for any more, and tell the child."""
-        if self._pending.pop(b"%d" % pending.id, None) and pending.call.method not in _GREETINGS:
-            params = message.encode({"requestId": pending.id, "reason": reason})
-            self._say(message.notification("notifications/cancelled", params))
-
-    def _expire(self, pending: Pending) -> None:
-        """The deadline of `pending` has passed."""
-        call = pending.call
-        if monotonic() >= pending.ends:
-            why = f"took longer than {call.max_s:g} s for {call.method}"
-        else:
-            why = f"sent nothing for {call.idle_s:g} s during {call.method}"
-        self._give_up(pending, why)
+    def _overdue(self, why: str) -> ServerTimeout:
         text = f"server '{self.server}' {why}" if self._greeted else self._text(why)
-        pending.fail(ServerTimeout(self.server, text, hint=_REPEAT if self._greeted else None))
+        return ServerTimeout(self.server, text, hint=_REPEAT if self._greeted else None)
 
     # --- in ---
 
@@ -242,77 +207,12 @@ class StdioServer:
     def _on_line(self, line: bytes) -> None:
         try:
             for found in messages(line):
-                self._on_message(found, line)
+                self._mux.take(found, line)
+                self._bad_lines = 0
         except McpError as error:
             self._on_noise(line, error)
         except Exception:  # a sink's fault must not cost the other calls their answers
             log.exception("server '%s': a message could not be handled", self.server)
-
-    def _on_message(self, found: Message, line: bytes) -> None:
-        if not found.method:
-            self._on_answer(found, line)
-        elif found.jsonrpc != "2.0" or not is_text(line):
-            raise ParseError("not a JSON-RPC message")
-        elif found.id:
-            self._on_request(found)
-        elif found.method == "notifications/progress":
-            self._on_progress(found)
-        elif found.method == "notifications/message" and len(self._pending) == 1:
-            self._attribute(found)
-        else:
-            self._on_notification(found.method, found.params)
-        self._bad_lines = 0
-
-    def _on_answer(self, found: Message, line: bytes) -> None:
-        if not found.id or not (found.result or found.error):
-            raise ParseError("neither a method nor an answer")
-        pending = self._pending.pop(bytes(found.id), None)
-        if pending is None:
-            self.late += 1
-        elif not is_text(line):
-            text = f"server '{self.server}' sent an answer that is not UTF-8"
-            pending.fail(ServerProtocolError(self.server, text))
-        else:
-            pending.settle(found)
-
-    def _on_progress(self, found: Message) -> None:
-        """Ours is the token the child knows; the client gets its own back, as it wrote it."""
-        params = message.members(found.params)
-        pending = self._pending.get(bytes(params.get("progressToken", NO_RAW)))
-        if pending is None or not pending.token:
-            self.late += 1
-            return
-        pending.progress(found.method, params)
-
-    def _attribute(self, found: Message) -> None:
-        """A log line while exactly one call runs is that call's."""
-        (only,) = self._pending.values()
-        sink = only.call.on_notification or self._on_notification
-        sink(found.method, found.params)
-
-    def _on_request(self, found: Message) -> None:
-        """A request of the server. The channel does not say whose it is: it is put to a client
-        only when exactly one call could have asked, and refused otherwise, never guessed."""
-        if found.method == "ping":
-            self._say(message.result(found.id, b"{}"))
-            return
-        asking = [one for one in self._pending.values() if one.call.on_question is not None]
-        if len(asking) == 1:
-            one = asking[0]
-            task = self._tasks.start(self._put(one, found), f"question of {self.server}")
-            one.questions.add(task)
-            return
-        why = f"{found.method}: {len(asking)} calls could have asked, so no client is asked"
-        self._say(refusal(found, MethodNotFound(why)))
-
-    async def _put(self, pending: Pending, found: Message) -> None:
-        assert pending.call.on_question is not None
-        pending.asking(True)
-        try:
-            self._say(await put(found, pending.call.on_question))
-        finally:
-            pending.asking(False)
-            self._deadlines.watch(pending.due)
 
     def _on_noise(self, line: bytes, error: McpError) -> None:
         self.noise += 1
@@ -351,10 +251,8 @@ class StdioServer:
             return
         self._reason, self._fault = self._text(what), fault
         self._lost.set()
-        self._deadlines.close()
         self._lines = Lines()  # what it held may be large
-        pending = list(self._pending.values())
-        self._pending.clear()
+        pending = self._mux.end()
         if self._child is not None:
             for one in pending:
                 sent = not self._greeted or one.line_end <= self._child.accepted

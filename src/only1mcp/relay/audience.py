@@ -1,0 +1,209 @@
+"""Everybody who hears of what belongs to no request: legacy sessions and modern listens.
+
+    lists changed ──────────► sessions whose lists differ, listens that asked for the kind
+    resources/updated ──────► whoever subscribed (relay/subscriptions.py)
+    notifications/message ──► sessions that set a level, when all clients are one principal
+
+Each client gets its own copy, on exactly one stream: a session on its outlet, a listen on the
+stream of its request, every frame marked with the id of that request.
+Bounds  MAX_LISTENS in all; what a client leaves unread is bounded by its edge.
+Source  MCP 2026-07-28 basic/patterns/subscriptions; 2025-11-25 basic/transports.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Final, Protocol
+
+from msgspec import Raw
+
+from only1mcp.catalog.catalog import Catalog
+from only1mcp.catalog.listing import Kind
+from only1mcp.catalog.view import View
+from only1mcp.protocol import message, subscription
+from only1mcp.protocol.errors import Draining, InvalidRequest, McpError
+from only1mcp.protocol.message import Params
+from only1mcp.protocol.subscription import ACKNOWLEDGED, TAG_KEY, UPDATED, Filter
+from only1mcp.relay import local
+from only1mcp.relay.subscriptions import Place, Subscriptions
+from only1mcp.upstream.base import NotificationSink
+from only1mcp.upstream.roster import FromServer, Live
+
+MAX_LISTENS: Final = 1024
+"""Open at once: each holds a connection of its client."""
+ACK_S: Final = 2.0
+"""How long the servers may take to agree to subscriptions before a listen is acknowledged."""
+
+CHANGED: Final = {
+    "notifications/tools/list_changed": (Kind.TOOLS,),
+    "notifications/prompts/list_changed": (Kind.PROMPTS,),
+    "notifications/resources/list_changed": (Kind.RESOURCES, Kind.TEMPLATES),
+}
+
+
+class Member(Protocol):
+    """A legacy session, as far as it hears; see server/session.py."""
+
+    id: str
+    principal: str
+    mount: str | None
+    least: int | None
+    outlet: Callable[[bytes], None] | None
+
+    def wants(self, method: str, params: Raw) -> bool:
+        """Whether the client asked for log messages as fine as this one."""
+
+
+class Listen:
+    """One `subscriptions/listen` of a modern client."""
+
+    __slots__ = ("_id", "_send", "acknowledged", "ended", "heard", "view")
+
+    def __init__(self, id: Raw, view: View, wanted: Filter, send: NotificationSink) -> None:
+        self._id = id
+        self._send = send
+        self.view = view
+        self.heard = wanted
+        self.acknowledged = False  # nothing goes out before that
+        self.ended = asyncio.Event()
+
+    def tell(self, method: str, params: Raw | bytes = b"") -> None:
+        """Send a notification on its stream."""
+        if self.acknowledged:
+            self._send(method, subscription.tagged(params, self._id))
+
+    def result(self) -> bytes:
+        """The last frame."""
+        return message.encode({"resultType": "complete", "_meta": {TAG_KEY: self._id}})
+
+
+class Audience:
+    """All who listen."""
+
+    def __init__(
+        self,
+        servers: Mapping[str, Live],
+        members: Callable[[], Iterable[Member]],
+        member: Callable[[str], Member | None],
+        tell: FromServer,
+    ) -> None:
+        """`members` are the legacy sessions, `member` finds one by its id; `tell` takes what
+        servers would have said (see relay/subscriptions.py)."""
+        self.subscriptions = Subscriptions(servers, tell)
+        self._members = members
+        self._member = member
+        self._listens: set[Listen] = set()
+        self._said: set[tuple[str, str]] = set()
+        self._draining = False
+
+    def __len__(self) -> int:
+        return len(self._listens)
+
+    # --- modern clients ---
+
+    async def listen(self, id: Raw, params: Params, view: View, send: NotificationSink) -> bytes:
+        """Serve one `subscriptions/listen` to its end; its result.
+
+        Cancelling the task ends it without one.
+
+        Raises:
+            InvalidParams: no filter. InvalidRequest: MAX_LISTENS. Draining.
+        """
+        wanted = subscription.wanted(params)
+        if self._draining:
+            raise Draining("gateway", "the gateway is stopping", hint="connect again")
+        if len(self._listens) >= MAX_LISTENS:
+            raise InvalidRequest(f"the gateway holds {MAX_LISTENS} listens; try again later")
+        offered = local.capabilities(view, modern=True)
+        methods = {method for method in wanted.methods if method.split("/")[1] in offered}
+        listen = Listen(id, view, Filter(frozenset(methods)), send)
+        self._listens.add(listen)
+        try:
+            listen.heard = Filter(listen.heard.methods, await self._subscribed(listen, wanted))
+            listen.acknowledged = True
+            listen.tell(ACKNOWLEDGED, message.encode({"notifications": listen.heard.encoded()}))
+            await listen.ended.wait()
+            return listen.result()
+        finally:
+            self._listens.discard(listen)
+            self.subscriptions.end(listen)
+
+    async def _subscribed(self, listen: Listen, wanted: Filter) -> tuple[str, ...]:
+        targets = [(uri, listen.view.resource(uri)) for uri in wanted.uris]
+        places = [Place(found.server, uri) for uri, found in targets if found is not None]
+        granted = await self.subscriptions.subscribe_all(listen, places, ACK_S)
+        return tuple(place.uri for place in granted)
+
+    def end_listens(self) -> None:
+        """Let every listen come to its proper end; no new ones."""
+        self._draining = True
+        for listen in self._listens:
+            listen.ended.set()
+
+    # --- what there is to hear ---
+
+    def said(self, server: str, method: str) -> None:
+        """A server says that a list has changed; to be announced once the list is there."""
+        self._said.add((server, method))
+
+    def announce(self, before: Catalog, now: Catalog) -> None:
+        """Tell sessions which of their lists are not what they were.
+
+        Modern listens also hear what a server says although its list is as before: it may
+        have changed twice.
+        """
+        said, self._said = self._said, set()
+        found: dict[str | None, list[str]] = {}
+        for member in self._members():
+            if member.mount not in found:
+                found[member.mount] = changes(before, now, member.mount)
+            if member.outlet is not None:
+                for method in found[member.mount]:
+                    member.outlet(message.notification(method))
+        for listen in list(self._listens):
+            mount = listen.view.server
+            if mount not in found:
+                found[mount] = changes(before, now, mount)
+            heard = {method for server, method in said if mount in (None, server)}
+            for method in sorted(listen.heard.methods & heard.union(found[mount])):
+                listen.tell(method)
+
+    def hear(self, server: str, method: str, params: Raw) -> None:
+        """Pass on what a server says outside any call."""
+        with suppress(McpError):  # params that are no object: nobody's
+            if method == UPDATED:
+                self._updated(server, subscription.untagged(params))
+            elif method == "notifications/message":
+                self._log_message(server, method, params)
+
+    def _updated(self, server: str, params: Raw) -> None:
+        uri = message.text(message.members(params).get("uri"))
+        for owner in self.subscriptions.owners(server, uri or ""):
+            if isinstance(owner, Listen):
+                owner.tell(UPDATED, params)
+            elif (member := self._member(str(owner))) is not None and member.outlet is not None:
+                member.outlet(message.notification(UPDATED, params))
+
+    def _log_message(self, server: str, method: str, params: Raw) -> None:
+        """A log line of no particular call may tell of anyone's: it goes to clients only when
+        all of them are the same principal, and only to those that set a level."""
+        members = [one for one in self._members() if one.mount in (None, server)]
+        if len({one.principal for one in members}) > 1:
+            return
+        for one in members:
+            if one.least is not None and one.wants(method, params) and one.outlet is not None:
+                one.outlet(message.notification(method, params))
+
+
+def changes(before: Catalog, now: Catalog, mount: str | None) -> list[str]:
+    """The notifications that say how `now` differs on a mount."""
+    old, new = before.view(mount), now.view(mount)
+    return [
+        method
+        for method, kinds in CHANGED.items()
+        if any(_entries(old, kind) != _entries(new, kind) for kind in kinds)
+    ]
+
+
+def _entries(view: View | None, kind: Kind) -> bytes:
+    return b"" if view is None else view.joined(kind)

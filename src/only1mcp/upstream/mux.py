@@ -1,0 +1,205 @@
+"""Many calls on one channel: ids and progress tokens of our own, and whose each message is.
+
+    begin ──► own id, own progress token ──► the request to write
+    take  ──► answer ────────► the call with that id
+          ──► progress ──────► the call with that token
+          ──► log message ───► the only call that runs, else the server-wide sink
+         ──► tagged ────────► acknowledgement: the listen with that id; else as the next
+          ──► notification ──► the server-wide sink
+          ──► request ───────► the client of the only call that could have asked, else refused
+
+Errors  ParseError from `take`: no MCP message.
+Source  MCP basic/utilities progress, cancellation, ping.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from time import monotonic
+from typing import Final
+
+from msgspec import Raw
+
+from only1mcp.observe.tasks import Tasks
+from only1mcp.protocol import message, subscription
+from only1mcp.protocol.errors import (
+    MethodNotFound,
+    ParseError,
+    ServerFault,
+    ServerProtocolError,
+)
+from only1mcp.protocol.message import NO_RAW, Message
+from only1mcp.protocol.subscription import ACKNOWLEDGED, LISTEN
+from only1mcp.upstream.base import Call, NotificationSink, put, refusal
+from only1mcp.upstream.deadline import Deadlines
+from only1mcp.upstream.lines import is_text
+from only1mcp.upstream.pending import Pending
+
+MAX_QUESTIONS: Final = 256
+"""Of the server, waiting for clients at once; more are refused."""
+_GREETINGS: Final = ("initialize", "server/discover")
+"""Never cancelled: before the era is known a server need not understand a notification."""
+
+
+class Mux:
+    """The calls that wait on one channel. `late` counts answers and progress of ended calls."""
+
+    __slots__ = (
+        "_deadlines", "_ids", "_on_notification", "_overdue", "_pending", "_questions", "_say",
+        "_server", "late",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        server: str,
+        say: Callable[[bytes], None],
+        on_notification: NotificationSink,
+        overdue: Callable[[str], ServerFault],
+    ) -> None:
+        """`say` sends what nobody waits for; `overdue` makes a late call's error of the reason."""
+        self.late = 0
+        self._server = server
+        self._say = say
+        self._on_notification = on_notification
+        self._overdue = overdue
+        self._ids = itertools.count(1)
+        self._pending: dict[bytes, Pending] = {}  # by id, as JSON text
+        self._deadlines = Deadlines(self._pending.values(), monotonic)
+        self._questions = Tasks()
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    # --- out ---
+
+    def begin(self, call: Call) -> tuple[Pending, bytes]:
+        """The call, now waiting, and its request as JSON text."""
+        id = next(self._ids)
+        pending = Pending(id, call, self._expire)
+        body = message.request(id, call.method, pending.params)
+        self._pending[b"%d" % id] = pending
+        self._deadlines.watch(pending.due)
+        return pending, body
+
+    async def answer(self, pending: Pending) -> bytes:
+        """Its result as JSON text. Cancelling the task cancels the call at the server."""
+        try:
+            return await pending.answer
+        except asyncio.CancelledError:
+            self._give_up(pending, "the client cancelled the request")
+            raise
+        finally:
+            for question in pending.questions:
+                question.cancel()
+
+    def _give_up(self, pending: Pending, reason: str) -> None:
+        """Forget a call whose answer nobody waits for any more, and tell the server."""
+        if self._pending.pop(b"%d" % pending.id, None) and pending.call.method not in _GREETINGS:
+            params = message.encode({"requestId": pending.id, "reason": reason})
+            self._say(message.notification("notifications/cancelled", params))
+
+    def _expire(self, pending: Pending) -> None:
+        """The deadline of `pending` has passed."""
+        call = pending.call
+        if monotonic() >= pending.ends:
+            why = f"took longer than {call.max_s:g} s for {call.method}"
+        else:
+            why = f"sent nothing for {call.idle_s:g} s during {call.method}"
+        self._give_up(pending, why)
+        pending.fail(self._overdue(why))
+
+    # --- in ---
+
+    def take(self, found: Message, text: bytes) -> None:
+        """Hand on one message of the server; `text` is what it stood in.
+
+        Raises:
+            ParseError: it is neither a request, nor a notification, nor an answer.
+        """
+        if not found.method:
+            self._on_answer(found, text)
+        elif found.jsonrpc != "2.0" or not is_text(text):
+            raise ParseError("not a JSON-RPC message")
+        elif found.id:
+            self._on_request(found)
+        elif found.method == "notifications/progress":
+            self._on_progress(found)
+        elif found.method == "notifications/message":
+            self._attribute(found)
+        elif mark := subscription.tag(found.params):
+            self._on_listen(found, mark)
+        else:
+            self._on_notification(found.method, found.params)
+
+    def _on_answer(self, found: Message, text: bytes) -> None:
+        if not found.id or not (found.result or found.error):
+            raise ParseError("neither a method nor an answer")
+        pending = self._pending.pop(bytes(found.id), None)
+        if pending is None:
+            self.late += 1
+        elif not is_text(text):
+            fault = f"server '{self._server}' sent an answer that is not UTF-8"
+            pending.fail(ServerProtocolError(self._server, fault))
+        else:
+            pending.settle(found)
+
+    def _on_progress(self, found: Message) -> None:
+        """Ours is the token the server knows; the client gets its own back, as it wrote it."""
+        params = message.members(found.params)
+        pending = self._pending.get(bytes(params.get("progressToken", NO_RAW)))
+        if pending is None or not pending.token:
+            self.late += 1
+            return
+        pending.progress(found.method, params)
+
+    def _attribute(self, found: Message) -> None:
+        """A log line while exactly one call runs is that call's; a listen is none."""
+        calls = [one.call for one in self._pending.values() if one.call.method != LISTEN]
+        only = calls[0].on_notification if len(calls) == 1 else None
+        sink = only or self._on_notification
+        sink(found.method, found.params)
+
+    def _on_listen(self, found: Message, mark: Raw) -> None:
+        """A frame of a listen: what follows its acknowledgement is about the server as a whole."""
+        pending = self._pending.get(bytes(mark))
+        if pending is None:
+            self.late += 1
+        elif found.method != ACKNOWLEDGED:
+            self._on_notification(found.method, found.params)
+        elif pending.call.on_notification is not None:
+            pending.call.on_notification(found.method, found.params)
+
+    def _on_request(self, found: Message) -> None:
+        """A request of the server. The channel does not say whose it is: it is put to a client
+        only when exactly one call could have asked, and refused otherwise, never guessed."""
+        if found.method == "ping":
+            self._say(message.result(found.id, b"{}"))
+            return
+        asking = [one for one in self._pending.values() if one.call.on_question is not None]
+        if len(asking) == 1 and len(self._questions) < MAX_QUESTIONS:
+            one = asking[0]
+            task = self._questions.start(self._put(one, found), f"question of {self._server}")
+            one.questions.add(task)
+            return
+        why = f"{found.method}: {len(asking)} calls could have asked, so no client is asked"
+        if len(asking) == 1:
+            why = f"{found.method}: {MAX_QUESTIONS} questions of this server wait already"
+        self._say(refusal(found, MethodNotFound(why)))
+
+    async def _put(self, pending: Pending, found: Message) -> None:
+        assert pending.call.on_question is not None
+        pending.asking(True)
+        try:
+            self._say(await put(found, pending.call.on_question))
+        finally:
+            pending.asking(False)
+            self._deadlines.watch(pending.due)
+
+    # --- the end ---
+
+    def end(self) -> list[Pending]:
+        """The channel is lost: stop the clock; the calls that still waited, to be failed."""
+        self._deadlines.close()
+        left = list(self._pending.values())
+        self._pending.clear()
+        return left

@@ -1,0 +1,153 @@
+"""Whose a message on a shared channel is."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from msgspec import Raw
+
+from fakes.edge import begin, until
+from only1mcp.protocol import message
+from only1mcp.protocol.errors import ParseError, ServerProtocolError, ServerTimeout
+from only1mcp.protocol.message import as_raw
+from only1mcp.upstream.base import Call
+from only1mcp.upstream.mux import MAX_QUESTIONS, Mux
+from only1mcp.upstream.pending import Pending
+
+
+class Channel:
+    """A mux, what it says, and what it hears that belongs to no call."""
+
+    def __init__(self) -> None:
+        self.said: list[Any] = []
+        self.heard: list[tuple[str, Any]] = []
+        self.mux = Mux("s", self._say, self._hear, lambda why: ServerTimeout("s", why))
+
+    def _say(self, body: bytes) -> None:
+        self.said.append(json.loads(body))
+
+    def _hear(self, method: str, params: Raw) -> None:
+        self.heard.append((method, message.any_value(params)))
+
+    def take(self, body: Any) -> None:
+        text = body if isinstance(body, bytes) else json.dumps({"jsonrpc": "2.0", **body}).encode()
+        self.mux.take(message.decode(text), text)
+
+    def call(self, method: str = "tools/call", **more: Any) -> Pending:
+        return self.mux.begin(Call(method, **more))[0]
+
+
+def log(level: str) -> dict[str, Any]:
+    return {"method": "notifications/message", "params": {"level": level}}
+
+
+async def never(method: str, params: Raw) -> bytes:
+    await asyncio.Event().wait()
+    return b""
+
+
+async def test_ids_are_ours_and_answers_come_in_any_order() -> None:
+    channel = Channel()
+    (one, text), (two, _) = (channel.mux.begin(Call("ping")) for _ in range(2))
+    assert json.loads(text) == {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    assert len(channel.mux) == 2
+    channel.take({"id": 2, "result": 2})
+    channel.take({"id": 1, "result": 1})
+    assert [await channel.mux.answer(pending) for pending in (one, two)] == [b"1", b"2"]
+    channel.take({"id": 1, "result": 1})
+    assert (channel.mux.late, len(channel.mux)) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"id": 1},
+        {"result": {}},
+        b'{"method":"x"}',
+        b'{"jsonrpc":"2.0","method":"x","params":{"a":"\xff"}}',
+    ],
+)
+async def test_what_is_no_message(body: Any) -> None:
+    with pytest.raises(ParseError):
+        Channel().take(body)
+
+
+async def test_an_answer_that_is_not_utf8_is_the_servers_fault() -> None:
+    channel = Channel()
+    pending = channel.call()
+    channel.take(b'{"jsonrpc":"2.0","id":1,"result":"\xff"}')
+    with pytest.raises(ServerProtocolError, match="not UTF-8"):
+        await channel.mux.answer(pending)
+
+
+async def test_a_log_message_is_that_of_the_only_call() -> None:
+    channel = Channel()
+    mine: list[str] = []
+    channel.take(log("none"))
+    channel.call(on_notification=lambda method, _: mine.append(method))
+    channel.take(log("one"))
+    channel.call()
+    channel.take(log("two"))
+    assert mine == ["notifications/message"]
+    assert [params["level"] for _, params in channel.heard] == ["none", "two"]
+
+
+async def test_progress_of_nobody_is_dropped() -> None:
+    channel = Channel()
+    channel.call()
+    channel.take({"method": "notifications/progress", "params": {"progressToken": 1}})
+    assert (channel.mux.late, channel.heard) == (1, [])
+
+
+async def test_a_call_that_leaves_tells_the_server_and_ends_its_questions() -> None:
+    channel = Channel()
+    pending = channel.call(on_question=never)
+    waiting = begin(channel.mux.answer(pending))
+    channel.take({"id": "q", "method": "roots/list"})
+    await asyncio.sleep(0)
+    (question,) = pending.questions
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await until(question.cancelled)
+    (said,) = channel.said
+    assert (said["method"], said["params"]["requestId"]) == ("notifications/cancelled", 1)
+
+
+async def test_a_handshake_is_never_cancelled() -> None:
+    channel = Channel()
+    waiting = begin(channel.mux.answer(channel.call("initialize")))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert channel.said == []
+
+
+async def test_the_longest_and_the_quietest_a_call_may_be() -> None:
+    channel = Channel()
+    quiet, long = channel.call(idle_s=0.01), channel.call(idle_s=9, max_s=0.01)
+    with pytest.raises(ServerTimeout, match=r"sent nothing for 0\.01 s during tools/call"):
+        await channel.mux.answer(quiet)
+    with pytest.raises(ServerTimeout, match=r"took longer than 0\.01 s for tools/call"):
+        await channel.mux.answer(long)
+    assert len(channel.said) == 2
+
+
+async def test_questions_are_bounded() -> None:
+    channel = Channel()
+    pending = channel.call(on_question=never)
+    for number in range(MAX_QUESTIONS + 1):
+        channel.take({"id": number, "method": "roots/list"})
+    (said,) = channel.said
+    assert (said["id"], said["error"]["code"]) == (MAX_QUESTIONS, -32601)
+    for question in pending.questions:
+        question.cancel()
+    await asyncio.wait(pending.questions)
+
+
+async def test_the_end_gives_back_who_waits() -> None:
+    channel = Channel()
+    pending = channel.call(params={"name": as_raw("x")})
+    assert channel.mux.end() == [pending]
+    assert len(channel.mux) == 0
