@@ -1,9 +1,9 @@
 """MCP over HTTP without a library in between: what exactly goes out, what exactly comes back.
 
-    async with web(running.mcp) as wire:
-        response = await wire.modern("tools/list")
-        session = await wire.open("2025-06-18")
-        answer = await session.ask("tools/call", {"name": "x"}, id="7")
+async with web(running.mcp) as wire:
+    response = await wire.modern("tools/list")
+    session = await wire.open("2025-06-18")
+    answer = await session.ask("tools/call", {"name": "x"}, id="7")
 """
 
 import asyncio

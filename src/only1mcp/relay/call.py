@@ -73,7 +73,7 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         raise MethodNotFound(f"unknown method {request.method}")
     if row.route is Route.LIST:
         return await _list(request, row, snapshot)
-    target = _resolve(request, row, snapshot)
+    target = await _target(request, row, snapshot)
     return await _call(request, row, target, snapshot)
 
 
@@ -120,6 +120,20 @@ async def _call(request: Request, row: Method, target: Target, snapshot: Snapsho
     if request.modern:
         return eras.result_to_modern(result, cacheable=row.name in _CACHEABLE)
     return eras.result_to_legacy(result)
+
+
+async def _target(request: Request, row: Method, snapshot: Snapshot) -> Target:
+    """Whose it is. A client need not list before it calls: while servers start, wait for them."""
+    try:
+        target = _resolve(request, row, snapshot)
+        if snapshot.servers[target.server].upstream is None:
+            await snapshot.listings.started((target.server,))
+        return target
+    except McpError:
+        if not await snapshot.listings.started(request.view.servers):
+            raise
+    request.view = snapshot.listings.catalog.view(request.view.server) or request.view
+    return _resolve(request, row, snapshot)
 
 
 def _stamped(params: Params) -> Params:
