@@ -22,6 +22,7 @@ ASKED = {
         *PROJECT["dependency-groups"]["dev"],
         *PROJECT["build-system"]["requires"],
     ],
+    "tests/peers/fastmcp.lock": (PEERS / "fastmcp.in").read_text().splitlines(),
     "tests/peers/legacy.lock": (PEERS / "legacy.in").read_text().splitlines(),
     "tests/peers/node.lock": (PEERS / "node.in").read_text().splitlines(),
 }

@@ -18,7 +18,7 @@ from mcp import Client
 from mcp.types import TextContent, TextResourceContents
 
 from peers.servers import started
-from scripts.conformance import NODE, SERVERS
+from scripts.conformance.node import NODE, package
 
 pytestmark = pytest.mark.conformance
 
@@ -38,10 +38,9 @@ ARCHITECTURE = "demo://resource/static/document/architecture.md"
 MODES = pytest.mark.parametrize("mode", ["auto", "legacy"])
 
 
-def npm_server(id: str, package: str, *arguments: str, **env: str) -> dict[str, Any]:
+def npm_server(id: str, name: str, *arguments: str, **env: str) -> dict[str, Any]:
     """The configuration entry of one npm server."""
-    program = SERVERS / "node_modules" / "@modelcontextprotocol" / package / "dist" / "index.js"
-    command = {"command": str(NODE / "node"), "args": [str(program), *arguments]}
+    command = {"command": str(NODE / "node"), "args": [str(package(name)), *arguments]}
     return {"id": id, "transport": {"type": "stdio", **command, "env": env}}
 
 

@@ -3,7 +3,6 @@
 Source  MCP 2025-11-25 basic/transports "Listening for Messages from the Server".
 """
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,8 +10,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from fakes.gateway import Running, gateway, http_server, stdio_server
-from fakes.mirror import Mirror, over_http, over_stdio, tool
+from fakes.gateway import Running, closed_port, gateway, http_server, stdio_server
+from fakes.mirror import Mirror, over_stdio, tool
+from fakes.mirror_http import over_http
 from fakes.wire import Session, Web, error, web
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -150,10 +150,7 @@ async def test_a_child_that_dies_comes_back_with_what_it_then_has(wire: Web, pip
 async def test_a_server_that_comes_late(tmp_path: Path) -> None:
     late = Mirror("late")
     late.lists["tools"] = [tool("here")]
-    with socket.socket() as reserved:
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
+    with closed_port() as port:
         config = {"servers": [http_server("late", f"http://127.0.0.1:{port}/mcp")]}
         async with gateway(config, tmp_path) as running, web(running.mcp) as wire:
             session = await wire.open()

@@ -7,7 +7,6 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from time import monotonic
 from typing import Any
 
@@ -15,8 +14,9 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from fakes.gateway import Running, gateway, http_server, stdio_server
-from fakes.mirror import Asked, Mirror, Refused, over_http, over_stdio, text, tool
+from fakes.gateway import Running
+from fakes.mirror import Mirror
+from fakes.scripted import TOOLS, behind, scripted
 from fakes.wire import (
     META,
     MODERN,
@@ -39,32 +39,6 @@ CANCEL_S = 0.5
 LEGACY_ONLY = ["initialize", "ping", "logging/setLevel", "resources/subscribe"]
 
 
-def scripted(name: str, *, modern: bool) -> Mirror:
-    """A server with one tool of each kind that these tests need."""
-    mirror = Mirror(name, modern=modern)
-    names = ("echo", "wait", "steps", "chatty", "needs")
-    mirror.lists["tools"] = [tool(one) for one in names]
-    mirror.lists["prompts"] = [{"name": "hello"}]
-    mirror.lists["resources"] = [{"name": "r", "uri": f"{name}://r"}]
-
-    async def call(asked: Asked) -> bytes:
-        match asked.json["name"]:
-            case "wait":
-                return await asked.hang()
-            case "needs":
-                raise Refused(b'{"code":-32021,"message":"no","data":{"requiredCapabilities":{}}}')
-            case "steps":
-                for step in (1, 2, 3):
-                    await asked.progress(step)
-            case "chatty":
-                for level in ("debug", "warning", "error"):
-                    await asked.notify("notifications/message", level=level, data=level)
-        return text(json.dumps(asked.arguments))
-
-    mirror.on("tools/call", call)
-    return mirror
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def mirrors() -> dict[str, Mirror]:
     return {
@@ -79,18 +53,7 @@ async def mirrors() -> dict[str, Mirror]:
 async def running(
     mirrors: dict[str, Mirror], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
-    async with AsyncExitStack() as stack:
-        servers = []
-        for name, mirror in mirrors.items():
-            if name.endswith("pipe"):
-                argv = await stack.enter_async_context(over_stdio(mirror))
-                servers.append(stdio_server(name, *argv))
-            else:
-                url = await stack.enter_async_context(over_http(mirror))
-                servers.append(http_server(name, url))
-        folder = tmp_path_factory.mktemp("gateway")
-        running = await stack.enter_async_context(gateway({"servers": servers}, folder))
-        await running.ready(*mirrors)
+    async with behind(mirrors, tmp_path_factory.mktemp("gateway")) as running:
         yield running
 
 
@@ -175,7 +138,7 @@ async def test_one_server_alone(running: Running) -> None:
     async with web(running.server("new-pipe")) as wire:
         assert last(await wire.modern("server/discover"))["result"]["supportedVersions"] == [MODERN]
         names = [one["name"] for one in last(await wire.modern("tools/list"))["result"]["tools"]]
-        assert names == ["echo", "wait", "steps", "chatty", "needs"]
+        assert names == list(TOOLS)
         assert (await wire.modern("tools/call", call("echo"))).status_code == 200
 
 
@@ -251,7 +214,7 @@ async def test_headers_that_come_twice_contradict_themselves(wire: Web) -> None:
 
 
 async def test_then_the_version(wire: Web) -> None:
-    wrong = {"protocolVersion": "v999.0.0"}
+    wrong: dict[str, Any] = {"protocolVersion": "v999.0.0"}
     response = await wire.modern(
         "tools/list", id="v", headers={"MCP-Protocol-Version": "v999.0.0"}, **wrong
     )

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 from mcp import Client, MCPError, StdioServerParameters
-from mcp.types import PromptReference, ResourceTemplateReference
+from mcp.types import PromptReference, ResourceTemplateReference, TextContent
 from pydantic import BaseModel
 
 from fakes.gateway import Running, gateway, http_server, stdio_server
@@ -32,6 +32,7 @@ GATEWAY_KEYS: Final = frozenset({"resultType", "ttlMs", "cacheScope"})
 """What a gateway has to add where the server behind it is of the other era."""
 
 ARGUMENTS: Final[dict[str, dict[str, Any]]] = {
+    "test_x_mcp_header": {"region": "eu"},
     "get_current_time": {"timezone": "Asia/Tokyo"},
     "convert_time": {"source_timezone": "UTC", "time": "16:30", "target_timezone": "Asia/Kolkata"},
     "git_diff": {"target": "HEAD"},
@@ -139,7 +140,7 @@ class Surveyor:
 
     async def everything(self) -> Survey:
         """All that it says, by what it was asked."""
-        await self._tools()
+        await self.tools()
         await self._prompts()
         await self._resources()
         return self.found
@@ -147,7 +148,8 @@ class Surveyor:
     def _mine(self, name: str) -> bool:
         return name.startswith(self.prefix) and not ASKS.match(name.removeprefix(self.prefix))
 
-    async def _tools(self) -> None:
+    async def tools(self) -> None:
+        """Its tools, and what they answer."""
         for tool in (await self.client.list_tools()).tools:
             bare = tool.name.removeprefix(self.prefix)
             if tool.name.startswith(self.prefix):
@@ -196,7 +198,7 @@ async def directly(server: Any, mode: str, repository: Path) -> Survey:
         surveyor = Surveyor(client, repository)
         if isinstance(server, str):
             return await surveyor.everything()
-        await surveyor._tools()
+        await surveyor.tools()
         return surveyor.found
 
 
@@ -235,8 +237,8 @@ async def test_all_servers_at_once_are_as_they_are(
 async def test_progress_of_a_real_server(running: Running, id: str, mode: str) -> None:
     seen: list[tuple[float, float | None, str | None]] = []
 
-    async def progress(done: float, total: float | None, message: str | None) -> None:
-        seen.append((done, total, message))
+    async def progress(progress: float, total: float | None, message: str | None) -> None:
+        seen.append((progress, total, message))
 
     async with Client(running.mcp, mode=mode) as client:
         await client.call_tool(f"{id}__test_tool_with_progress", {}, progress_callback=progress)
@@ -253,17 +255,17 @@ async def test_git_really_works(running: Running, repository: Path, mode: str) -
                 f"git__git_{tool}", {"repo_path": str(repository), **arguments}
             )
             assert not result.is_error, result
-            return str(result.content[0].text)
+            (block,) = result.content
+            assert isinstance(block, TextContent)
+            return block.text
 
         branch = f"from-{mode}"
         await git("create_branch", branch_name=branch)
         await git("checkout", branch_name=branch)
         assert branch in await git("status")
         await git("checkout", branch_name="main")
-    heads = subprocess.run(
-        ["git", "branch", "--list", branch], cwd=repository, capture_output=True, text=True
-    )
-    assert branch in heads.stdout
+    heads = repository / ".git" / "refs" / "heads"
+    assert branch in {head.name for head in heads.iterdir()}
 
 
 @MODES

@@ -6,8 +6,9 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,15 @@ async def gateway(
                 process.kill()
                 await process.wait()
         await reader
+
+
+@contextlib.contextmanager
+def closed_port() -> Iterator[int]:
+    """A port where nobody listens: connections are refused, but a server may still take it."""
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        yield reserved.getsockname()[1]
 
 
 def stdio_server(id: str, *argv: str, **more: Any) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
     mirror = Mirror("echo", modern=True)
     mirror.on("tools/call", handler)             async (Asked) -> the result as JSON text
-    async with over_http(mirror) as url: ...     Streamable HTTP on a free port
     async with over_stdio(mirror) as argv: ...   a command that copies its pipes to us and back
+    async with over_http(mirror) as url: ...     see fakes/mirror_http.py
 
 Both eras, one at a time: a legacy mirror shakes hands and has sessions, a modern one knows
 `server/discover`. Lists are plain attributes; `announce` says that one has changed.
@@ -11,7 +11,6 @@ Both eras, one at a time: a legacy mirror shakes hands and has sessions, a moder
 
 import asyncio
 import json
-import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -21,7 +20,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from fakes.http_server import HttpServer, Request, Wire
 from only1mcp.observe.tasks import Tasks
 
 LEGACY: Final = "2025-11-25"
@@ -95,11 +93,10 @@ class Asked:
         token = self.json["_meta"]["progressToken"]
         await self.notify("notifications/progress", progressToken=token, progress=done)
 
-    async def hang(self) -> bytes:
+    async def hang(self) -> None:
         """Wait until the request is cancelled."""
         async with asyncio.timeout(WAIT_S):
             await self.cancelled.wait()
-        return b"{}"
 
 
 Handler = Callable[[Asked], Awaitable[bytes]]
@@ -115,18 +112,13 @@ def tool(name: str, **more: Any) -> Json:
     return {"name": name, "inputSchema": {"type": "object"}, **more}
 
 
-def text(value: str) -> bytes:
-    """A tool result of one text block."""
-    return json.dumps({"content": [{"type": "text", "text": value}]}).encode()
-
-
 class Mirror:
     """What the server knows and has been told. `asked` is every request, `heard` the rest."""
 
     def __init__(self, name: str = "mirror", *, modern: bool = False, **capabilities: Any) -> None:
         self.name = name
         self.modern = modern
-        everything = dict.fromkeys(("tools", "prompts", "resources", "completions"), {})
+        everything: Json = {"tools": {}, "prompts": {}, "resources": {}, "completions": {}}
         self.capabilities = capabilities or {**everything, "logging": {}}
         self.lists: dict[str, list[Json]] = {
             kind: [] for kind in ("tools", "prompts", "resources", "resourceTemplates")
@@ -137,7 +129,7 @@ class Mirror:
         self.sessions: set[str] = set()
         self.channels: dict[object, Tell] = {}  # that carry messages of no request
         self.closers: set[Callable[[], None]] = set()  # one for each running child
-        self.result = text("mirrored")
+        self.result = self.text("mirrored")
         self._handlers: dict[str, Handler] = {}
         self._running: dict[bytes, Asked] = {}
         self._changed = asyncio.Condition()
@@ -145,6 +137,10 @@ class Mirror:
     def on(self, method: str, handler: Handler) -> None:
         """Answer `method` with what `handler` returns."""
         self._handlers[method] = handler
+
+    def text(self, value: str) -> bytes:
+        """A tool result of one text block."""
+        return self._stamped({"content": [{"type": "text", "text": value}]})
 
     def calls(self, method: str = "tools/call") -> list[Asked]:
         """The requests of one method, in order."""
@@ -201,7 +197,7 @@ class Mirror:
             return await handler(asked)
         match asked.method:
             case "initialize" | "server/discover":
-                return self._hello(asked.method)
+                return self.hello(asked.method)
             case "tools/list" | "prompts/list" | "resources/list" | "resources/templates/list":
                 kind = asked.method.removesuffix("/list").replace("resources/t", "resourceT")
                 return self._stamped({kind: self.lists[kind]}, cacheable=True)
@@ -211,7 +207,8 @@ class Mirror:
                 return b"{}"
         raise Refused(b'{"code":-32601,"message":"not here"}')
 
-    def _hello(self, method: str) -> bytes:
+    def hello(self, method: str) -> bytes:
+        """The answer to `initialize` or `server/discover`; refused if it is the other era's."""
         if self.modern is not (method == "server/discover"):
             raise Refused(b'{"code":-32601,"message":"another era"}')
         info = {"name": self.name, "version": "1"}
@@ -221,7 +218,7 @@ class Mirror:
         meta = {"io.modelcontextprotocol/serverInfo": info}
         return self._stamped({**about, "supportedVersions": [MODERN], "_meta": meta}, True)
 
-    def _stamped(self, result: Json, cacheable: bool) -> bytes:
+    def _stamped(self, result: Json, cacheable: bool = False) -> bytes:
         if self.modern:
             result = {"resultType": "complete", **result}
             if cacheable:
@@ -237,9 +234,6 @@ def answer(id: bytes, result: bytes) -> bytes:
 def refusal(id: bytes, error: bytes) -> bytes:
     """A complete error answer."""
     return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (id, error)
-
-
-# --- over stdio ---
 
 
 @asynccontextmanager
@@ -293,118 +287,3 @@ async def reply(mirror: Mirror, line: bytes, tell: Tell, channel: object) -> byt
     except Exception as fault:  # whoever asked shall not wait, and the test shall see it
         return refusal(id, json.dumps({"code": FAULT, "message": repr(fault)}).encode())
     return None if result is None else answer(id, result)
-
-
-# --- over HTTP ---
-
-
-@asynccontextmanager
-async def over_http(mirror: Mirror, port: int = 0) -> AsyncIterator[str]:
-    """The URL of an HTTP server that is `mirror`."""
-
-    async def script(request: Request, wire: Wire) -> None:
-        if request.method == "POST":
-            await _post(mirror, request, wire)
-        elif mirror.modern:
-            await wire.answer(405, Allow="POST")
-        elif request.headers.get("mcp-session-id", "") not in mirror.sessions:
-            await wire.answer(404)
-        elif request.method == "DELETE":
-            mirror.sessions.discard(request.headers["mcp-session-id"])
-            await wire.answer(200)
-        else:
-            await _listen(mirror, wire)
-
-    async with HttpServer(script, port=port) as server:
-        mirror.runs += 1
-        yield server.url
-        mirror.sessions.clear()
-
-
-async def _listen(mirror: Mirror, wire: Wire) -> None:
-    async def tell(body: bytes) -> None:
-        await wire.chunk(b"data: %b\n\n" % body)
-
-    await wire.stream()
-    mirror.channels[wire] = tell
-    await mirror.changed()
-    try:
-        while await wire.reader.read(65536):
-            pass
-    finally:
-        del mirror.channels[wire]
-        wire.close()
-
-
-async def _post(mirror: Mirror, request: Request, wire: Wire) -> None:
-    found = msgspec.json.decode(request.body, type=Envelope)
-    headers: dict[str, str] = {}
-    if not mirror.modern and found.method != "server/discover":
-        if found.method == "initialize":
-            headers["mcp_session_id"] = secrets.token_hex(8)
-            mirror.sessions.add(headers["mcp_session_id"])
-        elif request.headers.get("mcp-session-id") not in mirror.sessions:
-            await wire.answer(404)
-            return
-    if not found.id or not found.method:
-        await mirror.take(request.body, request.headers, _nobody)
-        await wire.answer(202, kind="")
-        return
-    await _request(mirror, request, wire, bytes(found.id), headers)
-
-
-async def _nobody(body: bytes) -> None:
-    """A notification has no answer to put messages before."""
-
-
-async def _request(
-    mirror: Mirror, request: Request, wire: Wire, id: bytes, headers: dict[str, str]
-) -> None:
-    streaming = False
-
-    async def tell(body: bytes) -> None:
-        nonlocal streaming
-        if not streaming:
-            streaming = True
-            await wire.stream(**headers)
-        lines = b"\ndata: ".join(body.splitlines())
-        await wire.chunk(b"event: message\ndata: %b\n\n" % lines)
-
-    status = 200
-    try:
-        async with _watched(mirror, wire):
-            result = await mirror.take(request.body, request.headers, tell)
-        assert result is not None
-        body = answer(id, result)
-    except Refused as refused:
-        status, body = refused.status, refusal(id, refused.error)
-    except Exception as fault:
-        body = refusal(id, json.dumps({"code": FAULT, "message": repr(fault)}).encode())
-    if not wire.open:
-        return
-    if streaming:
-        await tell(body)
-        await wire.end()
-    else:
-        await wire.answer(status, body, **headers)
-
-
-@asynccontextmanager
-async def _watched(mirror: Mirror, wire: Wire) -> AsyncIterator[None]:
-    """Notice that the client closes the connection: for a modern server that is a cancellation."""
-    before = len(mirror.asked)
-
-    async def watch() -> None:
-        if await wire.reader.read(1) == b"":
-            wire.close()
-            if mirror.modern:
-                for asked in mirror.asked[before : before + 1]:
-                    asked.cancelled.set()
-            await mirror.changed()
-
-    tasks = Tasks()
-    tasks.start(watch(), "mirror watches")
-    try:
-        yield
-    finally:
-        await tasks.close()

@@ -51,7 +51,14 @@ def test_a_legacy_result_becomes_modern() -> None:
 
 def test_a_result_that_mentions_a_modern_key_is_not_spoilt() -> None:
     result = json.loads(eras.result_to_modern(b'{"content":[{"resultType":"x"}]}'))
+    assert result.pop("_meta")[eras.SERVER_INFO_KEY]["name"] == "only1mcp"
     assert result == {"content": [{"resultType": "x"}], "resultType": "complete"}
+
+
+def test_members_that_are_spelt_with_escapes_are_seen() -> None:
+    result = eras.result_to_modern(rb'{"\u005fmeta":{"a":1},"\u0072esultType":"complete"}')
+    assert json.loads(result) == {"_meta": {"a": 1}, "resultType": "complete"}
+    assert result.count(b":") == 3
 
 
 def test_a_modern_result_becomes_legacy() -> None:

@@ -165,7 +165,9 @@ def test_half_a_character_costs_nothing_but_itself(written: bytes, kept: bytes) 
     body = b'{"jsonrpc":"2.0","id":1,"method":"m","params":{"a":%b}}'
     for found in (one(body % written), message.decode(body % written)):
         assert bytes(found.params) == b'{"a":%b}' % kept
-    (item,) = message.decode_client(b"[%b]" % (body % written))
+    items = message.decode_client(b"[%b]" % (body % written))
+    assert isinstance(items, list)
+    (item,) = items
     assert bytes(item.params) == b'{"a":%b}' % kept
 
 
@@ -177,3 +179,7 @@ def test_whole_characters_and_bad_json_are_left_alone() -> None:
             message.decode(broken)
         with pytest.raises(ParseError):
             message.decode_client(broken)
+
+
+def test_a_number_beyond_all_floats_is_no_fault() -> None:
+    assert message.any_value(b"[1e400,-1E400,1.5]") == [float("inf"), -float("inf"), 1.5]

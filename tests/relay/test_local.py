@@ -52,7 +52,7 @@ def test_all_servers_together_offer_everything_for_others_may_come() -> None:
         "capabilities": {
             "tools": CHANGES,
             "prompts": CHANGES,
-            "resources": CHANGES,
+            "resources": CHANGES | {"subscribe": True},
             "completions": {},
             "logging": {},
         },
@@ -70,12 +70,29 @@ def test_one_server_that_has_said_nothing_yet_may_offer_anything() -> None:
     assert set(found["capabilities"]) == {"tools", "prompts", "resources", "completions", "logging"}
 
 
-def test_discovery_is_never_cached_and_promises_no_announcements() -> None:
+@pytest.mark.parametrize(
+    ("declared", "expected"), [({"subscribe": True}, {"subscribe": True}), ({"subscribe": 1}, {})]
+)
+@pytest.mark.parametrize("modern", [False, True])
+def test_one_server_announces_resources_if_it_says_so(
+    modern: bool, declared: Any, expected: Any
+) -> None:
+    one = listing(capabilities={"resources": declared})
+    found = local.capabilities(view("one", one=one), modern=modern)
+    assert found == {"resources": CHANGES | expected}
+
+
+def test_discovery_is_never_cached_and_promises_announcements() -> None:
     found = json.loads(local.discover(view()))
     assert found == {
         "resultType": "complete",
         "supportedVersions": list(MODERN),
-        "capabilities": {"tools": {}, "prompts": {}, "resources": {}, "completions": {}},
+        "capabilities": {
+            "tools": CHANGES,
+            "prompts": CHANGES,
+            "resources": CHANGES | {"subscribe": True},
+            "completions": {},
+        },
         "ttlMs": 0,
         "cacheScope": "private",
         "_meta": {SERVER_INFO_KEY: IMPLEMENTATION},

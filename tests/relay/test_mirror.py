@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from only1mcp.catalog.header_params import header_params
 from only1mcp.protocol import message
@@ -69,5 +70,5 @@ def test_contradiction(arguments: dict[str, Any], received: dict[bytes, bytes]) 
 
 
 def test_arguments_that_are_no_object_mirror_nothing() -> None:
-    broken = {"arguments": message.Raw(json.dumps([1]).encode())}
+    broken = {"arguments": Raw(json.dumps([1]).encode())}
     assert mirror.mirrored(WANTED, broken) == ()

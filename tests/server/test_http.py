@@ -133,7 +133,7 @@ async def test_over_tls_too_a_stream_nobody_reads_is_cut(
     async def flood(exchange: Exchange) -> None:
         exchange.on_disconnect = told.set
         exchange.open_stream()
-        while exchange.send(b"x" * 65536):
+        for _ in iter(lambda: exchange.send(b"x" * 65536), False):
             await asyncio.sleep(0)
 
     context = ssl.create_default_context()

@@ -267,6 +267,20 @@ async def test_notifications_of_an_array_make_it_a_stream() -> None:
     assert (ping["id"], call["id"]) == (1, 2)
 
 
+async def test_a_cancelled_request_has_its_place_in_the_array() -> None:
+    gate = Gate({})
+    async with client(library(answers={"tools/call": gate})) as (_, wire):
+        session = await wire.open("2025-03-26")
+        async with asyncio.TaskGroup() as group:
+            items = [message("tools/call", CALL, id=1), message("ping", id=2)]
+            asking = group.create_task(session.post(items))
+            await gate.entered.wait()
+            await session.post(message("notifications/cancelled", {"requestId": 1}))
+    cancelled, ping = asking.result().json()
+    assert (cancelled["id"], cancelled["error"]["code"]) == (1, -32800)
+    assert (ping["id"], ping["result"]) == (2, {})
+
+
 async def test_arrays_of_others_are_refused() -> None:
     async with client() as (_, wire):
         session = await wire.open()

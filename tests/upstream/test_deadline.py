@@ -1,6 +1,7 @@
 """One timer, many deadlines."""
 
 import asyncio
+from math import inf
 
 from only1mcp.upstream.deadline import Deadlines
 
@@ -68,3 +69,14 @@ async def test_without_calls_the_timer_stops() -> None:
     deadlines.watch(clock() + 60)
     deadlines.close()
     assert deadlines._timer is None
+
+
+async def test_a_call_without_a_deadline_is_left_alone() -> None:
+    clock = asyncio.get_running_loop().time
+    calls = {1: Sample(inf), 2: Sample(clock() + 0.01)}
+    deadlines = Deadlines(calls.values(), clock)
+    for call in calls.values():
+        deadlines.watch(call.due)
+    await expired(calls.pop(2))
+    assert deadlines._timer is None
+    assert not calls[1].expired.is_set()

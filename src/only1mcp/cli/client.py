@@ -7,6 +7,8 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, Final
 
 import httpx2
@@ -21,13 +23,19 @@ from only1mcp.protocol.methods import NEWEST_MODERN
 
 TIMEOUT: Final = httpx2.Timeout(10.0, read=660.0)
 """Connect quickly or not at all; a call may take as long as the gateway lets it."""
+_NOT_SENT: Final = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.InvalidURL,
+    httpx2.UnsupportedProtocol,
+)
 
 
 def show_servers(url: str | None, token: str | None, *, as_json: bool) -> int:
     """`only1mcp servers`."""
     try:
         with _Gateway(url, token) as gateway:
-            found = gateway.get("/api/v1/admin/servers")
+            found = gateway.get("/api/v1/admin/servers", "servers")
     except Failure as error:
         return fail(error)
     if as_json:
@@ -64,7 +72,7 @@ def show_tools(server: str | None, url: str | None, token: str | None, *, as_jso
         return Exit.OK
     table = _table("tool", "arguments", "description")
     for tool in tools:
-        description = (tool.get("description") or tool.get("title") or "").strip()
+        description = str(tool.get("description") or tool.get("title") or "").strip()
         table.add_row(tool["name"], _arguments(tool), description.partition("\n")[0])
     _print(table)
     return Exit.OK
@@ -89,11 +97,11 @@ def call_tool(
     if as_json:
         print(json.dumps(result, indent=2, ensure_ascii=False))
     else:
-        for block in result.get("content", ()):
+        for block in result.get("content") or ():
             print(_readable(block))
-        if result.get("resultType") == "input_required":
-            note("the tool asks for input; use a client that can answer questions")
-            return Exit.FAILURE
+    if result.get("resultType") == "input_required":
+        note("the tool asks for input; use a client that can answer questions")
+        return Exit.FAILURE
     return Exit.FAILURE if result.get("isError") else Exit.OK
 
 
@@ -101,6 +109,8 @@ class _Gateway:
     """A connection to the running gateway; every fault becomes a Failure with a next step."""
 
     def __init__(self, url: str | None, token: str | None) -> None:
+        if token and not (token.isascii() and token.isprintable()):
+            raise Failure("the token has characters that no header can carry", Exit.USAGE)
         self.url = (url or _configured_url()).rstrip("/").removesuffix("/mcp")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx2.Client(timeout=TIMEOUT, headers=headers, trust_env=False)
@@ -111,21 +121,21 @@ class _Gateway:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def get(self, path: str) -> Any:
-        """A JSON document of the gateway."""
-        try:
+    def get(self, path: str, member: str) -> dict[str, Any]:
+        """The JSON document at `path`, which has this member."""
+        with self._reaching():
             response = self._http.get(self.url + path)
-        except httpx2.HTTPError as error:
-            raise self._unreachable(error) from None
-        self._check(response)
-        return response.json()
+        found = self._document(response)
+        if response.status_code != HTTPStatus.OK or member not in found:
+            raise self._not_ours(response)
+        return found
 
     def tools(self, server: str | None) -> Iterator[dict[str, Any]]:
         """Every tool, all pages."""
         params: dict[str, Any] = {}
         while True:
             page = self.ask("tools/list", params, server)
-            yield from page["tools"]
+            yield from page.get("tools", ())
             if "nextCursor" not in page:
                 return
             params = {"cursor": page["nextCursor"]}
@@ -150,21 +160,22 @@ class _Gateway:
         if name is not None:
             headers["Mcp-Name"] = encode(name).decode("ascii")
         url = f"{self.url}/mcp/{server}" if server else f"{self.url}/mcp"
-        try:
-            with self._http.stream("POST", url, json=body, headers=headers) as response:
-                answer = self._answer(response)
-        except httpx2.HTTPError as error:
-            raise self._unreachable(error) from None
-        if "error" in answer:
-            raise Failure(_explain(answer["error"]))
-        result: dict[str, Any] = answer["result"]
+        with (
+            self._reaching(),
+            self._http.stream("POST", url, json=body, headers=headers) as response,
+        ):
+            answer = self._answer(response)
+        if isinstance(error := answer.get("error"), dict):
+            raise Failure(_explain(error))
+        result = answer.get("result")
+        if not isinstance(result, dict):
+            raise self._not_ours(response)
         return result
 
     def _answer(self, response: httpx2.Response) -> dict[str, Any]:
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
             response.read()
-            self._check(response)
-            return dict(response.json())
+            return self._document(response)
         for line in response.iter_lines():
             if not line.startswith("data:"):
                 continue
@@ -172,36 +183,52 @@ class _Gateway:
             if "id" in said:
                 return dict(said)
             if said.get("method") == "notifications/progress":
-                note(_progress(said["params"]))
+                note(_progress(said.get("params") or {}))
         raise Failure("the gateway ended the answer early; the call may have run")
 
-    def _check(self, response: httpx2.Response) -> None:
+    def _document(self, response: httpx2.Response) -> dict[str, Any]:
         if response.status_code in (401, 403):
             raise Failure(
                 f"the gateway at {self.url} refuses: {response.status_code}; give a token with "
                 "--token or ONLY1MCP_TOKEN",
                 Exit.UNAUTHORISED,
             )
-        if response.status_code >= 400 and "json" not in response.headers.get("content-type", ""):
-            raise Failure(f"{response.url} answered {response.status_code}; is it only1mcp?")
+        try:
+            found = response.json()
+        except ValueError:
+            raise self._not_ours(response) from None
+        if not isinstance(found, dict):
+            raise self._not_ours(response)
+        if isinstance(error := found.get("error"), str):  # of the listener, before MCP
+            raise Failure(f"the gateway at {self.url} refuses: {error}")
+        return found
 
-    def _unreachable(self, error: httpx2.HTTPError) -> Failure:
-        return Failure(
-            f"no gateway at {self.url} ({error}); start one with `only1mcp run` or name it "
-            "with --url",
-            Exit.UNREACHABLE,
-        )
+    def _not_ours(self, response: httpx2.Response) -> Failure:
+        return Failure(f"{response.url} answered {response.status_code}; is it only1mcp?")
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except _NOT_SENT as error:
+            raise Failure(
+                f"no gateway at {self.url} ({error}); start one with `only1mcp run` or name it "
+                "with --url",
+                Exit.UNREACHABLE,
+            ) from None
+        except httpx2.HTTPError as error:
+            cause = str(error) or type(error).__name__
+            raise Failure(f"{self.url} broke off: {cause}; a call may have run") from None
 
 
 def _configured_url() -> str:
     """Where the configuration says the gateway listens; the default without one."""
     path = find(dict(os.environ))
-    if path is None:
-        return "http://127.0.0.1:8080"
     try:
         server = load(path, dict(os.environ)).config.server
     except ConfigError:
-        raise Failure(f"{path} has faults; see `only1mcp validate`, or give --url") from None
+        text = f"{path or 'the environment'} has faults; see `only1mcp validate`, or give --url"
+        raise Failure(text, Exit.USAGE) from None
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104
     scheme = "https" if server.tls else "http"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.port}"
@@ -228,16 +255,16 @@ def _progress(params: dict[str, Any]) -> str:
     return f"  {params.get('progress')}{total} {params.get('message', '')}".rstrip()
 
 
-def _readable(block: dict[str, Any]) -> str:
-    if block.get("type") == "text":
+def _readable(block: Any) -> str:
+    if isinstance(block, dict) and block.get("type") == "text":
         return str(block.get("text", ""))
     return json.dumps(block, ensure_ascii=False)
 
 
 def _arguments(tool: dict[str, Any]) -> str:
     schema = tool.get("inputSchema", {})
-    needed = schema.get("required", ())
-    names = schema.get("properties", {})
+    needed = schema.get("required") or ()
+    names = schema.get("properties") or ()
     return ", ".join(name if name in needed else f"[{name}]" for name in names)
 
 

@@ -39,7 +39,8 @@ def validate_file(file: Path | None, *, connect: bool, as_json: bool) -> int:
     bad = loaded is None or any(problem.startswith("error") for problem in problems)
     if not as_json:
         count = len(loaded.config.servers) if loaded else 0
-        note(f"{path}: {'not valid' if bad else f'valid, {count} servers'}")
+        valid = f"valid, {count} server{'s' * (count != 1)}"
+        note(f"{path}: {'not valid' if bad else valid}")
     return Exit.USAGE if bad else Exit.OK
 
 
@@ -106,9 +107,9 @@ def init_file(name: str, output: Path | None, *, force: bool) -> int:
         with path.open("w" if force else "x", encoding="utf-8") as file:
             os.fchmod(file.fileno(), 0o600)  # it may come to hold secrets
             file.write(text)
-    except FileExistsError:
-        return fail(Failure(f"{path} exists; --force overwrites it"))
     except OSError as error:
+        if isinstance(error, FileExistsError) and path.exists():
+            return fail(Failure(f"{path} exists; --force overwrites it"))
         return fail(Failure(f"cannot write {path}: {error.strerror}"))
     note(f"wrote {path}; edit it, then `only1mcp validate` and `only1mcp run`")
     return Exit.OK

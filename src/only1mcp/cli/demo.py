@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from shutil import which
 from typing import Final
 
-from only1mcp.cli.run import in_loop, serve
-from only1mcp.cli.say import Failure, fail, note
+from only1mcp.cli.run import in_loop, overrides, serve
+from only1mcp.cli.say import Exit, Failure, fail, note
+from only1mcp.config.load import ConfigError, load
 from only1mcp.config.model import Config, Http, Listener, Server, Stdio
 from only1mcp.observe import logs
 
@@ -26,9 +27,10 @@ def run_demo(host: str | None, port: int | None) -> int:
 
 
 async def _demo(host: str | None, port: int | None) -> int:
+    listener = _listener(host, port)
     async with _demo_servers() as (clock, text):
         config = Config(
-            server=Listener(host=host or "127.0.0.1", port=port or 8080),
+            server=listener,
             servers=(
                 Server(
                     id="notes",
@@ -39,6 +41,13 @@ async def _demo(host: str | None, port: int | None) -> int:
             ),
         )
         return await serve(config, port, _what_to_try, people=True)
+
+
+def _listener(host: str | None, port: int | None) -> Listener:
+    try:
+        return load(None, {}, overrides(host, port)).config.server
+    except ConfigError as error:
+        raise Failure(str(error), Exit.USAGE) from None
 
 
 @contextlib.asynccontextmanager
@@ -56,14 +65,7 @@ async def _demo_servers() -> AsyncIterator[tuple[str, str]]:
             )  # fmt: skip
             children.append(child)
         for name, child in zip(_HTTP_SERVERS, children, strict=True):
-            assert child.stdout is not None
-            async with asyncio.timeout(DEMO_START_S):
-                line = (await child.stdout.readline()).decode()
-            if "http://" not in line:
-                raise Failure(
-                    f"the demo server {name} did not start: {line.strip() or 'no output'}"
-                )
-            urls.append(line.split()[-1])
+            urls.append(await _url(name, child))
         yield urls[0], urls[1]
     finally:
         for child in children:
@@ -71,6 +73,18 @@ async def _demo_servers() -> AsyncIterator[tuple[str, str]]:
                 child.terminate()
         for child in children:
             await child.wait()
+
+
+async def _url(name: str, child: asyncio.subprocess.Process) -> str:
+    """Where it listens: the last word of its first line."""
+    assert child.stdout is not None
+    line = ""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DEMO_START_S):
+            line = (await child.stdout.readline()).decode()
+    if "http://" not in line:
+        raise Failure(f"the demo server {name} did not start: {line.strip() or 'no output'}")
+    return line.split()[-1]
 
 
 def _what_to_try(url: str) -> None:

@@ -5,6 +5,7 @@ Exit codes  0 ok · 1 failure · 2 bad usage or bad config · 3 gateway not reac
             4 not authorised
 """
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -174,15 +175,8 @@ def call(
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Entry point. An interrupt is no traceback."""
-    try:
-        return app(arguments)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # `only1mcp tools | head`
-        sys.stderr.close()
-        sys.exit(0)
-
-
-if __name__ == "__main__":
-    main()
+    """Entry point; leaves with an exit code, also when interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # servers may say what no encoding can
+            stream.reconfigure(errors="backslashreplace")
+    return app(arguments)

@@ -13,6 +13,7 @@ from only1mcp.cli.say import Exit, Failure, fail, load_config, note
 from only1mcp.config.model import Config
 from only1mcp.gateway import Gateway, Kind, ListenError, Live, State
 from only1mcp.observe import logs
+from only1mcp.observe.tasks import Tasks
 
 log = logging.getLogger("only1mcp.run")
 
@@ -22,7 +23,7 @@ _SHOWN: Final = (Kind.TOOLS, Kind.PROMPTS, Kind.RESOURCES)
 def run_gateway(file: Path | None, host: str | None, port: int | None) -> int:
     """`only1mcp run`."""
     try:
-        loaded = load_config(file, dict(os.environ), _overrides(host, port))
+        loaded = load_config(file, dict(os.environ), overrides(host, port))
         config = loaded.config
         logs.configure(config.logging.level, config.logging.format)
         return in_loop(serve(config, port, _hint_empty if not config.servers else None))
@@ -44,7 +45,8 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-def _overrides(host: str | None, port: int | None) -> dict[str, object]:
+def overrides(host: str | None, port: int | None) -> dict[str, object]:
+    """What --host and --port say; port 0 is no setting but a wish of the moment."""
     given = {"server.host": host, "server.port": port or None}
     return {key: value for key, value in given.items() if value is not None}
 
@@ -70,35 +72,34 @@ async def serve(
     announce.gateway = gateway
     announce.listening(f"{edge.url}/mcp")
     stop, hurry = asyncio.Event(), asyncio.Event()
-    _on_signals(stop, hurry)
+    on_signals(lambda: (hurry if stop.is_set() else stop).set())
     gateway.start()
     try:
         if greet is not None:
             greet(edge.url)
         await stop.wait()
         announce.say("stopping: calls under way may finish; again to stop at once")
-        await _first(gateway.drain(), hurry.wait())
+        await first(gateway.drain(), hurry.wait())
     finally:
         await gateway.close()
     return Exit.OK
 
 
-def _on_signals(stop: asyncio.Event, hurry: asyncio.Event) -> None:
+def on_signals(act: Callable[[], None]) -> None:
+    """Call `act` when the user or the system wants us to end."""
     loop = asyncio.get_running_loop()
-
-    def on_signal() -> None:
-        (hurry if stop.is_set() else stop).set()
-
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal)
+        loop.add_signal_handler(number, act)
 
 
-async def _first(*waits: Coroutine[Any, Any, Any]) -> None:
-    tasks = [asyncio.get_running_loop().create_task(wait) for wait in waits]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
+async def first(*waits: Coroutine[Any, Any, Any]) -> None:
+    """Wait until one of them has ended; the others are cancelled."""
+    tasks = Tasks()
+    try:
+        running = [tasks.start(wait, "wait") for wait in waits]
+        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await tasks.close()
 
 
 class Announcer:
@@ -134,7 +135,9 @@ class Announcer:
         assert self.gateway is not None
         view = self.gateway.snapshot().catalog.view(live.id)
         counts = {kind: view.count(kind) for kind in _SHOWN} if view is not None else {}
-        said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+        said = ", ".join(
+            f"{count} {kind if count > 1 else kind[:-1]}" for kind, count in counts.items() if count
+        )
         revision = live.upstream.greeting.revision if live.upstream else ""
         return f"{said or 'nothing'} ({revision})"
 

@@ -29,10 +29,9 @@ LOG_LEVELS: Final = (
 )  # fmt: skip
 
 _COMPLETE: Final = b'"resultType":"complete"'
-_SERVER_INFO: Final = b'"_meta":{"%b":%b}' % (
-    SERVER_INFO_KEY.encode(),
-    message.encode(IMPLEMENTATION),
-)
+_META: Final = message.encode({SERVER_INFO_KEY: IMPLEMENTATION})
+_MAYBE_PRESENT: Final = (b'"resultType"', b'"ttlMs"', b'"cacheScope"', rb"\u00")
+"""Signs that a result has such a member already; escapes may spell it, too."""
 _MODERN_RESULT_KEYS: Final = ("resultType", "ttlMs", "cacheScope")
 
 
@@ -101,11 +100,11 @@ def result_to_modern(result: bytes, *, cacheable: bool = False) -> bytes:
     (2026-07-28 server/utilities/caching).
     """
     body = result.strip()
+    if any(word in body for word in _MAYBE_PRESENT):
+        return _merged(body, cacheable)
     added = _COMPLETE + b',"ttlMs":0,"cacheScope":"private"' if cacheable else _COMPLETE
     if b'"_meta"' not in body:
-        added += b"," + _SERVER_INFO
-    if any(key in body for key in (b'"resultType"', b'"ttlMs"', b'"cacheScope"')):
-        return _merged(body, cacheable)
+        added += b',"_meta":' + _META
     return b"{" + added + (b"}" if body[1:].lstrip() == b"}" else b"," + body[1:])
 
 
@@ -113,6 +112,7 @@ def _merged(body: bytes, cacheable: bool) -> bytes:
     """The careful way, for a result that may already have such a member at its top level."""
     members = message.members(body)
     members.setdefault("resultType", Raw(b'"complete"'))
+    members.setdefault("_meta", Raw(_META))
     if cacheable and message.text(members["resultType"]) == "complete":
         members.setdefault("ttlMs", Raw(b"0"))
         members.setdefault("cacheScope", Raw(b'"private"'))

@@ -46,7 +46,7 @@ _decode_message = msgspec.json.Decoder(Message).decode
 _decode_array = msgspec.json.Decoder(list[Raw]).decode
 _decode_params = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_objects = msgspec.json.Decoder(list[dict[str, Raw]]).decode
-_decode_any = msgspec.json.Decoder().decode
+_decode_any = msgspec.json.Decoder(float_hook=float).decode  # 1e400 is JSON, and infinity here
 encode = msgspec.json.Encoder().encode
 """Any JSON-able value, Raw included, to bytes."""
 

@@ -97,7 +97,7 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         raise MethodNotFound(f"unknown method {request.method}")
     if row.route is Route.LIST:
         return await _list(request, row, snapshot)
-    target = _resolve(request, row, snapshot)
+    target = await _target(request, row, snapshot)
     if row.name in (SUBSCRIBE, UNSUBSCRIBE):
         return await _subscribe(request, row, target, snapshot)
     return await _call(request, row, target, snapshot)
@@ -166,6 +166,20 @@ def _translated(result: bytes, request: Request, row: Method, target: Target) ->
     if request.modern:
         return eras.result_to_modern(result, cacheable=row.name in _CACHEABLE)
     return eras.result_to_legacy(result)
+
+
+async def _target(request: Request, row: Method, snapshot: Snapshot) -> Target:
+    """Whose it is. A client need not list before it calls: while servers start, wait for them."""
+    try:
+        target = _resolve(request, row, snapshot)
+        if snapshot.servers[target.server].upstream is None:
+            await snapshot.listings.started((target.server,))
+        return target
+    except McpError:
+        if not await snapshot.listings.started(request.view.servers):
+            raise
+    request.view = snapshot.listings.catalog.view(request.view.server) or request.view
+    return _resolve(request, row, snapshot)
 
 
 def _isolated(isolation: str, caller: Caller) -> str | None:

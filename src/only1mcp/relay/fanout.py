@@ -8,7 +8,7 @@ Bounds  pages, entries and bytes per list, one fetch at a time per server.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -119,6 +119,16 @@ class Listings:
         else:
             self._refresh(live, CALM_S)
 
+    async def started(self, ids: Sequence[str]) -> bool:
+        """Wait for those of these servers that are still starting, until GRACE_S after our own
+        start; says whether there were any."""
+        late = [id for id in ids if not self._roster.servers[id].settled.is_set()]
+        grace_s = self._born + GRACE_S - asyncio.get_running_loop().time()
+        if not late or grace_s <= 0:
+            return False
+        await self._roster.settle(late, grace_s)
+        return True
+
     async def renewed(self, view: View) -> View:
         """The view to list from: its servers' lists brought up to date, within GRACE_S.
 
@@ -126,7 +136,7 @@ class Listings:
         """
         now = asyncio.get_running_loop().time()
         servers = self._roster.servers
-        await self._roster.settle(view.servers, self._born + GRACE_S - now)
+        await self.started(view.servers)
         fetches = [
             self._refresh(servers[id])
             for id in view.servers

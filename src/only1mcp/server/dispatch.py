@@ -25,7 +25,8 @@ from only1mcp.server.session import CLIENT_CANCELLED, Session
 
 MAX_BATCH: Final = 1000
 """Messages in one JSON-RPC array: each request in it is a task."""
-_VERSION_KEY: Final = eras.VERSION_KEY.encode()
+_VERSION_WORD: Final = eras.VERSION_KEY.removeprefix(eras.META).encode()
+"""The part of the key that is written in one way only: some libraries escape slashes."""
 
 Answer = tuple[bytes, int]
 """A complete JSON-RPC answer, and the HTTP status it has on a modern request."""
@@ -33,7 +34,8 @@ Answer = tuple[bytes, int]
 
 def modern_meta(incoming: Message) -> Params | None:
     """The `_meta` of a request that describes itself; None for a handshake client's."""
-    if not incoming.params or _VERSION_KEY not in bytes(incoming.params):
+    text = bytes(incoming.params)
+    if _VERSION_WORD not in text and b"\\u" not in text:  # an escape may spell any letter
         return None
     params = message.members(incoming.params)
     meta = message.members(params.get("_meta", Raw()))

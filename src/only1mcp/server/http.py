@@ -3,7 +3,8 @@
     socket ─► Acceptor ─► Connection (order, deadlines) ─► Reader (bytes to Request)
                               └─► handler(Exchange) ─► respond, or open_stream, send, end
 
-Cost    one answer of 500 bytes: ~11 us of one core with uvloop, all checks on.
+Cost    one POST with 7 headers, answered with 500 bytes: ~15 us of one core with uvloop, 6 us
+        of it in the kernel (wrk -c32: up to 64k requests/s; a bare parser and task: 99k).
 """
 
 import asyncio

@@ -135,7 +135,7 @@ class Live:
         while True:
             self._become(State.STARTING, "", notice)
             try:
-                reason = await self._connection(joined, notice)
+                reason = await self._hold(joined, notice)
             except McpError as fault:
                 reason = describe(fault)
             except Exception:
@@ -148,7 +148,7 @@ class Live:
             self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
             self.restarts += 1
 
-    async def _connection(self, joined: "Joined", notice: "Notice") -> str:
+    async def _hold(self, joined: "Joined", notice: "Notice") -> str:
         """One connection from its beginning to its end; why it ended."""
         loop = asyncio.get_running_loop()
         upstream = self._make(self, self.protocol)
@@ -211,9 +211,8 @@ class Live:
             self.protocol = "legacy" if probing and isinstance(fault, ServerLost) else "auto"
 
     def _become(self, state: State, reason: str, notice: "Notice") -> None:
-        if (state, reason) != (self.state, self.reason) or state is State.STARTING:
-            self.state, self.reason = state, reason
-            notice(self)
+        self.state, self.reason = state, reason
+        notice(self)
 
 
 Greeted = Callable[[Upstream], Awaitable[None]]

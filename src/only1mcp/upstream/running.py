@@ -22,7 +22,7 @@ from only1mcp.protocol.errors import (
     ServerTimeout,
     ServerUnavailable,
 )
-from only1mcp.protocol.message import Message, Params
+from only1mcp.protocol.message import NO_RAW, Message, Params
 from only1mcp.protocol.sse import Event
 from only1mcp.upstream.answer import id_is_open
 from only1mcp.upstream.base import Call
@@ -99,8 +99,8 @@ class Running(Exchange):
 
     def _with_own_token(self, params: Params | None) -> Params | None:
         """The params with our progress token, if they have one; the caller's stay as they are."""
-        meta = params.get("_meta") if params is not None else None
-        if params is None or not meta or b'"progressToken"' not in bytes(meta):
+        meta = bytes(params.get("_meta", NO_RAW)) if params is not None else b""
+        if params is None or (b"progressToken" not in meta and b"\\u" not in meta):
             return params
         members = message.members(meta)
         if "progressToken" not in members:

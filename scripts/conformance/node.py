@@ -1,7 +1,7 @@
-"""Put the npm servers behind the gateway and test it: `make conformance`.
+"""Node.js, the npm servers and the official suites, without root and without a global npm.
 
-Node.js comes as a wheel into .cache/node, the servers by `npm ci` into .cache/npm; both are
-pinned by hash and fetched once. Arguments go to pytest; `--lock` pins anew instead.
+Node.js comes as a wheel into .cache/node, the packages by `npm ci` into .cache/npm; both are
+pinned by hash and fetched once.
 """
 
 import hashlib
@@ -12,14 +12,23 @@ import sys
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+ROOT: Final = Path(__file__).resolve().parents[2]
 NODE_LOCK: Final = ROOT / "tests" / "peers" / "node.lock"
 MANIFEST: Final = ROOT / "tests" / "peers" / "npm"
 NODE: Final = ROOT / ".cache" / "node" / "bin"
-SERVERS: Final = ROOT / ".cache" / "npm"
-STAMP: Final = SERVERS / ".ready"
+PACKAGES: Final = ROOT / ".cache" / "npm"
+STAMP: Final = PACKAGES / ".ready"
 COPIED: Final = (".npmrc", "package.json", "package-lock.json")
 PATH: Final = {"PATH": f"{NODE}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+
+
+def package(name: str) -> Path:
+    """The program of one installed package: `server-memory`, or `conformance-0.2`."""
+    modules = PACKAGES / "node_modules"
+    folder = (
+        modules / name if (modules / name).exists() else modules / "@modelcontextprotocol" / name
+    )
+    return folder / "dist" / "index.js"
 
 
 def run(*command: str | Path, cwd: Path = ROOT) -> None:
@@ -29,7 +38,7 @@ def run(*command: str | Path, cwd: Path = ROOT) -> None:
 
 def state() -> str:
     """Changes whenever something else would be fetched."""
-    files = [NODE_LOCK, Path(__file__), *(MANIFEST / name for name in COPIED)]
+    files = [NODE_LOCK, *(MANIFEST / name for name in COPIED)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -41,16 +50,16 @@ def set_up_node() -> None:
 
 
 def set_up() -> None:
-    """Bring Node.js and the servers up to date."""
+    """Bring Node.js and the packages up to date."""
     if STAMP.exists() and STAMP.read_text() == state():
         return
-    print("Setting up Node.js and the npm servers (once; about a minute)", file=sys.stderr)
-    shutil.rmtree(SERVERS, ignore_errors=True)
-    SERVERS.mkdir(parents=True)
+    print("Setting up Node.js and the npm packages (once; about a minute)", file=sys.stderr)
+    shutil.rmtree(PACKAGES, ignore_errors=True)
+    PACKAGES.mkdir(parents=True)
     set_up_node()
     for name in COPIED:
-        shutil.copy(MANIFEST / name, SERVERS)
-    run(NODE / "npm", "ci", "--silent", "--ignore-scripts", cwd=SERVERS)
+        shutil.copy(MANIFEST / name, PACKAGES)
+    run(NODE / "npm", "ci", "--silent", "--ignore-scripts", cwd=PACKAGES)
     STAMP.write_text(state())
 
 
@@ -59,17 +68,3 @@ def lock() -> None:
     set_up_node()
     (MANIFEST / "package-lock.json").unlink(missing_ok=True)
     run(NODE / "npm", "install", "--silent", "--package-lock-only", cwd=MANIFEST)
-
-
-def main(arguments: list[str]) -> None:
-    """Set up, then run the tests that need it."""
-    if arguments == ["--lock"]:
-        lock()
-        return
-    set_up()
-    pytest = (sys.executable, "-m", "pytest", "-m", "conformance", "tests/conformance")
-    sys.exit(subprocess.run([*pytest, *arguments], cwd=ROOT, check=False).returncode)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

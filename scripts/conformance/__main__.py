@@ -1,0 +1,75 @@
+"""Prove that the gateway loses nothing: `make conformance`.
+
+First the npm servers behind the gateway (pytest), then the official suites, without and with
+the gateway. Node.js, the suites and the servers are fetched into .cache once.
+
+    make conformance ARGS="--server mcp-2.3.0 --leg 0.1.16"    one part, without pytest
+    make conformance ARGS=--write                              results to docs/conformance.md
+"""
+
+import argparse
+import asyncio
+import subprocess
+import sys
+
+from scripts import peers
+from scripts.conformance import node
+from scripts.conformance.baseline import judge, load
+from scripts.conformance.legs import CLIENT, LEGS, SERVERS, Selection
+from scripts.conformance.proof import FOLDER, run_legs
+from scripts.conformance.report import text_table, text_verdict, write, write_page
+
+
+def parsed(arguments: list[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="make conformance", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    every = (*SERVERS, CLIENT)
+    parser.add_argument(
+        "--server", action="append", choices=every, help="only this one; repeatable"
+    )
+    parser.add_argument("--leg", action="append", choices=LEGS, help="only this one; repeatable")
+    parser.add_argument("--write", action="store_true", help="update docs/conformance.md")
+    parser.add_argument("--lock", action="store_true", help="only pin the npm packages anew")
+    found = parser.parse_args(arguments)
+    if found.write and (found.server or found.leg):
+        parser.error("--write needs all servers and legs")
+    return found
+
+
+def run_pytest() -> int:
+    """The npm servers behind one gateway; returns pytest's exit code."""
+    pytest = (sys.executable, "-m", "pytest", "-m", "conformance", "tests/conformance")
+    return subprocess.run(pytest, cwd=node.ROOT, check=False).returncode
+
+
+def prove(selection: Selection, to_page: bool) -> int:
+    """Run the suites and tell what was lost; returns the exit code."""
+    rows = asyncio.run(run_legs(selection))
+    expected = load()
+    verdict = judge(rows, expected)
+    write(rows, expected, FOLDER)
+    if to_page:
+        write_page(rows, expected)
+    print(text_table(rows), text_verdict(verdict), sep="\n")
+    return not verdict.good
+
+
+def main(arguments: list[str]) -> int:
+    """Set up, then run what is asked for."""
+    asked = parsed(arguments)
+    if asked.lock:
+        node.lock()
+        return 0
+    node.set_up()
+    peers.main(["--all"])
+    whole = not (asked.server or asked.leg)
+    failed = run_pytest() if whole else 0
+    selection = Selection(
+        tuple(asked.server or Selection().servers), tuple(asked.leg or Selection().legs)
+    )
+    return prove(selection, asked.write) or failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,73 @@
+"""How commands speak: stdout for results, stderr for people, every fault with a next step."""
+
+from pathlib import Path
+
+import pytest
+
+from only1mcp.cli.say import Exit, Failure, fail, load_config, note
+
+
+def test_exit_codes_are_a_promise() -> None:
+    assert {one.name: one.value for one in Exit} == {
+        "OK": 0,
+        "FAILURE": 1,
+        "USAGE": 2,
+        "UNREACHABLE": 3,
+        "UNAUTHORISED": 4,
+    }
+
+
+def test_notes_and_errors_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    note("hello")
+    assert fail(Failure("no luck", Exit.UNREACHABLE)) == 3
+    assert fail(Failure("no luck")) == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "hello\nerror: no luck\nerror: no luck\n")
+
+
+def test_the_configuration_is_that_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("server: {port: 9000}\nservers: []\n")
+    loaded = load_config(file, {}, {"server.host": "::1"})
+    assert (loaded.config.server.port, loaded.config.server.host) == (9000, "::1")
+
+
+def test_without_a_file_the_usual_place_is_looked_at(tmp_path: Path) -> None:
+    folder = tmp_path / ".config" / "only1mcp"
+    folder.mkdir(parents=True)
+    (folder / "only1mcp.yaml").write_text("server: {port: 9001}\n")
+    assert load_config(None, {"HOME": str(tmp_path)}).config.server.port == 9001
+
+
+def test_no_file_at_all_comes_with_three_ways_on(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="no configuration found") as caught:
+        load_config(None, {"HOME": str(tmp_path)})
+    assert caught.value.code == Exit.USAGE
+    for way in ("config init", "--config FILE", "only1mcp demo"):
+        assert way in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("servre: {}\n", "1 fault"), ("server: {prot: 1, port: 0}\n", "2 faults")],
+)
+def test_every_fault_is_said_with_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, count: str
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    with pytest.raises(Failure) as caught:
+        load_config(file, {})
+    assert (str(caught.value), caught.value.code) == (f"{file}: {count}", Exit.USAGE)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) >= int(count[0])
+    assert all(line.startswith(f"{file}:1:") for line in lines)
+
+
+def test_warnings_are_said_and_no_hindrance(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("servers: []\n")
+    assert load_config(file, {}).config.servers == ()
+    assert "no server is enabled" in capsys.readouterr().err
