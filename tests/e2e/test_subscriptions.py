@@ -14,7 +14,8 @@ import pytest
 import pytest_asyncio
 
 from fakes.gateway import Running, gateway, http_server, stdio_server
-from fakes.mirror import Asked, Mirror, over_http, over_stdio
+from fakes.mirror import Asked, Mirror, over_stdio
+from fakes.mirror_http import over_http
 from fakes.wire import BOTH, Json, Web, events, headers_of, modern, web
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -66,6 +67,10 @@ class Library(Mirror):
             with suppress(ConnectionError):  # one that was replaced, and has not noticed
                 await self._tell(asked, method, **params)
 
+    def is_heard(self) -> bool:
+        """Whether there is somebody to announce something to."""
+        return bool(self.listens if self.modern else self.channels)
+
     def subscribed(self) -> bool:
         """Whether it has been asked to watch its resource, and still is."""
         if self.modern:
@@ -95,7 +100,7 @@ async def running(
         running = await stack.enter_async_context(gateway({"servers": entries}, folder))
         await running.ready(*IDS)
         for one in libraries.values():  # else what it says goes nowhere
-            await one.until(lambda one=one: bool(one.listens if one.modern else one.channels))
+            await one.until(one.is_heard)
         yield running
 
 

@@ -12,7 +12,7 @@ from fakes.edge import PATIENCE_S, until
 from fakes.upstream import FakeUpstream, Gate, Heard, gateway_of, library, offers, text
 from only1mcp.gateway import Gateway
 from only1mcp.protocol import message
-from only1mcp.protocol.eras import LOG_LEVELS, VERSION_KEY, own_meta
+from only1mcp.protocol.eras import VERSION_KEY, own_meta
 from only1mcp.protocol.errors import InvalidParams, InvalidRequest, UnsupportedVersion
 from only1mcp.protocol.message import Message
 from only1mcp.protocol.methods import LEGACY, MODERN, NEWEST_MODERN, R2025_03_26
@@ -150,7 +150,7 @@ async def test_the_level_is_set_and_passed_on() -> None:
         assert found["result"] == {}
         found = await legacy(gateway, one, incoming("logging/setLevel", {"level": "loud"}))
         assert found["error"]["code"] == -32602
-    assert one.log_level == LOG_LEVELS.index("debug")
+    assert one.log_level == "debug"
     assert fake.asked("logging/setLevel") == [{"level": "debug"}]
 
 
@@ -193,7 +193,7 @@ async def test_what_the_client_cancels_is_cancelled_there_and_not_answered() -> 
         async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
             asking = group.create_task(legacy(gateway, one, incoming("tools/call", CALL, 7)))
             await gate.entered.wait()
-            one.notified(incoming("notifications/cancelled", {"requestId": 7}, None))
+            one.told(incoming("notifications/cancelled", {"requestId": 7}, None))
         assert asking.result() is None
     assert lib.cancelled == ["tools/call"]
     assert not one.busy
@@ -265,7 +265,7 @@ async def test_one_request_of_an_array_can_be_cancelled() -> None:
             items = incoming("tools/call", CALL, 1), incoming("ping", id=2)
             asking = group.create_task(batch(gateway, one, *items))
             await gate.entered.wait()
-            one.notified(incoming("notifications/cancelled", {"requestId": 1}, None))
+            one.told(incoming("notifications/cancelled", {"requestId": 1}, None))
         gone, ping = asking.result()
     assert gone is None
     assert ping["result"] == {}

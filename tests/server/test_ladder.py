@@ -7,18 +7,32 @@ import pytest
 from msgspec import Raw
 
 from only1mcp.protocol import message
-from only1mcp.protocol.eras import LOG_LEVEL_KEY, LOG_LEVELS, VERSION_KEY, own_meta
+from only1mcp.protocol.eras import (
+    CAPABILITIES_KEY,
+    LOG_LEVEL_KEY,
+    LOG_LEVELS,
+    VERSION_KEY,
+    own_meta,
+)
 from only1mcp.protocol.errors import (
     HeaderMismatch,
     InvalidParams,
     InvalidRequest,
     McpError,
+    MethodNotFound,
     UnsupportedVersion,
 )
 from only1mcp.protocol.methods import ALL, LEGACY, MODERN, NEWEST_MODERN
 from only1mcp.server import dispatch
 from only1mcp.server.http import Request
-from only1mcp.server.ladder import accepts, check_modern, log_filter, refused, unsupported, version
+from only1mcp.server.ladder import (
+    SelfDescribed,
+    accepts,
+    check_modern,
+    refused,
+    unsupported,
+    version,
+)
 
 JSON = "application/json"
 BOTH = "application/json, text/event-stream"
@@ -191,7 +205,7 @@ def test_a_response_answers_nobody() -> None:
 @pytest.mark.parametrize("least", [None, *LOG_LEVELS])
 def test_log_messages_come_only_from_the_level_the_request_asks_for(least: str | None) -> None:
     asked = {} if least is None else {LOG_LEVEL_KEY: Raw(json.dumps(least).encode())}
-    wants = log_filter(asked)
+    wants = SelfDescribed(asked).wants
     passed = [
         level
         for level in LOG_LEVELS
@@ -201,4 +215,14 @@ def test_log_messages_come_only_from_the_level_the_request_asks_for(least: str |
 
 
 def test_other_notifications_are_no_log_messages() -> None:
-    assert log_filter(None)("notifications/progress", Raw(b"{}"))
+    assert SelfDescribed(None).wants("notifications/progress", Raw(b"{}"))
+
+
+async def test_a_modern_client_declares_per_request_and_is_never_asked_by_a_request() -> None:
+    meta = {CAPABILITIES_KEY: Raw(b'{"elicitation":{"form":{}}}')}
+    described = SelfDescribed(meta)
+    assert described.capabilities == {"elicitation": {"form": {}}}
+    assert SelfDescribed({CAPABILITIES_KEY: Raw(b"[]")}).capabilities == {}
+    assert described.log_level is None
+    with pytest.raises(MethodNotFound):
+        await described.ask("elicitation/create", b"{}", lambda body: None)

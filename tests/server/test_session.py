@@ -183,10 +183,10 @@ async def test_the_client_cancels_one_request(sessions: Sessions) -> None:
     session = opened(sessions)
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         number, text = await waiting(group, session, b"1", b'"1"')
-        session.notified(note("notifications/cancelled", b'{"requestId":"1","reason":"why"}'))
+        session.told(note("notifications/cancelled", b'{"requestId":"1","reason":"why"}'))
         assert await text == CLIENT_CANCELLED
         assert not number.done()
-        session.notified(note("notifications/cancelled", b'{"requestId":1}'))
+        session.told(note("notifications/cancelled", b'{"requestId":1}'))
     assert number.result() == CLIENT_CANCELLED
 
 
@@ -206,14 +206,14 @@ async def test_closing_cancels_what_the_client_still_asks_for(sessions: Sessions
     "params", [b"", b"{}", b'{"requestId":null}', b'{"requestId":true}', b"[1]", b'{"requestId":9}']
 )
 def test_a_cancellation_of_nothing_is_ignored(sessions: Sessions, params: bytes) -> None:
-    opened(sessions).notified(note("notifications/cancelled", params))
+    opened(sessions).told(note("notifications/cancelled", params))
 
 
 @pytest.mark.parametrize("method", ["notifications/initialized", "notifications/zzz"])
 def test_other_notifications_are_ignored(sessions: Sessions, method: str) -> None:
     incoming = note(method, b'{"requestId":1}')
     assert cancelled_id(incoming) is None
-    opened(sessions).notified(incoming)
+    opened(sessions).told(incoming)
 
 
 # --- its log level ---

@@ -9,8 +9,9 @@ from msgspec import Raw
 
 from fakes.edge import begin, until
 from only1mcp.protocol import message
-from only1mcp.protocol.errors import ParseError, ServerProtocolError, ServerTimeout
+from only1mcp.protocol.errors import ParseError, ServerLost, ServerProtocolError, ServerTimeout
 from only1mcp.protocol.message import as_raw
+from only1mcp.protocol.subscription import ACKNOWLEDGED, LISTEN, TAG_KEY, UPDATED
 from only1mcp.upstream.base import Call
 from only1mcp.upstream.mux import MAX_QUESTIONS, Mux
 from only1mcp.upstream.pending import Pending
@@ -151,3 +152,40 @@ async def test_the_end_gives_back_who_waits() -> None:
     pending = channel.call(params={"name": as_raw("x")})
     assert channel.mux.end() == [pending]
     assert len(channel.mux) == 0
+
+
+def frame(id: int, method: str, **params: Any) -> dict[str, Any]:
+    return {"method": method, "params": {**params, "_meta": {TAG_KEY: id}}}
+
+
+async def test_a_listen_hears_its_acknowledgement_and_the_server_wide_sink_the_rest() -> None:
+    channel = Channel()
+    acknowledged: list[str] = []
+    channel.call(LISTEN, on_notification=lambda method, _: acknowledged.append(method))
+    channel.take(frame(1, ACKNOWLEDGED, notifications={}))
+    channel.take(frame(1, UPDATED, uri="a://b"))
+    channel.take(frame(2, UPDATED, uri="a://b"))  # of a listen that has ended
+    assert acknowledged == [ACKNOWLEDGED]
+    assert [method for method, _ in channel.heard] == [UPDATED]
+    assert channel.mux.late == 1
+
+
+async def test_a_listen_is_no_call_that_logs() -> None:
+    channel = Channel()
+    heard: list[str] = []
+    channel.call(LISTEN, on_notification=lambda method, _: heard.append("listen"))
+    channel.take(log("info"))
+    channel.call(on_notification=lambda method, _: heard.append("call"))
+    channel.take(log("info"))
+    assert heard == ["call"]
+    assert len(channel.heard) == 1
+
+
+async def test_a_server_ends_a_listen_with_a_cancellation_and_nothing_else() -> None:
+    channel = Channel()
+    listen, call = channel.call(LISTEN), channel.call()
+    for id in (listen.id, call.id, 99, None):
+        channel.take({"method": "notifications/cancelled", "params": {"requestId": id}})
+    with pytest.raises(ServerLost, match="ended subscriptions/listen"):
+        await channel.mux.answer(listen)
+    assert not call.answer.done()

@@ -22,6 +22,7 @@ from only1mcp.protocol.errors import (
 )
 from only1mcp.protocol.methods import NEWEST_LEGACY
 from only1mcp.upstream import roster
+from only1mcp.upstream.base import Upstream
 from only1mcp.upstream.roster import Live, Roster, State, describe
 from only1mcp.upstream.stdio import StdioServer
 from only1mcp.upstream.streamable import StreamableHttp
@@ -41,6 +42,10 @@ def config(id: str = "one", **more: Any) -> Server:
     return Server(**{"id": id, "transport": Stdio(command="none"), **more})
 
 
+async def unheard(upstream: Upstream) -> None:
+    """Nobody listens to greetings here."""
+
+
 class Kept:
     """One server that is kept, each attempt with the next of these connections; the last stays."""
 
@@ -51,10 +56,10 @@ class Kept:
         self.protocols: list[str] = []
         self.joined: list[FakeUpstream] = []
         self.refuse: Exception | None = None  # what joining raises
-        self.live = Live(config(**more), self._make)
+        self.live = Live(config(**more), self._make, unheard)
 
-    def _make(self, live: Live) -> FakeUpstream:
-        self.protocols.append(live.protocol)
+    def _make(self, live: Live, era: str) -> FakeUpstream:
+        self.protocols.append(era)
         return self.attempts.pop(0) if len(self.attempts) > 1 else self.attempts[0]
 
     async def join(self, live: Live) -> None:
@@ -262,7 +267,7 @@ async def test_what_the_configuration_says_stands(keep: Keep, protocol: str) -> 
 
 
 async def test_what_is_said_of_a_server_that_is_starting() -> None:
-    live = Live(config(), lambda live: FakeUpstream())
+    live = Live(config(), lambda live, era: FakeUpstream(), unheard)
     with pytest.raises(ServerUnavailable) as caught:
         live.ready()
     assert caught.value.message == "server 'one' is starting: not connected yet"
@@ -280,7 +285,7 @@ async def test_what_is_said_of_a_server_that_waits(keep: Keep) -> None:
 
 
 async def test_what_is_said_of_a_disabled_server() -> None:
-    live = Live(config(enabled=False), lambda live: FakeUpstream())
+    live = Live(config(enabled=False), lambda live, era: FakeUpstream(), unheard)
     assert live.settled.is_set()
     fault = live.unavailable()
     assert fault.message == "server 'one' is disabled: enabled: false in the configuration"

@@ -31,6 +31,7 @@ class Rig:
             7,
             lambda: self.now,
             self.stray.append,
+            lambda running, question: self.stray.append(question),
         )
 
     def keep(self, method: str, params: Raw) -> None:

@@ -64,7 +64,7 @@ def urls(error: UpstreamError, capabilities: dict[str, Any]) -> dict[str, Any]:
     """
     declared = capabilities.get("elicitation")
     if not isinstance(declared, dict) or "url" not in declared:
-        needed = {"requiredCapabilities": {"elicitation": {"url": {}}}}
+        needed: dict[str, Any] = {"requiredCapabilities": {"elicitation": {"url": {}}}}
         raise MissingCapability("the server wants the user to visit a URL", needed)
     fields = message.any_value(error.raw)
     listed = fields.get("data", {}).get("elicitations", ())

@@ -12,7 +12,7 @@ Source  MCP 2026-07-28 basic/patterns/subscriptions.
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from math import inf
 from typing import Final
@@ -172,7 +172,7 @@ class Listening:
             self._sink(subscription.UPDATED, as_raw({"uri": uri}))
 
 
-def declared(capabilities: dict[str, object]) -> frozenset[str]:
+def declared(capabilities: Mapping[str, object]) -> frozenset[str]:
     """The list changes that a server says it announces."""
     found = set()
     for flag, method in FLAGS.items():

@@ -26,6 +26,7 @@ from only1mcp.protocol.errors import (
     MethodNotFound,
     ParseError,
     ServerFault,
+    ServerLost,
     ServerProtocolError,
 )
 from only1mcp.protocol.message import NO_RAW, Message
@@ -126,6 +127,8 @@ class Mux:
             self._on_progress(found)
         elif found.method == "notifications/message":
             self._attribute(found)
+        elif found.method == "notifications/cancelled":
+            self._on_cancelled(found)
         elif mark := subscription.tag(found.params):
             self._on_listen(found, mark)
         else:
@@ -168,6 +171,14 @@ class Mux:
             self._on_notification(found.method, found.params)
         elif pending.call.on_notification is not None:
             pending.call.on_notification(found.method, found.params)
+
+    def _on_cancelled(self, found: Message) -> None:
+        """A server ends a listen so; what else it cancels are its own requests."""
+        id = bytes(message.members(found.params).get("requestId", NO_RAW))
+        pending = self._pending.get(id)
+        if pending is not None and pending.call.method == LISTEN:
+            del self._pending[id]
+            pending.fail(ServerLost(self._server, f"server '{self._server}' ended {LISTEN}"))
 
     def _on_request(self, found: Message) -> None:
         """A request of the server. The channel does not say whose it is: it is put to a client
