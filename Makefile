@@ -39,8 +39,8 @@ check: $(READY)  ## Fast: style, types, layers and the tests of what changed
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $$($(BIN)/python -m scripts.changed) $(ARGS)
 
-conformance: $(READY)  ## The gateway in front of the npm servers (fetches Node.js, no root needed)
-	$(BIN)/python scripts/conformance.py $(ARGS)
+conformance: $(READY)  ## The official suites, without and with the gateway (fetches Node.js, no root)
+	@PYTHONPATH="$(CURDIR)/tests" $(BIN)/python -m scripts.conformance $(ARGS)
 
 bench soak:  ## Not there yet
 	@echo "make $@: nothing is there yet" >&2; exit 1
@@ -54,8 +54,9 @@ lock: $(READY)  ## Pin the newest versions that pyproject.toml and tests/peers/*
 	@.cache/uv/bin/python -m pip --disable-pip-version-check install --quiet uv==$(UV_VERSION)
 	$(COMPILE) --upgrade --group dev pyproject.toml -o requirements.lock
 	$(COMPILE) --upgrade tests/peers/legacy.in -o tests/peers/legacy.lock
+	$(COMPILE) --upgrade tests/peers/fastmcp.in -o tests/peers/fastmcp.lock
 	$(COMPILE) --upgrade tests/peers/node.in -o tests/peers/node.lock
-	$(BIN)/python scripts/conformance.py --lock
+	PYTHONPATH="$(CURDIR)/tests" $(BIN)/python -m scripts.conformance --lock
 
 clean:  ## Remove everything that make has set up
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -221,6 +221,31 @@ async def test_the_sweep_looks_after_silent_clients(monkeypatch: pytest.MonkeyPa
     assert looks[-1] == pytest.approx(asyncio.get_running_loop().time(), abs=PATIENCE_S)
 
 
+@pytest.mark.usefixtures("at_once")
+async def test_a_client_on_pipes_is_a_client_as_any_other() -> None:
+    fake = FakeUpstream(
+        "one",
+        offers(tools=["a"]) | {"logging/setLevel": {}},
+        capabilities={"tools": {}, "logging": {}},
+    )
+    lines, written = asyncio.StreamReader(), [b""]
+    handshake = {"protocolVersion": "2025-11-25", "capabilities": {}}
+    for said in (
+        message("initialize", handshake, id=0),
+        message("logging/setLevel", {"level": "info"}, id=1),
+    ):
+        lines.feed_data(json.dumps(said).encode() + b"\n")
+    async with gateway_of(fake) as gateway, asyncio.TaskGroup() as group:
+        await until(lambda: gateway._announcing is None)
+        group.create_task(gateway.serve_stdio(lines, written.append))
+        await until(lambda: fake.asked("logging/setLevel") == [{"level": "info"}])
+        log(gateway, {"level": "error", "data": "x"})
+        await change(gateway, fake, tools=["b"])
+        lines.feed_eof()
+    heard = [json.loads(line).get("method") for line in written if line]
+    assert sorted(filter(None, heard)) == ["notifications/message", TOOLS]
+
+
 # --- the end ---
 
 

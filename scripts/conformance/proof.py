@@ -21,8 +21,6 @@ COMMANDS: Final = {
 AT_ONCE: Final = max(2, os.cpu_count() or 1)
 """Some checks wait for a second at most for something to happen: no more than there are cores."""
 
-Slots = asyncio.Semaphore
-
 
 async def run_legs(selection: Selection) -> list[Row]:
     """Run what is selected, the legs of one server one after the other.
@@ -31,17 +29,19 @@ async def run_legs(selection: Selection) -> list[Row]:
     """
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    slots = Slots(AT_ONCE)
+    slots = asyncio.Semaphore(AT_ONCE)
     servers = [name for name in selection.servers if name != CLIENT]
     async with behind_a_gateway(servers, FOLDER) as addresses:
         lanes = [_server_lane(name, addresses, selection.legs, slots) for name in servers]
         if CLIENT in selection.servers:
             lanes += [_client_lane(leg, slots) for leg in selection.legs]
-        return [row for rows in await asyncio.gather(*lanes) for row in rows]
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(lane) for lane in lanes]
+    return [row for lane in running for row in lane.result()]
 
 
 async def _server_lane(
-    name: str, addresses: Addresses, legs: tuple[str, ...], slots: Slots
+    name: str, addresses: Addresses, legs: tuple[str, ...], slots: asyncio.Semaphore
 ) -> list[Row]:
     rows = []
     for leg in legs:
@@ -56,7 +56,7 @@ async def _at_server(name: str, leg: str, side: str, url: str) -> Results:
     return await ask_server(SUITE[leg], SELECTED[leg], url, FOLDER / side / name / leg)
 
 
-async def _client_lane(leg: str, slots: Slots) -> list[Row]:
+async def _client_lane(leg: str, slots: asyncio.Semaphore) -> list[Row]:
     folder = FOLDER / CLIENT / leg
     async with slots:
         scenarios = await client_scenarios(SUITE[leg], WIRE[leg], folder)
@@ -65,7 +65,9 @@ async def _client_lane(leg: str, slots: Slots) -> list[Row]:
     return [_told(Row(CLIENT, leg, direct, through))]
 
 
-async def _as_client(leg: str, scenarios: list[str], side: str, slots: Slots) -> Results:
+async def _as_client(
+    leg: str, scenarios: list[str], side: str, slots: asyncio.Semaphore
+) -> Results:
     results: Results = {}
     for scenario in scenarios:
         folder = FOLDER / side / CLIENT / leg / scenario

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from scripts.conformance.baseline import Expected, Verdict, reason_for
+from scripts.conformance.baseline import Baseline, Verdict
 from scripts.conformance.compare import FAILED, PASSED, Check, Loss, Row, of_status
 from scripts.conformance.node import ROOT
 
@@ -67,31 +67,31 @@ def text_verdict(verdict: Verdict) -> str:
     if verdict.stale:
         lines += ["", "No longer lost; remove from tests/conformance/expected_lost.toml:"]
         lines += [f"  {entry}" for entry in verdict.stale]
-    if verdict.empty:
-        lines += ["", "The suite ran nothing without the gateway; see .cache/conformance/direct:"]
-        lines += [f"  {row.server} {row.leg}" for row in verdict.empty]
+    if verdict.weak:
+        lines += ["", "Passes less without the gateway than it did; see .cache/conformance/direct:"]
+        lines += [f"  {row.server} {row.leg}" for row in verdict.weak]
     return "\n".join(lines)
 
 
-def known(rows: Sequence[Row], expected: Sequence[Expected]) -> dict[str, list[str]]:
+def known(rows: Sequence[Row], baseline: Baseline) -> dict[str, list[str]]:
     """Reason -> the scenarios that lose checks for it, in the order of the file."""
-    found: dict[str, list[str]] = {entry.reason: [] for entry in expected}
+    found: dict[str, set[str]] = {entry.reason: set() for entry in baseline.lost}
     for row in rows:
         for loss in row.lost():
-            reason = reason_for(row, loss, expected) or "not known"
-            found.setdefault(reason, []).append(loss[0].scenario)
-    return {reason: sorted(set(names)) for reason, names in found.items() if names}
+            reason = baseline.reason(row, loss) or "not known"
+            found.setdefault(reason, set()).add(loss[0].scenario)
+    return {reason: sorted(names) for reason, names in found.items() if names}
 
 
-def markdown(rows: Sequence[Row], expected: Sequence[Expected]) -> str:
+def markdown(rows: Sequence[Row], baseline: Baseline) -> str:
     """The table, and why what is lost is lost."""
     lines = [markdown_table(rows), ""]
-    for reason, scenarios in known(rows, expected).items():
+    for reason, scenarios in known(rows, baseline).items():
         lines.append(f"- {reason}: {', '.join(f'`{name}`' for name in scenarios)}")
     return "\n".join(lines).rstrip()
 
 
-def as_json(rows: Iterable[Row], expected: Sequence[Expected]) -> list[dict[str, Any]]:
+def as_json(rows: Iterable[Row], baseline: Baseline) -> list[dict[str, Any]]:
     """Everything, for other programs."""
     return [
         {
@@ -102,7 +102,7 @@ def as_json(rows: Iterable[Row], expected: Sequence[Expected]) -> list[dict[str,
                 {
                     **_check(loss[0]),
                     **loss[1]._asdict(),
-                    "expected": reason_for(row, loss, expected),
+                    "expected": baseline.reason(row, loss),
                 }
                 for loss in row.lost()
             ],
@@ -124,14 +124,14 @@ def _check(check: Check) -> dict[str, Any]:
     return check._asdict()
 
 
-def write(rows: Sequence[Row], expected: Sequence[Expected], folder: Path) -> None:
+def write(rows: Sequence[Row], baseline: Baseline, folder: Path) -> None:
     """Leave results.json and results.md in `folder`."""
-    (folder / "results.json").write_text(json.dumps(as_json(rows, expected), indent=1))
-    (folder / "results.md").write_text(markdown(rows, expected) + "\n")
+    (folder / "results.json").write_text(json.dumps(as_json(rows, baseline), indent=1))
+    (folder / "results.md").write_text(markdown(rows, baseline) + "\n")
 
 
-def write_page(rows: Sequence[Row], expected: Sequence[Expected], page: Path = PAGE) -> None:
+def write_page(rows: Sequence[Row], baseline: Baseline, page: Path = PAGE) -> None:
     """Put the results between the two marks of the page."""
     before, _, rest = page.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n\n{markdown(rows, expected)}\n\n{END}{after}")
+    page.write_text(f"{before}{BEGIN}\n\n{markdown(rows, baseline)}\n\n{END}{after}")

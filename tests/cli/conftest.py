@@ -1,10 +1,22 @@
 """What the tests of the command line share."""
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fakes.cli import Shell
+from only1mcp.observe import logs
+
+
+@pytest.fixture(autouse=True)
+def same_logs() -> Iterator[None]:
+    """Commands configure the logs of the whole process: put back what they change."""
+    root = logging.getLogger(logs.ROOT)
+    before = (root.handlers[:], root.level, root.propagate)
+    yield
+    root.handlers[:], root.level, root.propagate = before
 
 
 @pytest.fixture

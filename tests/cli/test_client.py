@@ -88,9 +88,11 @@ async def test_tools_as_a_table(command: Command) -> None:
 
 async def test_tools_as_json_all_pages(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("only1mcp.catalog.pages.PAGE", 2)
-    async with served(FakeUpstream("lib", offers(tools=list("abcde")))) as (_, url):
+    tools = [tool(name, description="é") for name in "abcde"]
+    async with served(FakeUpstream("lib", offers(tools=tools))) as (_, url):
         found = await command("tools", "--json", "--url", f"{url}/")
     assert [one["name"] for one in found.json] == [f"lib__{name}" for name in "abcde"]
+    assert "é" in found.out
 
 
 async def test_tools_of_a_server_that_is_none(command: Command) -> None:
@@ -126,9 +128,13 @@ async def test_progress_goes_to_stderr(command: Command) -> None:
             call.on_notification("notifications/progress", as_raw(step))
         return text("done")
 
-    async with served(library(answers={"tools/call": slow})) as (_, url):
+    lib = library(answers={"tools/call": slow})
+    async with served(lib) as (_, url):
         found = await command("call", "lib__find", "--url", url)
+        await command("call", "lib__find", "--url", url, "--json")
     assert found == Run(0, "done\n", "  1\n  2/2 half\nway\n")
+    asked = ["progressToken" in params.get("_meta", {}) for params in lib.asked("tools/call")]
+    assert asked == [True, False]
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
@@ -151,9 +157,11 @@ async def test_a_tool_that_did_not_do_it_is_a_failure(
 
 async def test_an_error_says_what_to_do_next(command: Command) -> None:
     async with served(library()) as (_, url):
-        found = await command("call", "lib__fnd", "--url", url)
+        slip = await command("call", "lib__fnd", "--url", url)
+        odd = await command("call", "ü\nü", "--url", url)  # fits no header as it is
     said = "error: unknown tool: lib__fnd (-32602); did you mean lib__find?\n"
-    assert found == Run(1, "", said)
+    assert slip == Run(1, "", said)
+    assert odd == Run(1, "", "error: unknown tool: ü\nü (-32602); tools/list shows what there is\n")
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,26 @@ def test_without_a_configuration_it_says_what_to_do(shell: Shell) -> None:
     assert "only1mcp config init" in found.err
 
 
+def test_the_options_reach_the_listener(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+
+    async def served(config: Config, port: int | None, greet: Any) -> int:
+        given.append((config.server.host, config.server.port, port, greet is not None))
+        return Exit.OK
+
+    monkeypatch.setattr(run, "serve", served)
+    empty = shell.file({"servers": []})
+    assert shell("run", "-c", empty, "--host", "::1", "--port", "9000").code == 0
+    assert shell("run", "-c", empty, "--port", "0").code == 0
+    entry = {"id": "a", "transport": {"type": "http", "url": "http://127.0.0.1:1/"}}
+    assert shell("run", "-c", shell.file({"servers": [entry]})).code == 0
+    assert given == [
+        ("::1", 9000, 9000, True),
+        ("127.0.0.1", 8080, 0, True),
+        ("127.0.0.1", 8080, None, False),
+    ]
+
+
 def test_faults_in_the_file_or_the_options_are_2(shell: Shell) -> None:
     assert shell("run", "-c", shell.file({"servre": 1})).code == 2
     found = shell("run", "-c", shell.file({"servers": []}), "--host", "not a host")

@@ -27,6 +27,7 @@ from only1mcp.protocol.methods import (
     R2024_11_05,
     Route,
 )
+from only1mcp.relay import fanout
 
 MODERN_META = own_meta({"sampling": {}})
 
@@ -176,7 +177,22 @@ async def test_params_that_do_not_say_whose_it_is_are_invalid(method: str, param
 # --- a server that is not there ---
 
 
-async def test_a_server_that_is_starting_says_so() -> None:
+@pytest.mark.parametrize(("name", "mount"), [("lib__find", None), ("find", "lib")])
+async def test_a_call_waits_for_a_server_that_is_starting(name: str, mount: str | None) -> None:
+    lib, other = library(), library("other")
+    lib.hold = asyncio.Event()
+    async with gateway_of(other, lib, settled=False) as gateway, asyncio.TaskGroup() as group:
+        await until(lambda: lib.connects == 1)
+        asking = group.create_task(ask(gateway, "tools/call", {"name": name}, mount=mount))
+        await asyncio.sleep(0)
+        lib.hold.set()
+        await asking
+    assert lib.asked("tools/call") == [{"name": "find"}]
+    assert other.asked("tools/call") == []
+
+
+async def test_a_server_that_is_still_starting_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fanout, "GRACE_S", 0.01)
     lib = library()
     lib.hold = asyncio.Event()
     async with gateway_of(lib, settled=False) as gateway:

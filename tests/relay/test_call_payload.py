@@ -14,9 +14,11 @@ from fakes.upstream import (
     library,
     request,
     text,
+    tool,
 )
 from only1mcp.protocol.eras import META, own_meta
 from only1mcp.protocol.errors import (
+    HeaderMismatch,
     ResourceNotFound,
     ServerLost,
     ServerProtocolError,
@@ -169,6 +171,35 @@ async def test_a_result_that_cannot_be_translated_is_the_servers_fault() -> None
     async with gateway_of(library(answers={"tools/call": b"[1]"})) as gateway:
         with pytest.raises(ServerProtocolError, match="server 'lib' answered tools/call"):
             await ask(gateway, "tools/call", {"name": "lib__find"}, revision=NEWEST_MODERN)
+
+
+# --- arguments in headers (x-mcp-header) ---
+
+REGION = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
+
+
+@pytest.mark.parametrize("modern_client", [False, True])
+@pytest.mark.parametrize("modern_server", [False, True])
+@pytest.mark.parametrize("received", [None, {}, {b"mcp-param-region": b"eu"}])
+async def test_arguments_that_travel_in_headers(
+    modern_client: bool, modern_server: bool, received: Any
+) -> None:
+    listed = {"tools/list": {"tools": [tool("find", inputSchema=REGION)]}}
+    lib = library(answers=listed, modern=modern_server)
+    heard = Heard()
+    heard.headers = received  # None: not over HTTP
+    revision = NEWEST_MODERN if modern_client else NEWEST_LEGACY
+    params = {"name": "lib__find", "arguments": {"region": "eu"}}
+    async with gateway_of(lib) as gateway:
+        asking = ask(gateway, "tools/call", params, revision=revision, caller=heard)
+        if modern_client and received == {}:
+            with pytest.raises(HeaderMismatch, match="Mcp-Param-Region is missing"):
+                await asking
+            assert lib.asked("tools/call") == []
+        else:
+            await asking
+            expected = (("Mcp-Param-Region", "eu"),) if modern_server else ()
+            assert lib.sent[-1].mirrored == expected
 
 
 # --- resource links ---

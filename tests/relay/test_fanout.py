@@ -18,6 +18,7 @@ from only1mcp.upstream.base import Call
 from only1mcp.upstream.roster import Live, Roster
 
 TTL_0 = {"ttlMs": 0}
+SILENT = ServerTimeout("fake", "silent")
 BROKEN = UpstreamError(b'{"code":-32603,"message":"boom"}', -32603, "boom")
 
 
@@ -163,10 +164,17 @@ async def test_a_list_that_fails_is_not_tried_for_every_client(
 ) -> None:
     fake = FakeUpstream(answers={"tools/list": offers(tools=["a"])["tools/list"] | TTL_0})
     one = await desk(fake)
-    fake.answers["tools/list"] = ServerTimeout("fake", "silent")
+    fake.answers["tools/list"] = SILENT
     assert [await one.tools() for _ in range(3)] == [["fake__a"]] * 3
     assert len(fake.calls) == 2
     assert "server fake: lists not refreshed: silent" in caplog.text
+
+
+async def test_a_server_that_joins_without_lists_is_not_ready(desk: Open) -> None:
+    one = await desk(FakeUpstream(answers={"tools/list": SILENT}), join=False)
+    with pytest.raises(ServerTimeout, match="silent"):
+        await one.listings.joined(one.live())
+    assert one.changes == 0
 
 
 # --- list_changed ---

@@ -23,10 +23,17 @@ EVENTS = {"Accept": "text/event-stream"}
 TOKENS = {"auth": {"tokens": ["t-ann", "t-bob"]}}
 
 
+@pytest.fixture(autouse=True)
+def announce_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That the servers have come up is announced before a test begins."""
+    monkeypatch.setattr("only1mcp.gateway.ANNOUNCE_S", 0)
+
+
 @asynccontextmanager
 async def client(*upstreams: FakeUpstream, **more: Any) -> AsyncIterator[tuple[Gateway, Web]]:
     """A client of a gateway of these servers, `lib` by default."""
     async with served(*(upstreams or (library(),)), **more) as (gateway, url), web(url) as wire:
+        await until(lambda: gateway._announcing is None)
         yield gateway, wire
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from math import isfinite
 from typing import Any, Final
 
 import httpx2
@@ -236,12 +237,20 @@ def _configured_url() -> str:
 
 def _parse(arguments: str) -> dict[str, Any]:
     try:
-        value = json.loads(arguments)
+        value = json.loads(arguments, parse_constant=_finite, parse_float=_finite)
     except ValueError as error:
         raise Failure(f"the arguments are not JSON: {error}", Exit.USAGE) from None
     if not isinstance(value, dict):
         raise Failure("the arguments must be a JSON object such as '{\"a\": 1}'", Exit.USAGE)
     return value
+
+
+def _finite(text: str) -> float:
+    """A number that can be written again: Python also reads NaN, and 1e400 as infinity."""
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(f"{text} is no number that can be sent")
+    return number
 
 
 def _explain(error: dict[str, Any]) -> str:
