@@ -5,6 +5,7 @@ and leave every other byte alone.
 Source  MCP 2026-07-28 basic/index "_meta", basic/versioning; schema of each revision.
 """
 
+from contextlib import suppress
 from typing import Any, Final
 
 from msgspec import Raw
@@ -66,8 +67,10 @@ def own_meta(capabilities: dict[str, Any], log_level: str | None = None) -> dict
 
 
 def log_level(params: Raw) -> int:
-    """How grave a log message is, as index in LOG_LEVELS; an unknown level is the gravest."""
-    level = message.text(message.members(params).get("level"))
+    """How grave a log message is, as index in LOG_LEVELS; an unreadable level is the gravest."""
+    level = None
+    with suppress(McpError):
+        level = message.text(message.members(params).get("level"))
     return LOG_LEVELS.index(level) if level in LOG_LEVELS else len(LOG_LEVELS)
 
 

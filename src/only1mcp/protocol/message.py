@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from only1mcp.protocol.errors import InvalidParams, InvalidRequest, ParseError
+from only1mcp.protocol.errors import InvalidParams, InvalidRequest, McpError, ParseError
 
 MAX_DEPTH: Final = 64  # brackets within brackets; JSON libraries recurse, so depth is memory
 NO_RAW: Final = Raw()  # an absent member; falsy
@@ -128,7 +128,7 @@ def readable_id(body: bytes) -> Raw:
     try:
         message = _decode_message(body)
         id_value(message.id)
-    except (msgspec.MsgspecError, RecursionError, InvalidRequest):
+    except (msgspec.MsgspecError, RecursionError, McpError):
         return NO_RAW
     return message.id
 
@@ -253,7 +253,8 @@ def check_text(body: bytes) -> None:
         raise ParseError(f"nested deeper than {MAX_DEPTH} levels")
 
 
-_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+"""A string, or the rest of the text if it is never closed: each byte is looked at once."""
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
@@ -266,7 +267,10 @@ def _too_deep(body: bytes) -> bool:
     for _ in range(MAX_DEPTH):
         if not brackets:
             return False
-        brackets = brackets.replace(b"[]", b"")
+        stripped = brackets.replace(b"[]", b"")
+        if len(stripped) == len(brackets):
+            return False  # not balanced: the parser will say so
+        brackets = stripped
     return bool(brackets)
 
 

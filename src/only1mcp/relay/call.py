@@ -163,9 +163,13 @@ def _translated(result: bytes, request: Request, row: Method, target: Target) ->
         raise ServerProtocolError(
             target.server, f"server '{target.server}' answered {row.name} with no object"
         )
-    if request.modern:
-        return eras.result_to_modern(result, cacheable=row.name in _CACHEABLE)
-    return eras.result_to_legacy(result)
+    try:
+        if request.modern:
+            return eras.result_to_modern(result, cacheable=row.name in _CACHEABLE)
+        return eras.result_to_legacy(result)
+    except McpError as error:  # the server's fault, whatever the parser calls it
+        said = f"server '{target.server}' answered {row.name} with a broken result: {error}"
+        raise ServerProtocolError(target.server, said) from None
 
 
 async def _target(request: Request, row: Method, snapshot: Snapshot) -> Target:

@@ -83,7 +83,8 @@ async def answer(id: Raw, request: Request, snapshot: Snapshot) -> tuple[bytes, 
     try:
         return message.result(id, await relay(request, snapshot)), HTTPStatus.OK
     except McpError as error:
-        return refusal(id, error, modern=request.modern), status(error)
+        code = status(error) if request.modern else HTTPStatus.OK
+        return refusal(id, error, modern=request.modern), code
     except Exception:
         log.exception("request %s failed inside the gateway", request.method)
         return refusal(id, InternalError("internal error of the gateway")), HTTPStatus.OK

@@ -22,13 +22,14 @@ from only1mcp.protocol.errors import (
     ServerTimeout,
     ServerUnavailable,
 )
-from only1mcp.protocol.message import NO_RAW, Message, Params
+from only1mcp.protocol.message import Message
 from only1mcp.protocol.sse import Event
 from only1mcp.upstream.answer import id_is_open
 from only1mcp.upstream.base import Call
 from only1mcp.upstream.connection import Exchange
 from only1mcp.upstream.dial import Endpoint
 from only1mcp.upstream.listen import messages_in
+from only1mcp.upstream.pending import own_token
 
 PROGRESS: Final = "notifications/progress"
 CANCELLED: Final = "notifications/cancelled"
@@ -88,26 +89,14 @@ class Running(Exchange):
         self._on_question = on_question
         self.asked = 0  # questions of the server that wait for the client
         self.questions: set[asyncio.Task[None]] = set()
-        self._token: Raw | None = None
-        self.body = message.request(id, call.method, self._with_own_token(call.params))
+        params, self._token = own_token(call.params, id)
+        self.body = message.request(id, call.method, params)
         now = clock()
         self._hard = now + call.max_s
         self.due = min(now + call.idle_s, self._hard)
         self._expired = False
         self._task = task = asyncio.current_task()
         self._cancelling = task.cancelling() if task is not None else 0
-
-    def _with_own_token(self, params: Params | None) -> Params | None:
-        """The params with our progress token, if they have one; the caller's stay as they are."""
-        meta = bytes(params.get("_meta", NO_RAW)) if params is not None else b""
-        if params is None or (b"progressToken" not in meta and b"\\u" not in meta):
-            return params
-        members = message.members(meta)
-        if "progressToken" not in members:
-            return params
-        self._token = members["progressToken"]
-        members["progressToken"] = self.raw_id
-        return {**params, "_meta": message.as_raw(members)}
 
     # --- deadline ---
 
@@ -183,7 +172,7 @@ class Running(Exchange):
     def progress(self, params: Raw) -> None:
         """Hand progress on under the caller's own token; without that it asked for none."""
         self._touch()
-        if self._token is None or self.call.on_notification is None:
+        if not self._token or self.call.on_notification is None:
             return
         with suppress(InvalidParams):
             members = message.members(params)

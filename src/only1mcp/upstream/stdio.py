@@ -45,8 +45,11 @@ from only1mcp.upstream.warden import Warden
 
 log = logging.getLogger("only1mcp.stdio")
 
-MAX_UNSENT_BYTES: Final = 1024 * 1024
-"""Beyond what the pipe holds (64 KiB). More waiting means that nobody reads it."""
+MAX_UNSENT_BYTES: Final = 64 * 1024 * 1024
+"""Input that waits for the child; more is memory that a flood of calls would eat."""
+MAX_WAITING_BYTES: Final = 1024 * 1024
+UNREAD_S: Final = 2.0
+"""This much input, and none of it taken for so long: nobody reads it."""
 MAX_BAD_LINES: Final = 100  # in a row: whatever this is, it does not speak MCP
 NOISE_LOG_S: Final = 60.0
 ERROR_LINES: Final = 20  # of stderr, in an error
@@ -94,6 +97,8 @@ class StdioServer:
         self._lines = Lines()
         self._bad_lines = 0  # in a row
         self._noise_logged = -inf
+        self._accepted = 0  # bytes of input the child had taken when it last took some
+        self._moved_at = monotonic()
         self._mux = Mux(server_id, self._say, on_notification, self._overdue)
         self._lost = asyncio.Event()
         self._reason = f"server '{server_id}' is not connected"
@@ -171,7 +176,7 @@ class StdioServer:
         child = self._child
         if child is None or self._lost.is_set():
             raise (self._unsent if self._greeted else self._fault)(self._reason)
-        if child.unsent > MAX_UNSENT_BYTES:
+        if not self._reads(child):
             raise ServerUnavailable(
                 self.server,
                 f"server '{self.server}' does not read its input",
@@ -181,10 +186,18 @@ class StdioServer:
         pending.line_end = child.write(message.one_line(body) + b"\n")
         return pending
 
+    def _reads(self, child: Child) -> bool:
+        """Whether the child takes its input: a burst may wait, but not without any progress."""
+        now = monotonic()
+        if child.accepted != self._accepted or child.unsent <= MAX_WAITING_BYTES:
+            self._accepted, self._moved_at = child.accepted, now
+        stuck = now - self._moved_at > UNREAD_S
+        return child.unsent <= MAX_UNSENT_BYTES and not stuck
+
     def _say(self, line: bytes) -> None:
         """Send what nobody waits for; dropped when the child is gone or does not read."""
         child = self._child
-        if child is not None and not self._lost.is_set() and child.unsent <= MAX_UNSENT_BYTES:
+        if child is not None and not self._lost.is_set() and self._reads(child):
             child.write(message.one_line(line) + b"\n")
 
     def _overdue(self, why: str) -> ServerTimeout:
