@@ -58,7 +58,8 @@ class Gateway:
         self._listings = Listings(self.roster, config.naming, self._lists_changed)
         self._levels = LogLevels(self.roster, self._wanted_levels)
         self._audience = Audience(
-            self.roster.servers, self._clients, self._client, self._from_server
+            *(self.roster.servers, self._clients, self._client, self._from_server),
+            one_principal=_one_principal(config),
         )
         self._bridge = Bridge(asyncio.get_running_loop().time)
         self._snapshot = self._take_snapshot(self._listings.catalog)
@@ -193,3 +194,9 @@ class Gateway:
             self._sse.sweep(loop.time())
             self._bridge.sweep()
             self.roster.sweep()
+
+
+def _one_principal(config: Config) -> bool:
+    """Whether all clients there can be are one and the same: the local user, or one token."""
+    auth = config.server.auth
+    return auth is None or (auth != "none" and len(auth.tokens) == 1)

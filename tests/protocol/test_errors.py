@@ -29,3 +29,8 @@ def test_a_fault_says_who_and_whether_it_may_have_run() -> None:
 def test_the_outcome_can_be_known_better() -> None:
     fault = ServerLost("memory", "it died", outcome=Outcome.NOT_SENT, retry_after_ms=500)
     assert fault.data == {"server": "memory", "outcome": "not_sent", "retryAfterMs": 500}
+
+
+def test_a_message_is_bounded() -> None:
+    assert len(errors.InvalidParams("x" * 1_000_000).message) <= errors.MAX_MESSAGE + 1
+    assert errors.InvalidParams("short").message == "short"

@@ -183,3 +183,17 @@ def test_whole_characters_and_bad_json_are_left_alone() -> None:
 
 def test_a_number_beyond_all_floats_is_no_fault() -> None:
     assert message.any_value(b"[1e400,-1E400,1.5]") == [float("inf"), -float("inf"), 1.5]
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"method":"\xed\xa0\x80","id":1}', b'{"\xff":1}', b'{"id":"\xff"}']
+)
+def test_bytes_that_are_no_text_are_no_crash(body: bytes) -> None:
+    with contextlib.suppress(ParseError):
+        message.decode(body)
+    with pytest.raises(ParseError):
+        message.decode_client(body)
+    message.readable_id(body)
+    with contextlib.suppress(InvalidParams):
+        message.members(body)
+    assert message.any_value(b'"x"') == "x"

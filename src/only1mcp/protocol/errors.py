@@ -14,7 +14,10 @@ Source  JSON-RPC 2.0 section 5.1; MCP 2026-07-28 basic/index "Error Codes": priv
 """
 
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+MAX_MESSAGE: Final = 8000
+"""Characters: room for the last words of a child, not for a name of a megabyte."""
 
 
 class Outcome(StrEnum):
@@ -31,6 +34,8 @@ class McpError(Exception):
     code: ClassVar[int] = -32603
 
     def __init__(self, message: str, data: Any = None) -> None:
+        if len(message) > MAX_MESSAGE:
+            message = message[:MAX_MESSAGE] + "…"
         super().__init__(message)
         self.message = message
         self.data = data

@@ -17,6 +17,9 @@ from only1mcp.protocol.errors import InvalidParams, InvalidRequest, McpError, Pa
 MAX_DEPTH: Final = 64  # brackets within brackets; JSON libraries recurse, so depth is memory
 NO_RAW: Final = Raw()  # an absent member; falsy
 
+_UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+"""What the parser raises over bytes that are not JSON, or that are no text where it decodes."""
+
 Params = dict[str, Raw]
 """The members of `params`, each still in its own bytes: order and unknown keys survive."""
 
@@ -55,7 +58,7 @@ def decode(body: bytes) -> Message:
     """The one JSON-RPC message in `body`, from a peer we have accepted (a server)."""
     try:
         return _decode_message(body)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except _UNREADABLE as error:
         if (mended := _mended(body)) != body:
             return decode(mended)
         raise ParseError(f"not a JSON-RPC message: {error}") from None
@@ -100,7 +103,7 @@ def _mended(body: bytes) -> bytes:
 def _array(body: bytes) -> list[Raw]:
     try:
         items = _decode_array(body)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise ParseError(f"not JSON: {error}") from None
     if not items:
         raise InvalidRequest("an empty array is not a JSON-RPC batch")
@@ -112,7 +115,7 @@ def _checked(body: bytes) -> Message:
         message = _decode_message(body)
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"not a JSON-RPC message: {error}") from None
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise ParseError(f"not JSON: {error}") from None
     if message.jsonrpc != "2.0":
         raise InvalidRequest('member "jsonrpc" must be "2.0"')
@@ -128,7 +131,7 @@ def readable_id(body: bytes) -> Raw:
     try:
         message = _decode_message(body)
         id_value(message.id)
-    except (msgspec.MsgspecError, RecursionError, McpError):
+    except (*_UNREADABLE, McpError):
         return NO_RAW
     return message.id
 
@@ -158,7 +161,7 @@ def any_value(raw: Raw | bytes) -> Any:
         return None
     try:
         return _decode_any(raw)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise ParseError(f"not JSON: {error}") from None
 
 
@@ -172,7 +175,7 @@ def members(raw: Raw | bytes) -> Params:
         return {}
     try:
         return _decode_params(raw)
-    except (msgspec.MsgspecError, RecursionError):
+    except _UNREADABLE:
         if bytes(raw).strip() == b"null":
             return {}
         raise InvalidParams("params must be an object") from None
@@ -184,7 +187,7 @@ def objects(raw: Raw | bytes) -> list[Params]:
         return []
     try:
         return _decode_objects(raw)
-    except (msgspec.MsgspecError, RecursionError):
+    except _UNREADABLE:
         return [_object(item) for item in _array(bytes(raw))]
 
 

@@ -2,7 +2,7 @@
 
     lists changed ──────────► sessions whose lists differ, listens that asked for the kind
     resources/updated ──────► whoever subscribed (relay/subscriptions.py)
-    notifications/message ──► sessions that set a level, when all clients are one principal
+    notifications/message ──► sessions that set a level, where all clients are one principal
 
 Each client gets its own copy, on exactly one stream: a session on its outlet, a listen on the
 stream of its request, every frame marked with the id of that request.
@@ -86,11 +86,14 @@ class Audience:
         members: Callable[[], Iterable[Member]],
         member: Callable[[str], Member | None],
         tell: FromServer,
+        *,
+        one_principal: bool,
     ) -> None:
         """`members` are the legacy sessions, `member` finds one by its id; `tell` takes what
         servers would have said (see relay/subscriptions.py)."""
         self.subscriptions = Subscriptions(servers, tell)
         self._members = members
+        self._one_principal = one_principal
         self._member = member
         self._listens: set[Listen] = set()
         self._said: set[tuple[str, str]] = set()
@@ -185,12 +188,11 @@ class Audience:
                 member.outlet(message.notification(UPDATED, params))
 
     def _log_message(self, server: str, method: str, params: Raw) -> None:
-        """A log line of no particular call may tell of anyone's: it goes to clients only when
-        all of them are the same principal, and only to those that set a level."""
-        members = [one for one in self._members() if one.mount in (None, server)]
-        if len({one.principal for one in members}) > 1:
+        """A log line of no particular call may tell of anyone's: it goes to clients only where
+        all are one principal by configuration, and only to those that set a level."""
+        if not self._one_principal:
             return
-        for one in members:
+        for one in [one for one in self._members() if one.mount in (None, server)]:
             if one.least is not None and one.wants(method, params) and one.outlet is not None:
                 one.outlet(message.notification(method, params))
 

@@ -25,6 +25,10 @@ CLIENT_CANCELLED: Final = "cancelled by the client"
 """The cancel message of a task whose client no longer wants the answer."""
 
 
+class TooManySessions(InvalidRequest):
+    """There is no room for another client (answered 503)."""
+
+
 class Peer(Protocol):
     """The client of a request, as it has described itself: a Session, or a request's `_meta`."""
 
@@ -183,18 +187,23 @@ class Sessions:
         """A new session with an id nobody can guess.
 
         Raises:
-            InvalidRequest: there are MAX_SESSIONS already.
+            TooManySessions: there are MAX_SESSIONS, all of them in use.
         """
         if len(self._sessions) >= MAX_SESSIONS:
-            self.sweep()
-        if len(self._sessions) >= MAX_SESSIONS:
-            raise InvalidRequest(f"the gateway holds {MAX_SESSIONS} sessions; try again later")
+            self._make_room()
         session = Session(
             secrets.token_urlsafe(24), revision, client_capabilities(params), principal, mount
         )
         session.last_used = self._clock()
         self._sessions[session.id] = session
         return session
+
+    def _make_room(self) -> None:
+        """End the session that has been idle longest: many clients never say goodbye."""
+        idle = [one for one in self if not one.busy and one.outlet is None]
+        if not idle:
+            raise TooManySessions(f"the gateway holds {MAX_SESSIONS} sessions; try again later")
+        self.close(min(idle, key=lambda one: one.last_used))
 
     def find(self, id: str, principal: str, mount: str | None) -> Session | None:
         """The live session of this principal on this mount."""

@@ -2,11 +2,12 @@
 
 One client, one JSON message a line, both eras told apart message by message. Nothing but MCP
 goes to stdout; logs go to stderr.
-Bounds  MAX_LINE_BYTES per message; MAX_RUNNING requests at once, more wait unread.
+Bounds  MAX_LINE_BYTES per message; MAX_RUNNING requests at once, more are refused.
 Source  MCP basic/transports "stdio" of each revision; versioning: the era is per request.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
@@ -14,7 +15,7 @@ from msgspec import Raw
 
 from only1mcp.observe.tasks import Tasks
 from only1mcp.protocol import eras, message
-from only1mcp.protocol.errors import InvalidRequest, McpError, ParseError
+from only1mcp.protocol.errors import InternalError, InvalidRequest, McpError, ParseError
 from only1mcp.protocol.message import Message, Params
 from only1mcp.relay import local
 from only1mcp.relay.snapshot import Snapshot
@@ -27,6 +28,8 @@ from only1mcp.server.session import (
     cancelled_id,
     client_capabilities,
 )
+
+log = logging.getLogger("only1mcp.stdio")
 
 MAX_LINE_BYTES: Final = 32 * 1024 * 1024
 MAX_RUNNING: Final = 1024
@@ -89,7 +92,6 @@ class StdioEdge:
         self._snapshot = snapshot
         self._raw_write = write
         self._tasks = Tasks()
-        self._room = asyncio.Semaphore(MAX_RUNNING)
         self._modern: dict[str | int, asyncio.Task[Any]] = {}
         self.session: Session | None = None
 
@@ -98,9 +100,7 @@ class StdioEdge:
         try:
             while line := await self._next(lines):
                 if line.strip():
-                    await self._room.acquire()
-                    task = self._tasks.start(self._take(line), "stdio request")
-                    task.add_done_callback(lambda _: self._room.release())
+                    self._tasks.start(self._take(line), "stdio request")
             self._snapshot().audience.end_listens()
             await self._tasks.finish(LAST_ANSWERS_S)
         finally:
@@ -132,12 +132,17 @@ class StdioEdge:
     async def _take(self, line: bytes) -> None:
         try:
             incoming = message.decode_client(line)
+            if len(self._tasks) > MAX_RUNNING and _wants_answer(incoming):
+                raise InvalidRequest(f"{MAX_RUNNING} requests are running; try again later")
             if isinstance(incoming, Message):
                 answer = await self._answer(incoming)
             else:
                 answer = await self._answer_all(incoming)
         except McpError as error:
             answer = reply.refusal(message.readable_id(line), error)
+        except Exception:
+            log.exception("a message could not be handled")
+            answer = reply.refusal(message.readable_id(line), InternalError("internal error"))
         if answer:
             self.write(answer)
 
@@ -202,3 +207,7 @@ class StdioEdge:
             task.cancel(CLIENT_CANCELLED)
         elif self.session is not None:
             self.session.told(incoming)
+
+
+def _wants_answer(incoming: Message | list[Message]) -> bool:
+    return incoming.is_request if isinstance(incoming, Message) else True

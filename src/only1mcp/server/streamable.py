@@ -32,7 +32,13 @@ from only1mcp.server.ladder import (
     unsupported,
     version,
 )
-from only1mcp.server.session import CLIENT_CANCELLED, Peer, Session, Sessions
+from only1mcp.server.session import (
+    CLIENT_CANCELLED,
+    Peer,
+    Session,
+    Sessions,
+    TooManySessions,
+)
 
 KEEP_ALIVE_S: Final = 15.0
 """Silence after which a waiting client gets an SSE comment: many give up at 60 s."""
@@ -259,7 +265,7 @@ class Streamable:
             revision = local.negotiate(params)
             session = self._sessions.open(revision, params, exchange.request.principal, mount)
         except McpError as error:
-            full = isinstance(error, InvalidRequest)
+            full = isinstance(error, TooManySessions)
             status = HTTPStatus.SERVICE_UNAVAILABLE if full else HTTPStatus.BAD_REQUEST
             refuse(exchange, status, error, incoming.id)
             return

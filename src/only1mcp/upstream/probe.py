@@ -111,12 +111,14 @@ def _accept(upstream: Greetable, found: Greeting | ServerFault | None) -> Greeti
 async def _discover(upstream: Greetable, start_s: float) -> Greeting:
     upstream.revision = NEWEST_MODERN
     params: Params = {"_meta": as_raw(own_meta({}))}
+    call = Call("server/discover", params, idle_s=start_s, max_s=start_s)
     try:
-        raw = await upstream.call(Call("server/discover", params, idle_s=start_s, max_s=start_s))
+        raw = await upstream.call(call)
     except UpstreamError as error:
-        if error.own_code == UnsupportedVersion.code:
-            raise _NotModern(_versions(error)) from None
-        raise _NotModern(error.message) from None
+        if error.own_code == UnsupportedVersion.code and NEWEST_MODERN in _versions(error):
+            raw = await upstream.call(call)  # it changed its mind, or another answered: once more
+        else:
+            raise _NotModern(_refusal(error)) from None
     except ServerUnavailable:
         raise
     except ServerProtocolError as error:
@@ -129,9 +131,17 @@ async def _discover(upstream: Greetable, start_s: float) -> Greeting:
     return _greeting(shared[-1], found, modern=True)
 
 
-def _versions(error: UpstreamError) -> str:
-    data = message.any_value(error.raw).get("data")
-    return f"it offers {data.get('supported')}" if isinstance(data, dict) else error.message
+def _versions(error: UpstreamError) -> list[Any]:
+    """What a -32022 names as supported."""
+    fields = message.any_value(error.raw)
+    data = fields.get("data") if isinstance(fields, dict) else None
+    named = data.get("supported") if isinstance(data, dict) else None
+    return named if isinstance(named, list) else []
+
+
+def _refusal(error: UpstreamError) -> str:
+    named = _versions(error)
+    return f"it offers {', '.join(map(str, named))}" if named else error.message
 
 
 async def _initialize(upstream: Greetable, start_s: float) -> Greeting:
