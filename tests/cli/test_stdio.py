@@ -37,8 +37,8 @@ def request(method: str, id: Any = 1, **params: Any) -> bytes:
     return json.dumps(fields).encode() + b"\n"
 
 
-LARGE = request("x" * 1_000_000)
-"""Its refusal names the method, so it is as large: far more than a pipe holds."""
+LARGE = request("zzz", id="x" * 1_000_000)
+"""Its refusal carries the id, so it is as large: far more than a pipe holds."""
 
 
 class Child:

@@ -177,6 +177,22 @@ servers:
     ]
 
 
+def test_secrets_on_command_lines_are_doubted_too(warnings: Complain) -> None:
+    text = """\
+servers: [{id: a, transport: {type: stdio, command: sh, args: [
+  --api-key, s3cret, "Authorization: Bearer s3cret", "--token=${A}",
+  -e, GH_TOKEN=s3cret, -e, LEVEL=info, GH_TOKEN, --key, "${A}", "TOKEN=", 7 ]}}]
+"""
+    said = warnings(text, {"A": "a"})
+    told = "a secret stands in the file; put it into the environment and write"
+    assert said[:3] == [
+        f"f:2:14: warning: api-key: {told} ${{API_KEY}}",
+        f"f:2:22: warning: Authorization: {told} ${{AUTHORIZATION}}",
+        f"f:3:7: warning: GH_TOKEN: {told} ${{GH_TOKEN}}",
+    ]
+    assert not any(told in line for line in said[3:])
+
+
 def test_secrets_from_outside_the_file_are_fine(warnings: Complain) -> None:
     assert warnings("", {"ONLY1MCP_SERVER__AUTH__TOKENS": '["s3cret"]'}) == []
 

@@ -6,7 +6,14 @@ from collections.abc import Callable
 import pytest
 
 from only1mcp.config.load import Loaded
-from only1mcp.config.show import mask_arguments, mask_url, names_secret, redacted
+from only1mcp.config.show import (
+    HIDDEN,
+    mask_arguments,
+    mask_url,
+    names_secret,
+    redacted,
+    secret_values,
+)
 
 Load = Callable[..., Loaded]
 
@@ -83,6 +90,20 @@ def test_names_of_secrets(name: str, secret: bool) -> None:
         ("postgres://u:p@h/db", "postgres://***@h/db"),
         ("http://h/?api_key=x&b=c#f", "http://h/?api_key=***&b=c#f"),
         ("user@example", "user@example"),
+        ("postgres://u:p@ss@host/db", "postgres://***@host/db"),
+        ("postgres://u:p/ss@host/db", "postgres://***@host/db"),
+        ("postgres://u:p@s/s@host/db", "postgres://***@host/db"),
+        ("postgres://u:p?s#s@host/db", "postgres://***@host/db"),
+        ("postgres://u:p@host/db?mail=a@b", "postgres://***@host/db?mail=a@b"),
+        ("postgres://u:12@host/db", "postgres://***@host/db"),
+        ("redis://:p@host", "redis://***@host"),
+        ("https://t0ken@host", "https://***@host"),
+        ("http://h/@scope/pkg", "http://h/@scope/pkg"),
+        ("http://h:80/@scope/pkg", "http://h:80/@scope/pkg"),
+        ("http://[::1]:80/@scope/pkg", "http://[::1]:80/@scope/pkg"),
+        ("http://h:80?mail=a@b", "http://h:80?mail=a@b"),
+        ("db://a:1,b:2/?mail=a@b", "db://a:1,b:2/?mail=a@b"),
+        ("http://h/#access_token=x&b=c", "http://h/#access_token=***&b=c"),
     ],
 )
 def test_masked_urls(text: str, masked: str) -> None:
@@ -94,3 +115,36 @@ def test_masked_arguments() -> None:
     assert mask_arguments(arguments) == [
         *("-y", "pkg", "--password", "***", "--token", "--verbose", "--secret=***", "-p", "1")
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "masked"),
+    [
+        (["--header", "Authorization: Bearer s3cr3t"], ["--header", "Authorization: ***"]),
+        (["--header=Authorization:Bearer s3cr3t"], ["--header=Authorization:***"]),
+        (["-e", "GITHUB_TOKEN=ghp_1", "image"], ["-e", "GITHUB_TOKEN=***", "image"]),
+        (["-e", "GITHUB_TOKEN", "image"], ["-e", "GITHUB_TOKEN", "image"]),
+        (["--env=DB_PASSWORD=a b"], ["--env=DB_PASSWORD=***"]),
+        (["-eGITHUB_TOKEN=ghp_1"], ["-eGITHUB_TOKEN=***"]),
+        (["-H", "X-Api-Key:foo"], ["-H", "X-Api-Key:***"]),
+        (['{"token": "abc"}'], ['{"token": ***']),
+        (["Server=h;Password=a b;Port=1"], ["Server=h;Password=***"]),
+        (["--token=", "TOKEN=", "x"], ["--token=", "TOKEN=", "x"]),
+        (["--auth", "-1"], ["--auth", "***"]),
+        (["X-Team: red", "LEVEL=debug", "a:b"], ["X-Team: red", "LEVEL=debug", "a:b"]),
+        (["org/token-server:1", "https://h/token:x"], ["org/token-server:1", "https://h/token:x"]),
+        (["https://h/?token=x&b=1"], ["https://h/?token=***&b=1"]),
+        (["--db", "postgres://u:my-token=p@h/db"], ["--db", "postgres://***@h/db"]),
+    ],
+)
+def test_masked_values_that_follow_their_names(arguments: list[str], masked: list[str]) -> None:
+    assert mask_arguments(arguments) == masked
+
+
+def test_secret_values_are_what_is_masked() -> None:
+    arguments = ["--password", "p", "--header", "Authorization: Bearer b", "-e", "LEVEL=debug"]
+    urls = ["db://u:w@h/?api_key=k&x=1", "https://o@h", "plain"]
+    found = secret_values([*arguments, *urls])
+    assert sorted(set(found)) == ["Bearer b", "b", "k", "o", "p", "w"]
+    assert HIDDEN not in found
+    assert secret_values(["-H", "token:  "]) == []

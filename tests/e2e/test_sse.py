@@ -13,10 +13,16 @@ from mcp.client.sse import sse_client
 from mcp.types import ElicitResult
 
 from fakes.gateway import Running, gateway, http_server
-from fakes.mirror import Asked, Mirror, text, tool
+from fakes.mirror import Asked, Mirror, tool
 from fakes.mirror_sse import over_sse
 from fakes.wire import web
 from peers import servers
+
+
+def text(value: str) -> bytes:
+    """A tool result of one text block."""
+    return json.dumps({"content": [{"type": "text", "text": value}]}).encode()
+
 
 pytestmark = pytest.mark.timeout(90)
 MODES = pytest.mark.parametrize("mode", ["legacy", "auto"])

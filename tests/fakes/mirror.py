@@ -99,7 +99,7 @@ class Asked:
             await self.cancelled.wait()
 
 
-Handler = Callable[[Asked], Awaitable[bytes]]
+Handler = Callable[[Asked], Awaitable[bytes | None]]
 
 
 def notification(method: str, params: Mapping[str, Any] | None = None) -> bytes:
@@ -192,7 +192,7 @@ class Mirror:
                 asked.cancelled.set()
         await self.changed()
 
-    async def _answer(self, asked: Asked) -> bytes:
+    async def _answer(self, asked: Asked) -> bytes | None:
         if (handler := self._handlers.get(asked.method)) is not None:
             return await handler(asked)
         match asked.method:

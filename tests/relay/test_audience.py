@@ -55,6 +55,7 @@ class Hall:
             self.members.values,
             self.members.get,
             lambda live, method, params: None,
+            one_principal=len({one.principal for one in members}) < 2,
         )
         self.tasks = Tasks()
 

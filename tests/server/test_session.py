@@ -15,6 +15,7 @@ from only1mcp.server.session import (
     IDLE_S,
     Session,
     Sessions,
+    TooManySessions,
     cancelled_id,
     client_capabilities,
 )
@@ -123,13 +124,16 @@ def test_there_are_only_so_many(
     sessions: Sessions, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_SESSIONS", 2)
-    first, _ = opened(sessions), opened(sessions)
-    with pytest.raises(InvalidRequest, match="holds 2 sessions"):
-        opened(sessions)
-    clock.now += IDLE_S + 1
-    third = opened(sessions)  # those nobody uses make room
-    assert list(sessions) == [third]
+    first = opened(sessions)
+    clock.now += 1
+    second = opened(sessions)
+    clock.now += 1
+    third = opened(sessions)  # the one idle longest makes room
+    assert list(sessions) == [second, third]
     assert sessions.find(first.id, "ann", None) is None
+    second.outlet = third.outlet = lambda body: None
+    with pytest.raises(TooManySessions, match="holds 2 sessions"):
+        opened(sessions)  # all are in use
 
 
 # --- its requests ---

@@ -69,8 +69,9 @@ async def test_a_handshake_that_names_no_revision_opens_none() -> None:
 async def test_a_full_gateway_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "MAX_SESSIONS", 1)
     async with client() as (_, wire):
-        await wire.open()
-        response = await wire.post(handshake())
+        session = await wire.open()
+        async with listening(session):
+            response = await wire.post(handshake())
     assert error(response) == (503, -32600)
     assert "try again later" in last(response)["error"]["message"]
 

@@ -78,6 +78,13 @@ def test_a_tail_is_fit_to_be_shown() -> None:
     assert one.lines() == ["info key=*** \ufffd\tend"]
 
 
+def test_a_tail_hides_the_secrets_of_the_command_line() -> None:
+    args = ("--header", "Authorization: Bearer 0123456789", "db://u:p@ssw0rd1@h/", "-e", "KEY=ab")
+    one = Tail("s", Stdio(command="x", args=args))
+    one.feed(b"Bearer 0123456789, 0123456789, p@ssw0rd1 ab\n", 0.0)
+    assert one.lines() == ["***, ***, *** ab"]
+
+
 def test_stderr_is_logged_at_debug_so_many_lines_a_second(caplog: pytest.LogCaptureFixture) -> None:
     one = tail()
     with caplog.at_level(logging.DEBUG, logger="only1mcp.process"):

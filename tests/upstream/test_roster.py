@@ -319,7 +319,7 @@ def roster_of(*fakes: FakeUpstream, **more: Any) -> Roster:
     """A roster of fakes; `more` are settings by id."""
     twins = {one.server: one for one in fakes}
 
-    def make(live: Live) -> FakeUpstream:
+    def make(live: Live, era: str) -> FakeUpstream:
         return twins[live.id]
 
     found = Roster([config(id, **more.get(id, {})) for id in twins], ignore, ignore)
@@ -377,12 +377,12 @@ async def test_each_transport_has_its_connection_and_its_notifications_are_named
         notes.append((live.id, method))
 
     both = Roster(servers, lambda live: None, note)
-    pipe, web = (live._make(live) for live in both.servers.values())
+    pipe, web = (live._make(live, live.protocol) for live in both.servers.values())
     assert isinstance(pipe, StdioServer)
     assert pipe.protocol == "legacy"
     assert isinstance(web, StreamableHttp)
     web._on_notification("notifications/x", Raw())
-    pipe._on_notification("notifications/y", Raw())
+    pipe._mux._on_notification("notifications/y", Raw())
     assert notes == [("web", "notifications/x"), ("pipe", "notifications/y")]
     await web.close()
     await both.close()

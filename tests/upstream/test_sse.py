@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from fakes.edge import begin, until
 from fakes.http_server import HttpServer, Request, Script, Wire
-from fakes.mirror import Asked, Mirror, text
+from fakes.mirror import Asked, Mirror
 from fakes.mirror_sse import SseServer, over_sse
 from only1mcp.config.model import Http, Sse, Timeouts
 from only1mcp.protocol import message
@@ -31,6 +31,12 @@ from only1mcp.upstream.answer import NotStreamable
 from only1mcp.upstream.base import Call
 from only1mcp.upstream.sse import LegacySse
 from only1mcp.upstream.streamable import StreamableHttp
+
+
+def text(value: str) -> bytes:
+    """A tool result of one text block."""
+    return json.dumps({"content": [{"type": "text", "text": value}]}).encode()
+
 
 Notes = list[tuple[str, Any]]
 

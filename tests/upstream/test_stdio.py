@@ -31,6 +31,7 @@ from only1mcp.protocol.errors import (
     UpstreamError,
 )
 from only1mcp.protocol.message import as_raw
+from only1mcp.upstream import stdio
 from only1mcp.upstream.base import Call
 from only1mcp.upstream.warden import Warden
 
@@ -282,7 +283,15 @@ async def test_the_server_may_ping_and_is_refused_the_rest() -> None:
 # --- a server that does not read ---
 
 
-async def test_calls_fail_at_once_when_nobody_reads() -> None:
+async def test_a_burst_is_no_sign_of_a_child_that_does_not_read() -> None:
+    async with serving() as server:
+        big = "x" * 200_000
+        answers = await asyncio.gather(*(text(server, "echo", text=big) for _ in range(60)))
+    assert {len(answer) for answer in answers} == {len(big)}
+
+
+async def test_calls_fail_at_once_when_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stdio, "UNREAD_S", 0)
     tasks = Tasks()
     async with serving() as server:
         await text(server, "stop_reading")

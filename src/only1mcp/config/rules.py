@@ -13,7 +13,7 @@ from typing import Final
 
 from only1mcp.config.faults import Report
 from only1mcp.config.model import is_loopback
-from only1mcp.config.show import names_secret
+from only1mcp.config.show import find_secret, names_secret
 from only1mcp.config.tree import Node
 
 _FALSE: Final = ("false", "no", "off", "0")
@@ -49,6 +49,7 @@ def check(root: Node, environ: Mapping[str, str], report: Report) -> None:
         _check_program(server, environ, report)
         for block in (server.at("transport", "env"), server.at("transport", "headers")):
             _warn_of_secrets(block, "", report)
+        _warn_of_arguments(server.at("transport", "args"), report)
 
 
 def _servers(root: Node) -> list[Node]:
@@ -180,9 +181,24 @@ def _warn_of_secrets(block: Node | None, variable: str, report: Report) -> None:
     named = [("a token", node) for node in block.elements()]
     named += [(name, node) for name, node in block.mapping().items() if names_secret(name)]
     for name, node in named:
-        if node.text() and node.written is None:
-            hint = f"put it into the environment and write ${{{variable or _variable(name)}}}"
-            report.warn(node.place, f"{name}: a secret stands in the file", hint)
+        if node.text():
+            _warn_of_secret(name, node, variable or _variable(name), report)
+
+
+def _warn_of_arguments(args: Node | None, report: Report) -> None:
+    """Warn of secrets on a command line, as far as their names tell."""
+    before = ""
+    for node in args.elements() if args else []:
+        text = node.text() or ""
+        if (found := find_secret(text, before)) is not None:
+            _warn_of_secret(found[0], node, _variable(found[0]), report)
+        before = text
+
+
+def _warn_of_secret(name: str, node: Node, variable: str, report: Report) -> None:
+    if node.written is None:
+        hint = f"put it into the environment and write ${{{variable}}}"
+        report.warn(node.place, f"{name}: a secret stands in the file", hint)
 
 
 def _variable(name: str) -> str:

@@ -4,6 +4,8 @@ Besides the secrets that are declared as such, passwords hide in URLs and on com
 """
 
 import re
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 from pydantic import SecretStr
@@ -13,13 +15,19 @@ from only1mcp.config.model import Config, Model, format_duration
 
 HIDDEN: Final = "***"
 _SECRET_NAME: Final = re.compile(
-    r"authorization|cookie|token|secret|passw|pwd|credential|api[-_]?key|private[-_]?key"
+    r"authorization|bearer|cookie|token|secret|passw|pwd|credential|api[-_]?key|private[-_]?key"
     r"|access[-_]?key|(^|[-_])(key|auth|pat|sig)$",
     re.IGNORECASE,
 )
-_USERINFO: Final = re.compile(r"(://)[^/@\s]*@")
-_QUERY_VALUE: Final = re.compile(r"([?&;]([^=&#\s]+)=)[^&#\s]*")
-_FLAG: Final = re.compile(r"(--?([A-Za-z][\w.-]*))(=?)", re.ASCII)
+_USERINFO: Final = re.compile(
+    r"(://)((?:[^\s@/?#:\[]*:(?!\d*(?:[,/?#\s]|$))(?:[^?#\s]*|\S*)|[^/?#\s]*))@"
+)
+"""Up to the last @ of the authority. What follows `name:` and is no port is a password, with the
+slashes it should not have: rather too much is hidden than too little."""
+_QUERY_VALUE: Final = re.compile(r"([?&;#]([^=?&;#\s]+)=)([^&#\s]*)")
+_FLAG: Final = re.compile(r"--?([A-Za-z][\w.-]*)", re.ASCII)
+_NAMED: Final = re.compile(r"""(?<![\w./?&-])-*([A-Za-z_][\w.-]*)["']?\s*[=:]\s*""", re.ASCII)
+"""`NAME=`, `Name: `, `--name=`, `"name": `; not in a path, nor in a query, which has an end."""
 
 
 def names_secret(name: str) -> bool:
@@ -35,21 +43,42 @@ def mask_url(text: str) -> str:
     )
 
 
-def mask_arguments(arguments: tuple[str, ...]) -> list[str]:
-    """A command line with the values of flags such as `--api-key` hidden."""
+def find_secret(argument: str, before: str = "") -> tuple[str, int] | None:
+    """The secret that fills an argument to its end: its name, and where its value begins.
+
+    It stands after its name, as in `--token=…`, `TOKEN=…` or `Authorization: …`, or its name is
+    the flag `before` it.
+    """
+    flag = _FLAG.fullmatch(before)
+    if argument and flag and names_secret(flag[1]) and not _FLAG.match(argument):
+        return flag[1], 0
+    for match in _NAMED.finditer(argument):
+        if match.end() < len(argument) and names_secret(match[1]):
+            return match[1], match.end()
+    return None
+
+
+def mask_arguments(arguments: Sequence[str]) -> list[str]:
+    """A command line with its secrets hidden."""
     shown: list[str] = []
-    hide_next = False
-    for argument in arguments:
-        flag = _FLAG.match(argument)
-        secret = flag is not None and names_secret(flag[2])
-        if flag is not None and secret and flag[3]:
-            shown.append(f"{flag[1]}={HIDDEN}")
-        elif hide_next and flag is None:
-            shown.append(HIDDEN)
-        else:
-            shown.append(mask_url(argument))
-        hide_next = secret and flag is not None and not flag[3]
+    for before, argument in pairwise(("", *arguments)):
+        text = mask_url(argument)
+        found = find_secret(text, before)
+        shown.append(text if found is None else text[: found[1]] + HIDDEN)
     return shown
+
+
+def secret_values(arguments: Sequence[str]) -> list[str]:
+    """What `mask_arguments` hides: values as a whole, and what they say after `Bearer`."""
+    values: list[str] = []
+    for before, argument in pairwise(("", *arguments)):
+        if (found := find_secret(argument, before)) is not None:
+            value = argument[found[1] :]
+            values += [value, value.split()[-1]] if value.strip() else []
+        values += [match[2].partition(":")[2] or match[2] for match in _USERINFO.finditer(argument)]
+        queries = _QUERY_VALUE.finditer(argument)
+        values += [match[3] for match in queries if names_secret(match[2])]
+    return values
 
 
 def redacted(config: Config) -> dict[str, Any]:

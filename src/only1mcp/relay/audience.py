@@ -190,6 +190,7 @@ class Audience:
     def _log_message(self, server: str, method: str, params: Raw) -> None:
         """A log line of no particular call may tell of anyone's: it goes to clients only where
         all are one principal by configuration, and only to those that set a level."""
+        message.members(params)
         if not self._one_principal:
             return
         for one in [one for one in self._members() if one.mount in (None, server)]:

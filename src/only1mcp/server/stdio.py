@@ -92,6 +92,7 @@ class StdioEdge:
         self._snapshot = snapshot
         self._raw_write = write
         self._tasks = Tasks()
+        self._running = 0
         self._modern: dict[str | int, asyncio.Task[Any]] = {}
         self.session: Session | None = None
 
@@ -132,12 +133,10 @@ class StdioEdge:
     async def _take(self, line: bytes) -> None:
         try:
             incoming = message.decode_client(line)
-            if len(self._tasks) > MAX_RUNNING and _wants_answer(incoming):
-                raise InvalidRequest(f"{MAX_RUNNING} requests are running; try again later")
-            if isinstance(incoming, Message):
-                answer = await self._answer(incoming)
-            else:
-                answer = await self._answer_all(incoming)
+            if isinstance(incoming, Message) and not incoming.is_request:
+                self._told(incoming)
+                return
+            answer = await self._within_bounds(incoming)
         except McpError as error:
             answer = reply.refusal(message.readable_id(line), error)
         except Exception:
@@ -145,6 +144,17 @@ class StdioEdge:
             answer = reply.refusal(message.readable_id(line), InternalError("internal error"))
         if answer:
             self.write(answer)
+
+    async def _within_bounds(self, incoming: Message | list[Message]) -> bytes:
+        if self._running >= MAX_RUNNING:
+            raise InvalidRequest(f"{MAX_RUNNING} requests are running; try again later")
+        self._running += 1
+        try:
+            if isinstance(incoming, Message):
+                return await self._answer(incoming)
+            return await self._answer_all(incoming)
+        finally:
+            self._running -= 1
 
     async def _answer_all(self, items: list[Message]) -> bytes:
         session = self.session
@@ -156,9 +166,6 @@ class StdioEdge:
         return b"[" + b",".join(answers) + b"]" if answers else b""
 
     async def _answer(self, incoming: Message) -> bytes:
-        if not incoming.is_request:
-            self._told(incoming)
-            return b""
         if (meta := dispatch.modern_meta(incoming)) is not None:
             return await self._answer_modern(incoming, meta)
         if incoming.method == "initialize" and self.session is None:
@@ -207,7 +214,3 @@ class StdioEdge:
             task.cancel(CLIENT_CANCELLED)
         elif self.session is not None:
             self.session.told(incoming)
-
-
-def _wants_answer(incoming: Message | list[Message]) -> bool:
-    return incoming.is_request if isinstance(incoming, Message) else True

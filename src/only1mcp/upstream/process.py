@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from only1mcp.config.model import Stdio
+from only1mcp.config.show import secret_values
 from only1mcp.upstream.launch import environment, find, spawn_fault
 from only1mcp.upstream.reaper import Tree, processes
 from only1mcp.upstream.spawn import spawn
@@ -75,11 +76,10 @@ class Tail:
 
     def __init__(self, server: str, transport: Stdio) -> None:
         self._server = server
-        self._secrets = [
-            value
-            for secret in transport.env.values()
-            if len(value := secret.get_secret_value()) >= MIN_SECRET_LENGTH
-        ]
+        values = {secret.get_secret_value() for secret in transport.env.values()}
+        values.update(secret_values(transport.args))
+        long = [value for value in values if len(value) >= MIN_SECRET_LENGTH]
+        self._secrets = sorted(long, key=len, reverse=True)  # first those that hold others
         self._lines: deque[bytes] = deque(maxlen=TAIL_LINES)
         self._rest = b""
         self._second = 0.0
@@ -102,7 +102,7 @@ class Tail:
             log.debug("server '%s' stderr: %s", self._server, self._clean(line))
 
     def lines(self, count: int = TAIL_LINES) -> list[str]:
-        """The last `count` lines as text: no control characters, no secret of its `env`."""
+        """The last `count` lines as text: no control characters, no secret it was given."""
         kept = [*self._lines, self._rest] if self._rest else [*self._lines]
         return [self._clean(line) for line in kept[-count:]]
 

@@ -165,7 +165,7 @@ class Live:
             self.settled.set()
             since = loop.time()
             reason = await upstream.wait_lost()
-            self._become(State.WAITING, reason, notice)  # now: closing may take its time
+            self.state, self.reason = State.WAITING, reason  # at once: closing may take a while
             if loop.time() - since > STEADY_S:
                 self._pause_s = FIRST_PAUSE_S
             return reason
