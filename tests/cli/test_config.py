@@ -131,12 +131,20 @@ def test_a_template_that_is_none(shell: Shell) -> None:
     assert "no template 'huge'; there are solo, team, enterprise" in found.err
 
 
-@pytest.mark.parametrize("where", ["blocked/c.yaml", "."])
+@pytest.mark.parametrize("where", ["blocked/c.yaml", "folder.yaml"])
 def test_a_place_that_cannot_be_written(shell: Shell, where: str) -> None:
     shell.file("a file, no folder", "blocked")
+    (shell.home / "folder.yaml").mkdir()
     found = shell("config", "init", "--force", "-o", str(shell.home / where))
     assert found.code == 1
     assert "error: cannot write " in found.err
+
+
+@pytest.mark.parametrize("name", ["c.toml", "c.json"])
+def test_a_template_is_written_as_what_it_is(shell: Shell, name: str) -> None:
+    found = shell("config", "init", "-o", str(shell.home / name))
+    assert found.code == 2
+    assert "templates are YAML: name it c.yaml" in found.err
 
 
 # --- config show, config path ---

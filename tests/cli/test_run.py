@@ -254,4 +254,4 @@ async def test_off_a_terminal_it_logs(caplog: pytest.LogCaptureFixture) -> None:
             await found.roster.settle(["empty", "down"], PATIENCE_S)
     levels = {record.getMessage().split()[0]: record.levelname for record in caplog.records}
     assert levels == {"only1mcp": "INFO", "ready": "INFO", "failed": "WARNING"}
-    assert "  ready    empty                nothing (2025-11-25)" in caplog.messages
+    assert "ready empty nothing (2025-11-25)" in caplog.messages

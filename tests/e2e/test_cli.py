@@ -381,3 +381,20 @@ async def test_help_loads_nothing_heavy() -> None:
     assert ended == "exit 0"
     assert b"One endpoint" in out
     assert HEAVY & set(modules.split()) == set()
+
+
+async def test_a_gateway_that_contains_itself_ends(tmp_path: Path) -> None:
+    file = tmp_path / "loop.json"
+    command = [sys.executable, "-m", "only1mcp", "stdio", "--config", str(file)]
+    entry = {"command": command[0], "args": command[1:]}
+    file.write_text(json.dumps({"mcpServers": {"me": entry}}))
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "ONLY1MCP_DEPTH": "2", "HOME": str(tmp_path)},
+    )
+    _, said = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 2
+    assert "does the configuration contain only1mcp itself" in said.decode()

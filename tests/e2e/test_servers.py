@@ -39,6 +39,8 @@ ARGUMENTS: Final[dict[str, dict[str, Any]]] = {
     "git_show": {"revision": "HEAD"},
     "git_branch": {"branch_type": "all"},
 }
+NEEDS_SAMPLING = "test_missing_capability"
+"""Tells a client without sampling so. The gateway declares it for all who share a connection."""
 TELLS_THE_TOKEN: Final = "test_tool_with_progress"
 """Answers with its progress token, or with what stands for none in the era it is asked in."""
 CHANGES: Final = {"git_add", "git_commit", "git_reset", "git_create_branch", "git_checkout"}
@@ -154,7 +156,7 @@ class Surveyor:
             bare = tool.name.removeprefix(self.prefix)
             if tool.name.startswith(self.prefix):
                 self.found[f"tool {bare}"] = {**plain(tool), "name": bare}
-            if self._mine(tool.name) and bare not in {*CHANGES, TELLS_THE_TOKEN}:
+            if self._mine(tool.name) and bare not in {*CHANGES, TELLS_THE_TOKEN, NEEDS_SAMPLING}:
                 arguments = dict(ARGUMENTS.get(bare, {}))
                 if bare.startswith("git_"):
                     arguments["repo_path"] = str(self.repository)

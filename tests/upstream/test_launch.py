@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from fakes.children import executable
 from only1mcp.config.model import Stdio
+from only1mcp.config.overrides import DEPTH
 from only1mcp.protocol.errors import Outcome, ServerUnavailable
 from only1mcp.upstream.launch import NotStartable, environment, find, spawn_fault
 
@@ -17,12 +18,16 @@ def test_a_child_gets_what_is_harmless() -> None:
     harmless = {"HOME": "/h", "LC_ALL": "C", "XDG_RUNTIME_DIR": "/run", "no_proxy": "x"}
     secret = {"AWS_SECRET_ACCESS_KEY": "s", "ONLY1MCP_TOKEN": "t", "LD_PRELOAD": "x"}
     code = {"TERM": "() { :; }"}
-    assert environment(Stdio(command="x"), harmless | secret | code) == harmless
+    assert environment(Stdio(command="x"), harmless | secret | code) == harmless | {DEPTH: "1"}
 
 
 def test_its_own_environment_wins() -> None:
     transport = Stdio(command="x", env={"PATH": SecretStr("/opt"), "KEY": SecretStr("() k")})
-    assert environment(transport, {"PATH": "/bin"}) == {"PATH": "/opt", "KEY": "() k"}
+    assert environment(transport, {"PATH": "/bin", DEPTH: "1"}) == {
+        "PATH": "/opt",
+        "KEY": "() k",
+        DEPTH: "2",
+    }
 
 
 def test_a_bare_name_is_looked_up_on_path(tmp_path: Path) -> None:

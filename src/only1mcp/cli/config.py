@@ -102,6 +102,8 @@ def init_file(name: str, output: Path | None, *, force: bool) -> int:
         print(text, end="")
         return Exit.OK
     path = output or default_path(dict(os.environ))
+    if path.suffix not in (".yaml", ".yml"):
+        return fail(Failure(f"templates are YAML: name it {path.stem}.yaml", Exit.USAGE))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w" if force else "x", encoding="utf-8") as file:
@@ -111,7 +113,8 @@ def init_file(name: str, output: Path | None, *, force: bool) -> int:
         if isinstance(error, FileExistsError) and path.exists():
             return fail(Failure(f"{path} exists; --force overwrites it"))
         return fail(Failure(f"cannot write {path}: {error.strerror}"))
-    note(f"wrote {path}; edit it, then `only1mcp validate` and `only1mcp run`")
+    check, run = (f" {path}", f" -c {path}") if output else ("", "")
+    note(f"wrote {path}; edit it, then `only1mcp validate{check}` and `only1mcp run{run}`")
     return Exit.OK
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from shutil import which
 from typing import Final
 
@@ -88,7 +89,11 @@ async def _url(name: str, child: asyncio.subprocess.Process) -> str:
 
 
 def _what_to_try(url: str) -> None:
-    note(_TRY.replace("<url>", url).replace("<only1mcp>", _command()))
+    note(
+        _TRY.replace("<url>", url)
+        .replace("<only1mcp>", _command())
+        .replace("<path>", str(Path(sys.argv[0]).absolute()))
+    )
 
 
 def _command() -> str:
@@ -115,7 +120,7 @@ In the configuration of an MCP client that takes a URL:
   {"mcpServers": {"only1mcp": {"url": "<url>/mcp"}}}
 
 Your own servers: `<only1mcp> config init`, then `<only1mcp> run`; a client that starts commands
-takes {"mcpServers": {"only1mcp": {"command": "only1mcp", "args": ["stdio"]}}}.
+takes {"mcpServers": {"only1mcp": {"command": "<path>", "args": ["stdio"]}}}.
 
 Ctrl-C stops it all.
 """

@@ -88,7 +88,7 @@ async def serve(
 def on_signals(act: Callable[[], None]) -> None:
     """Call `act` when the user or the system wants us to end."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, act)
 
 
@@ -107,6 +107,7 @@ class Announcer:
 
     def __init__(self, terminal: bool) -> None:
         self._terminal = terminal
+        self._failed: dict[str, str] = {}  # what was said of a server, not to be repeated
         self.gateway: Gateway | None = None
 
     def listening(self, url: str) -> None:
@@ -123,13 +124,17 @@ class Announcer:
     def server(self, live: Live) -> None:
         """A server changed its state."""
         if live.state is State.READY and self.gateway is not None:
-            self.say(f"  ready    {live.id:<20} {self._offers(live)}")
-        elif live.state is State.WAITING:
-            text = f"  failed   {live.id:<20} {live.reason}"
-            if self._terminal:
-                note(text)
-            else:
-                log.warning(text)
+            self._failed.pop(live.id, None)
+            self._tell("ready", live.id, self._offers(live), logging.INFO)
+        elif live.state is State.WAITING and self._failed.get(live.id) != live.reason:
+            self._failed[live.id] = live.reason
+            self._tell("failed", live.id, live.reason, logging.WARNING)
+
+    def _tell(self, word: str, server: str, text: str, level: int) -> None:
+        if self._terminal:
+            note(f"  {word:<8} {server:<20} {text}")
+        else:
+            log.log(level, "%s %s %s", word, server, text)
 
     def _offers(self, live: Live) -> str:
         assert self.gateway is not None

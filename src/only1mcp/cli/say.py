@@ -3,8 +3,13 @@
 import sys
 from enum import IntEnum
 from pathlib import Path
+from typing import Final
 
 from only1mcp.config.load import ConfigError, Loaded, find, load
+from only1mcp.config.overrides import depth
+
+MAX_DEPTH: Final = 1
+"""One gateway may be a server of another; deeper than that, one has started itself."""
 
 
 class Exit(IntEnum):
@@ -44,6 +49,12 @@ def load_config(
     Raises:
         Failure: no file, or faults in it (all of them are said).
     """
+    if depth(environ) > MAX_DEPTH:
+        raise Failure(
+            "a gateway started by a gateway starts a gateway: does the configuration contain "
+            "only1mcp itself? Remove that entry",
+            Exit.USAGE,
+        )
     path = file or find(environ)
     if path is None:
         raise Failure(

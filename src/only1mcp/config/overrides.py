@@ -57,3 +57,13 @@ def _put(root: Node, path: Sequence[str], value: Node, report: Report) -> None:
             node.mapping()[part] = child
         node = child
     node.mapping()[path[-1]] = value
+
+
+DEPTH: Final = "ONLY1MCP_DEPTH"
+"""Set for every child, so that a gateway knows when it was started by a gateway."""
+
+
+def depth(environ: Mapping[str, str]) -> int:
+    """How many gateways this process is inside of: one that starts itself would never end."""
+    said = environ.get(DEPTH, "")
+    return int(said) if said.isascii() and said.isdigit() else 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from only1mcp.config.model import Stdio
+from only1mcp.config.overrides import DEPTH, depth
 from only1mcp.protocol.errors import ServerUnavailable
 
 INHERITED: Final = frozenset(
@@ -41,7 +42,9 @@ def environment(transport: Stdio, ours: Mapping[str, str]) -> dict[str, str]:
         for name, value in ours.items()
         if (name in INHERITED or name.startswith(INHERITED_PREFIXES)) and not value.startswith("()")
     }
-    return inherited | {name: value.get_secret_value() for name, value in transport.env.items()}
+    deeper = {DEPTH: str(depth(ours) + 1)}
+    own = {name: value.get_secret_value() for name, value in transport.env.items()}
+    return inherited | deeper | own
 
 
 def find(server: str, transport: Stdio, path: str) -> str:
