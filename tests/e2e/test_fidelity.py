@@ -41,7 +41,7 @@ from only1mcp.protocol import headers
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
-EXAMPLES: Final = 40
+EXAMPLES: Final = 30
 """For each of the eight pairs; a derandomized run tries the same ones each time."""
 SERVERS: Final = ("old-pipe", "new-pipe", "old-web", "new-web")
 NAMED: Final = {"tools/call": "echo", "prompts/get": "hello"}

@@ -20,7 +20,7 @@ from fakes.wire import last, raw, web
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
-EXAMPLES: Final = 12
+EXAMPLES: Final = 8
 SERVERS: Final = ("old-pipe", "new-pipe", "old-web", "new-web")
 METHODS: Final = {
     "tools": "tools/list",

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from fakes.gateway import Running
 from fakes.json_text import ANY, OBJECT, Number, objects, parse
-from fakes.mirror import Mirror
+from fakes.mirror import Asked, Mirror
 from fakes.scripted import TOOLS, behind, scripted
 from fakes.wire import META, MODERN, Session, Web, as_bytes, last, message, raw, web
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
-EXAMPLES: Final = 150
+EXAMPLES: Final = 100
 CODES: Final = {-32700, -32600, -32601, -32602, -32603, -32002, -32020, -32021, -32022}
 STATUSES: Final = {200, 202, 400, 404}
 NO_ID: Final = ("null", "true", "1.0", "1e400", "[]", "{}", "[1]")
@@ -35,8 +35,14 @@ METHODS: Final = (
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    mirrors: dict[str, Mirror] = {"pipe": scripted("pipe"), "new": scripted("new", modern=True)}
+async def mirrors() -> dict[str, Mirror]:
+    return {"pipe": scripted("pipe"), "new": scripted("new", modern=True)}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(
+    mirrors: dict[str, Mirror], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Running]:
     folder = tmp_path_factory.mktemp("fuzz")
     async with behind(mirrors, folder) as running:
         yield running
@@ -168,6 +174,47 @@ async def test_bombs(session: Session, name: str) -> None:
     assert response.status_code == 400
     assert len(response.content) < 2000
     assert last(response)["error"]["code"] in (-32700, -32600)
+
+
+NOT_MCP: Final[dict[str, bytes]] = {
+    "no text": b'{"content":[{"type":"text","text":"\xff"}],"resultType":"complete"}',
+    "no object": b'"a text"',
+    "no json": b"{",
+    "null": b"null",
+    "deep": b'{"content":[],"x":' + b"[" * 5000 + b"]" * 5000 + b"}",
+}
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+@pytest.mark.parametrize(
+    ("server", "name"),
+    [
+        *(("pipe", name) for name in ("no text", "no object", "null")),  # else its line is noise
+        *(("new", name) for name in NOT_MCP),
+    ],
+)
+async def test_answers_that_are_none(
+    session: Session, mirrors: dict[str, Mirror], name: str, server: str, era: str
+) -> None:
+    """Nothing that a client cannot parse is passed on, and nobody waits for it for long."""
+
+    async def handler(_: Asked) -> bytes:
+        return NOT_MCP[name]
+
+    mirrors[server].on("prompts/get", handler)
+    params = {"name": f"{server}__hello"}
+    if era == "modern":
+        response = await session.web.modern("prompts/get", params)
+    else:
+        response = await session.post(message("prompts/get", params, id=1))
+    answer = last(response)
+    assert answer["id"] == 1
+    if "error" in answer:
+        assert answer["error"]["code"] in (-31010, -31003)
+        assert answer["error"]["data"]["server"] == server
+    else:
+        assert name in ("no object", "null", "deep"), "for the client to judge"
+    assert (await session.ask("tools/call", {"name": f"{server}__echo"}))["result"]
 
 
 async def test_what_is_large_but_fine(session: Session) -> None:

@@ -5,6 +5,7 @@ Times are measured and shown with -s; the bounds are generous, for machines that
 
 import asyncio
 import signal
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,10 +15,12 @@ from typing import Any, Final
 
 import httpx2
 import psutil
+import trustme
 
 from fakes import stdio_server as scripted_child
 from fakes.children import wait_gone
 from fakes.gateway import Running, closed_port, gateway, http_server, stdio_server
+from fakes.http_server import HttpServer, Request, Wire
 from fakes.mirror import Asked, Mirror, over_stdio, tool
 from fakes.mirror_http import over_http
 from fakes.scripted import behind, scripted
@@ -139,6 +142,17 @@ async def test_noise_on_stdout_harms_nobody(tmp_path: Path) -> None:
         assert found["result"]["content"][0]["text"] == "after the noise"
         found = last(await wire.modern("tools/call", call("child__pieces")))
         assert found["result"]["content"][0]["text"] == "in pieces ✓"
+
+
+async def test_a_child_that_speaks_something_else_is_replaced(tmp_path: Path) -> None:
+    config = {"servers": [stdio_server("child", *CHILD)]}
+    async with gateway(config, tmp_path) as running, web(running.mcp) as wire:
+        await running.ready("child")
+        answer = last(await wire.modern("tools/call", call("child__garbage", lines=150)))
+        assert answer["error"]["code"] == -31010
+        assert answer["error"]["data"]["server"] == "child"
+        await running.said(r"ready +child ", count=2)
+        assert (await wire.modern("tools/call", call("child__heard"))).status_code == 200
 
 
 # --- the gateway dies ---
@@ -269,7 +283,7 @@ async def test_bad_servers_delay_only_themselves(tmp_path: Path) -> None:
         await running.said("failed +missing")
         await running.said("failed +refused")
         rows = await servers(running)
-        assert {id: row["state"] for id, row in rows.items() if id != "refused"} == {
+        assert {id: rows[id]["state"] for id in ("missing", "silent", "slow", "fine")} == {
             "missing": "waiting", "silent": "starting", "slow": "starting", "fine": "ready",
         }  # fmt: skip
         assert "no-such-command-at-all" in rows["missing"]["reason"]
@@ -280,6 +294,21 @@ async def test_bad_servers_delay_only_themselves(tmp_path: Path) -> None:
         go.set()
         await running.ready("slow")
         assert (await wire.modern("tools/call", call("slow__echo"))).status_code == 200
+
+
+async def test_a_certificate_that_nobody_knows(tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+
+    async def never(request: Request, wire: Wire) -> None:
+        raise AssertionError("nothing may be sent to a stranger")
+
+    async with HttpServer(never, tls=context) as stranger:
+        config = {"servers": [http_server("stranger", stranger.url)]}
+        async with gateway(config, tmp_path) as running:
+            (line,) = await running.said("failed +stranger")
+    assert "certificate" in line
+    assert stranger.requests == []
 
 
 async def test_an_http_server_that_forgets_its_sessions(tmp_path: Path) -> None:

@@ -167,3 +167,9 @@ def test_only_the_first_bytes() -> None:
 )
 def test_when_a_session_is_gone(found: Response, gone: bool) -> None:
     assert answer.session_is_gone(found) is gone
+
+
+def test_bytes_that_are_no_text_are_no_answer() -> None:
+    body = b'{"jsonrpc":"2.0","id":1,"result":{"text":"\xff"}}'
+    with pytest.raises(ServerProtocolError, match="no MCP answer"):
+        answer.read(ENDPOINT, response(200, body, "application/json"), ONE)

@@ -28,6 +28,7 @@ from only1mcp.protocol.errors import (
 from only1mcp.protocol.message import Message
 from only1mcp.upstream.connection import Response
 from only1mcp.upstream.dial import Endpoint
+from only1mcp.upstream.lines import is_text
 
 EXCERPT_BYTES: Final = 120  # of a body, in an error text
 _SESSION_WORDS: Final = ("session", "not initialized")
@@ -57,8 +58,10 @@ def messages(data: bytes) -> list[Message]:
     """The message in `data`, or those of a batch, which revision 2025-03-26 has.
 
     Raises:
-        ParseError: it is neither.
+        ParseError: it is neither, or not UTF-8.
     """
+    if not is_text(data):
+        raise ParseError("not UTF-8")
     if data.lstrip()[:1] != b"[":
         return [message.decode(data)]
     try:
