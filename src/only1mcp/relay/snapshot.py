@@ -1,7 +1,8 @@
 """What one request sees from its first to its last line: one immutable view of everything.
 
 A change of configuration or of a server's lists makes a new Snapshot; requests under way
-keep the one they started with.
+keep the one they started with. The lists themselves (`listings`) are live: a request for a list,
+or for what is not there yet while servers start, is answered from the newest catalogue.
 """
 
 from collections.abc import Mapping
