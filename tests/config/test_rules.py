@@ -181,7 +181,7 @@ def test_secrets_on_command_lines_are_doubted_too(warnings: Complain) -> None:
     text = """\
 servers: [{id: a, transport: {type: stdio, command: sh, args: [
   --api-key, s3cret, "Authorization: Bearer s3cret", "--token=${A}",
-  -e, GH_TOKEN=s3cret, -e, LEVEL=info, GH_TOKEN, --key, "${A}", "TOKEN=", 7 ]}}]
+  -e, GH_TOKEN=s3cret, -e, LEVEL=info, GH_TOKEN, --key, "${A}", "TOKEN=", "7" ]}}]
 """
     said = warnings(text, {"A": "a"})
     told = "a secret stands in the file; put it into the environment and write"

@@ -8,6 +8,7 @@ ready when it says which; at the end its whole process group is killed.
 """
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -108,7 +109,8 @@ async def started(
 async def _end(process: Process, stop: signal.Signals) -> None:
     if process.returncode is not None:
         return
-    os.killpg(process.pid, stop)
+    with contextlib.suppress(ProcessLookupError):  # it ended by itself just now
+        os.killpg(process.pid, stop)
     try:
         async with asyncio.timeout(STOP_S):
             await process.wait()
