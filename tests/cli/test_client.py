@@ -215,6 +215,8 @@ def test_a_token_that_no_header_can_carry(shell: Shell, token: str) -> None:
         (200, b'{"a":1}', "application/json"),
         (404, b"", ""),
         (500, b'{"a":1}', "application/json"),
+        (200, b"data: hello\n\n", "text/event-stream"),
+        (200, b"data: [1]\n\n", "text/event-stream"),
     ],
 )
 async def test_somebody_else_is_there(

@@ -136,7 +136,7 @@ class _Gateway:
         params: dict[str, Any] = {}
         while True:
             page = self.ask("tools/list", params, server)
-            yield from page.get("tools", ())
+            yield from (tool for tool in page.get("tools") or () if isinstance(tool, dict))
             if "nextCursor" not in page:
                 return
             params = {"cursor": page["nextCursor"]}
@@ -180,7 +180,9 @@ class _Gateway:
         for line in response.iter_lines():
             if not line.startswith("data:"):
                 continue
-            said = json.loads(line[5:])
+            said = _object(line[5:])
+            if said is None:
+                raise self._not_ours(response)
             if "id" in said:
                 return dict(said)
             if said.get("method") == "notifications/progress":
@@ -233,6 +235,15 @@ def _configured_url() -> str:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104
     scheme = "https" if server.tls else "http"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.port}"
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    """The JSON object in `text`, or None."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _parse(arguments: str) -> dict[str, Any]:

@@ -38,10 +38,8 @@ def in_loop(main: Coroutine[Any, Any, int]) -> int:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:  # Windows
-        return asyncio.new_event_loop
+    import uvloop
+
     return uvloop.new_event_loop
 
 
