@@ -14,7 +14,6 @@ from only1mcp.protocol.errors import HeaderMismatch
 PROTOCOL_VERSION: Final = b"mcp-protocol-version"
 METHOD: Final = b"mcp-method"
 NAME: Final = b"mcp-name"
-PARAM_PREFIX: Final = b"mcp-param-"
 SESSION_ID: Final = b"mcp-session-id"
 LAST_EVENT_ID: Final = b"last-event-id"
 
