@@ -31,7 +31,14 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "__init__": set(),
     "__main__": {"cli"},
 }
-PURE: Final = ("protocol", "policy", "catalog", "config/model.py")
+PURE: Final = (
+    "protocol",
+    "policy",
+    "catalog",
+    "config/model.py",
+    "config/servers.py",
+    "config/values.py",
+)
 """Decide from values alone: time and the outside world are arguments."""
 IMPURE: Final = {"asyncio", "time", "os", "logging"}
 DYNAMIC: Final = {"importlib", "__import__"}

@@ -11,7 +11,7 @@ from only1mcp.catalog.listing import Kind
 from only1mcp.catalog.pages import MAX_SNAPSHOTS, PAGE, Pages, Snapshot
 from only1mcp.catalog.shelf import Shelf, label
 from only1mcp.catalog.stock import Stock
-from only1mcp.config.model import Tools
+from only1mcp.config.servers import Tools
 from only1mcp.protocol.errors import InvalidParams
 
 

@@ -7,7 +7,7 @@ from only1mcp.catalog.listing import NOTHING, Listing
 from only1mcp.catalog.owners import Owners
 from only1mcp.catalog.routes import Routes
 from only1mcp.catalog.stock import Stock
-from only1mcp.config.model import Tools
+from only1mcp.config.servers import Tools
 
 
 def routes(owners: Owners | None = None, **offers: Listing) -> Routes:

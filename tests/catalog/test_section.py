@@ -10,7 +10,7 @@ from only1mcp.catalog.listing import Kind
 from only1mcp.catalog.section import Section
 from only1mcp.catalog.shelf import label
 from only1mcp.catalog.stock import Stock
-from only1mcp.config.model import Tools
+from only1mcp.config.servers import Tools
 
 
 def section(kind: Kind = Kind.TOOLS, **offers: list[str]) -> Section:

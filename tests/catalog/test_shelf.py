@@ -9,7 +9,7 @@ from fakes.listings import listing, tool
 from only1mcp.catalog.listing import Kind, Listing
 from only1mcp.catalog.shelf import Labels, label
 from only1mcp.catalog.stock import Stock
-from only1mcp.config.model import Tools
+from only1mcp.config.servers import Tools
 from only1mcp.protocol.message import members
 from only1mcp.protocol.names import safe_name
 

@@ -6,7 +6,7 @@ from fakes.listings import listing, template, tool
 from only1mcp.catalog import stock as module
 from only1mcp.catalog.listing import NOTHING, Kind, Listing
 from only1mcp.catalog.stock import MAX_MATCHED, MAX_REPORTED, Stock
-from only1mcp.config.model import Tools
+from only1mcp.config.servers import Tools
 
 
 def stock(offer: Listing, **rules: object) -> Stock:

@@ -11,7 +11,8 @@ from only1mcp.catalog.listing import NOTHING, Kind, Listing, Target
 from only1mcp.catalog.owners import Owners
 from only1mcp.catalog.stock import Stock
 from only1mcp.catalog.view import AllServers, OneServer, View
-from only1mcp.config.model import Naming, Tools
+from only1mcp.config.model import Naming
+from only1mcp.config.servers import Tools
 
 
 def named(mode: str, offers: Mapping[str, Listing]) -> AllServers:

@@ -18,7 +18,8 @@ from fakes.wire import last, web
 from only1mcp.cli import run
 from only1mcp.cli.run import Announcer, first, in_loop, on_signals, overrides, serve
 from only1mcp.cli.say import Exit, Failure
-from only1mcp.config.model import Config, Listener, Server, Stdio
+from only1mcp.config.model import Config, Listener
+from only1mcp.config.servers import Server, Stdio
 from only1mcp.gateway import Gateway, Live
 from only1mcp.protocol.errors import ServerUnavailable
 

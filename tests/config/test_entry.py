@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from only1mcp.config.load import Loaded
-from only1mcp.config.model import Http, Server, Sse, Stdio
+from only1mcp.config.servers import Http, Server, Sse, Stdio
 
 Load = Callable[..., Loaded]
 Complain = Callable[..., list[str]]

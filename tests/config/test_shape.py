@@ -3,19 +3,9 @@
 import pytest
 
 from only1mcp.config import shape
-from only1mcp.config.model import (
-    Auth,
-    Config,
-    Http,
-    Listener,
-    Model,
-    Naming,
-    Server,
-    Sse,
-    Stdio,
-    Timeouts,
-    Tools,
-)
+from only1mcp.config.model import Auth, Config, Listener, Naming
+from only1mcp.config.servers import Http, Server, Sse, Stdio, Timeouts, Tools
+from only1mcp.config.values import Model
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from only1mcp.config.load import Loaded
-from only1mcp.config.model import Auth, Config, Http, Listener, Model, Server, Tls
+from only1mcp.config.model import Auth, Config, Listener, Tls
+from only1mcp.config.servers import Http, Server
 from only1mcp.config.spelling import hint_for_key, hint_for_word
+from only1mcp.config.values import Model
 
 Load = Callable[..., Loaded]
 Complain = Callable[..., list[str]]

@@ -12,7 +12,7 @@ import psutil
 from msgspec import Raw
 
 from fakes import stdio_server
-from only1mcp.config.model import Stdio, Timeouts
+from only1mcp.config.servers import Stdio, Timeouts
 from only1mcp.protocol import message
 from only1mcp.protocol.message import as_raw
 from only1mcp.upstream.base import Call, NotificationSink

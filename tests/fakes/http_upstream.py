@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from fakes.http_mcp import Mcp
 from fakes.http_server import HttpServer
-from only1mcp.config.model import Http, Timeouts
+from only1mcp.config.servers import Http, Timeouts
 from only1mcp.protocol.message import as_raw
 from only1mcp.upstream.base import Call
 from only1mcp.upstream.streamable import StreamableHttp

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from only1mcp.catalog.listing import Listing
-from only1mcp.config.model import Server, Stdio, Tools
+from only1mcp.config.servers import Server, Stdio, Tools
 from only1mcp.protocol.message import objects
 
 

@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 from msgspec import Raw
 
 from fakes.edge import PATIENCE_S
-from only1mcp.config.model import Config, Server, Stdio
+from only1mcp.config.model import Config
+from only1mcp.config.servers import Server, Stdio
 from only1mcp.gateway import Gateway
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import UpstreamError

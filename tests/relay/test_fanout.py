@@ -10,7 +10,8 @@ import pytest_asyncio
 from fakes.edge import PATIENCE_S, until
 from fakes.upstream import Answer, FakeUpstream, Gate, offers
 from only1mcp.catalog.listing import Kind
-from only1mcp.config.model import Naming, Server, Stdio
+from only1mcp.config.model import Naming
+from only1mcp.config.servers import Server, Stdio
 from only1mcp.protocol.errors import ServerTimeout, UpstreamError
 from only1mcp.relay import fanout
 from only1mcp.relay.fanout import Listings

@@ -7,7 +7,7 @@ import pytest
 
 from fakes.edge import PATIENCE_S
 from fakes.upstream import FakeUpstream, Gate
-from only1mcp.config.model import Server, Stdio
+from only1mcp.config.servers import Server, Stdio
 from only1mcp.protocol.eras import LOG_LEVELS
 from only1mcp.protocol.errors import ServerTimeout
 from only1mcp.relay import levels

@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from fakes.edge import PATIENCE_S
 from fakes.upstream import FakeUpstream, Gate
-from only1mcp.config.model import Server, Stdio
+from only1mcp.config.servers import Server, Stdio
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import (
     InvalidRequest,

@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from fakes.children import executable
-from only1mcp.config.model import Stdio
 from only1mcp.config.overrides import DEPTH
+from only1mcp.config.servers import Stdio
 from only1mcp.protocol.errors import Outcome, ServerUnavailable
 from only1mcp.upstream.launch import NotStartable, environment, find, spawn_fault
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from fakes.children import until
-from only1mcp.config.model import Stdio
+from only1mcp.config.servers import Stdio
 from only1mcp.protocol.errors import ServerUnavailable
 from only1mcp.upstream import process
 from only1mcp.upstream.process import Child, Exit, Tail

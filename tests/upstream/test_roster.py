@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from fakes.edge import PATIENCE_S, until
 from fakes.upstream import FakeUpstream
-from only1mcp.config.model import Http, Server, Stdio
+from only1mcp.config.servers import Http, Server, Stdio
 from only1mcp.observe.tasks import Tasks
 from only1mcp.protocol.errors import (
     McpError,

@@ -14,7 +14,7 @@ from fakes.edge import begin, until
 from fakes.http_server import HttpServer, Request, Script, Wire
 from fakes.mirror import Asked, Mirror
 from fakes.mirror_sse import SseServer, over_sse
-from only1mcp.config.model import Http, Sse, Timeouts
+from only1mcp.config.servers import Http, Sse, Timeouts
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import (
     McpError,

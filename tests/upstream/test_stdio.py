@@ -20,7 +20,7 @@ from fakes.children import (
     text,
     until,
 )
-from only1mcp.config.model import Stdio
+from only1mcp.config.servers import Stdio
 from only1mcp.observe.tasks import Tasks
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import (

@@ -24,7 +24,7 @@ from fakes.children import (
     until,
     wait_gone,
 )
-from only1mcp.config.model import Stdio
+from only1mcp.config.servers import Stdio
 from only1mcp.observe.tasks import Tasks
 from only1mcp.protocol.errors import (
     AnswerTooLarge,

@@ -13,7 +13,7 @@ import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
 from msgspec import Raw
 
-from only1mcp.config.model import Http, Timeouts
+from only1mcp.config.servers import Http, Timeouts
 from only1mcp.observe.tasks import Tasks
 from only1mcp.protocol.eras import own_meta
 from only1mcp.protocol.errors import UpstreamError

@@ -16,7 +16,8 @@ from only1mcp.catalog.owners import Owners
 from only1mcp.catalog.section import Section
 from only1mcp.catalog.stock import Clash, Dropped, Stock
 from only1mcp.catalog.view import AllServers, OneServer, View
-from only1mcp.config.model import Naming, Server
+from only1mcp.config.model import Naming
+from only1mcp.config.servers import Server
 from only1mcp.protocol.names import server_of
 
 __all__ = ["Catalog", "Clash", "Dropped"]

@@ -15,7 +15,7 @@ from msgspec import Raw
 from only1mcp.catalog.check import checked, fits_legacy
 from only1mcp.catalog.header_params import HeaderParam, header_params
 from only1mcp.catalog.listing import Kind, Listing, Target
-from only1mcp.config.model import Tools
+from only1mcp.config.servers import Tools
 from only1mcp.protocol.errors import McpError
 from only1mcp.protocol.message import Params, as_raw, text
 from only1mcp.protocol.uri_template import UriTemplate

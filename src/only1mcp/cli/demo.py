@@ -11,7 +11,8 @@ from typing import Final
 from only1mcp.cli.run import in_loop, overrides, serve
 from only1mcp.cli.say import Exit, Failure, fail, note
 from only1mcp.config.load import ConfigError, load
-from only1mcp.config.model import Config, Http, Listener, Server, Stdio
+from only1mcp.config.model import Config, Listener
+from only1mcp.config.servers import Http, Server, Stdio
 from only1mcp.observe import logs
 
 DEMO_START_S: Final = 10.0

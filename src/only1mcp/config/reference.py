@@ -6,7 +6,8 @@ from typing import Any, Final
 from pydantic.fields import FieldInfo
 
 from only1mcp.config import shape
-from only1mcp.config.model import Config, Model, format_duration
+from only1mcp.config.model import Config
+from only1mcp.config.values import Model, format_duration
 
 _HEAD: Final = """\
 # Configuration

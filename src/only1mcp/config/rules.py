@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from only1mcp.config.faults import Report
-from only1mcp.config.model import is_loopback
 from only1mcp.config.show import find_secret, names_secret
 from only1mcp.config.tree import Node
+from only1mcp.config.values import is_loopback
 
 _FALSE: Final = ("false", "no", "off", "0")
 _DEFAULT_HOST: Final = "127.0.0.1"

@@ -10,7 +10,8 @@ from pydantic.fields import FieldInfo
 
 from only1mcp.config import shape
 from only1mcp.config.foreign import CLIENT_KEYS
-from only1mcp.config.model import Config, Model, format_duration
+from only1mcp.config.model import Config
+from only1mcp.config.values import Model, format_duration
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _VARIABLE: Final = {

@@ -7,7 +7,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 
-from only1mcp.config.model import Model, Reads, format_duration, parse_duration
+from only1mcp.config.values import Model, Reads, format_duration, parse_duration
 
 _SIMPLE: Final[dict[Any, str]] = {bool: "true or false", str: "text", SecretStr: "text"}
 

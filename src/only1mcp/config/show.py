@@ -11,7 +11,8 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from only1mcp.config import shape
-from only1mcp.config.model import Config, Model, format_duration
+from only1mcp.config.model import Config
+from only1mcp.config.values import Model, format_duration
 
 HIDDEN: Final = "***"
 _SECRET_NAME: Final = re.compile(

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from only1mcp.config import shape
 from only1mcp.config.faults import Report
-from only1mcp.config.model import Config, Model
+from only1mcp.config.model import Config
 from only1mcp.config.tree import Node
+from only1mcp.config.values import Model
 
 _UNITS: Final = {"_seconds": "s", "_secs": "s", "_sec": "s", "_s": "s", "_ms": "ms"}
 

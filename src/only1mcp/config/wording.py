@@ -8,10 +8,11 @@ from pydantic.fields import FieldInfo
 
 from only1mcp.config import shape
 from only1mcp.config.faults import Report
-from only1mcp.config.model import Config, Model
+from only1mcp.config.model import Config
 from only1mcp.config.show import mask_url
 from only1mcp.config.spelling import hint_for_key, hint_for_word
 from only1mcp.config.tree import Node, Path, join
+from only1mcp.config.values import Model
 
 _SHOWN: Final = 60  # characters of a wrong value that are repeated
 

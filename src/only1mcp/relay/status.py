@@ -3,7 +3,7 @@
 from typing import Any
 
 from only1mcp.catalog.listing import Kind
-from only1mcp.config.model import Http, Sse, Stdio
+from only1mcp.config.servers import Http, Sse, Stdio
 from only1mcp.config.show import mask_arguments, mask_url
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.upstream.roster import Live

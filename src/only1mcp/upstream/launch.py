@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from only1mcp.config.model import Stdio
 from only1mcp.config.overrides import DEPTH, depth
+from only1mcp.config.servers import Stdio
 from only1mcp.protocol.errors import ServerUnavailable
 
 INHERITED: Final = frozenset(

@@ -16,7 +16,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from only1mcp.config.model import Stdio
+from only1mcp.config.servers import Stdio
 from only1mcp.config.show import secret_values
 from only1mcp.upstream.launch import environment, find, spawn_fault
 from only1mcp.upstream.reaper import Tree, processes

@@ -17,7 +17,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from only1mcp.config.model import Http, Server, Sse, Stdio
+from only1mcp.config.servers import Http, Server, Sse, Stdio
 from only1mcp.observe.tasks import Tasks
 from only1mcp.protocol.errors import (
     McpError,

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
-from only1mcp.config.model import Http, Sse, Timeouts
+from only1mcp.config.servers import Http, Sse, Timeouts
 from only1mcp.observe.tasks import Tasks
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import (

@@ -15,7 +15,7 @@ from math import inf
 from time import monotonic
 from typing import Final
 
-from only1mcp.config.model import Stdio, Timeouts
+from only1mcp.config.servers import Stdio, Timeouts
 from only1mcp.observe.tasks import Tasks
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import (

@@ -19,7 +19,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from only1mcp.config.model import Http, Timeouts
+from only1mcp.config.servers import Http, Timeouts
 from only1mcp.observe.tasks import Tasks
 from only1mcp.protocol import headers, message
 from only1mcp.protocol.errors import (

@@ -1,0 +1,121 @@
+"""One server of the configuration: how it is reached, and what of it clients see."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from only1mcp.config.values import (
+    Argument,
+    Duration,
+    EnvName,
+    EnvValue,
+    FilePath,
+    HeaderName,
+    HeaderValue,
+    Model,
+    Pattern,
+    Reads,
+    ServerId,
+    ToolName,
+    Url,
+    no_nul,
+)
+
+
+def shared_targets(rename: dict[str, str]) -> list[tuple[str, str, str]]:
+    """Pairs of tools given the same new name, as (first tool, second tool, name)."""
+    first: dict[str, str] = {}
+    return [
+        (first[new], old, new) for old, new in rename.items() if first.setdefault(new, old) != old
+    ]
+
+
+class Stdio(Model):
+    """A child process that speaks MCP on its stdin and stdout."""
+
+    type: Literal["stdio"] = "stdio"
+    """Says that this is a program."""
+    command: Annotated[str, Field(min_length=1), AfterValidator(no_nul), Reads("a program")]
+    """Program to start, looked up on PATH; never a shell line."""
+    args: tuple[Argument, ...] = ()
+    """Arguments, passed as they are."""
+    env: dict[EnvName, EnvValue] = {}
+    """Extra environment. Apart from these a child gets only HOME, PATH and the like."""
+    cwd: FilePath | None = None
+    """Working directory, relative to the configuration file; default is the gateway's own."""
+
+
+class Http(Model):
+    """A server reached over Streamable HTTP."""
+
+    type: Literal["http"] = "http"
+    """Says that this is a URL."""
+    url: Url
+    """The server's MCP endpoint, e.g. http://127.0.0.1:9001/mcp."""
+    headers: dict[HeaderName, HeaderValue] = {}
+    """Sent with every request to this server, e.g. Authorization."""
+
+
+class Sse(Model):
+    """A server reached over HTTP+SSE, the transport of 2024-11-05."""
+
+    type: Literal["sse"] = "sse"
+    """Says that this is the URL of an event stream."""
+    url: Url
+    """The server's event stream, e.g. http://127.0.0.1:9001/sse; it says where to post."""
+    headers: dict[HeaderName, HeaderValue] = {}
+    """Sent with every request to this server, e.g. Authorization."""
+
+
+Transport = Annotated[Stdio | Http | Sse, Field(discriminator="type")]
+
+
+class Tools(Model):
+    """Which tools of a server clients see, and under which names."""
+
+    allow: tuple[Pattern, ...] = ("*",)
+    """Shell patterns of tools to offer, matched against the server's own names."""
+    deny: tuple[Pattern, ...] = ()
+    """Shell patterns of tools to withhold; wins over allow."""
+    rename: dict[Annotated[str, Field(min_length=1)], ToolName] = {}
+    """The server's name for a tool to the name shown, before the prefix."""
+
+    @model_validator(mode="after")
+    def _new_names_differ(self) -> Self:
+        if clash := shared_targets(self.rename):
+            old, other, new = clash[0]
+            raise ValueError(f"tools {old!r} and {other!r} are both renamed to {new!r}")
+        return self
+
+
+class Timeouts(Model):
+    """How long to wait for one server."""
+
+    start: Annotated[Duration, Field(gt=0, le=3600)] = 60.0
+    """Spawn or dial, find the era and shake hands. Generous: a first `npx` downloads."""
+    call_idle: Annotated[Duration, Field(gt=0, le=86400)] = 60.0
+    """A call without any message from the server; progress restarts it."""
+    call_max: Annotated[Duration, Field(gt=0, le=86400)] = 600.0
+    """A whole call, progress or not."""
+    list: Annotated[Duration, Field(gt=0, le=600)] = 15.0
+    """One page of a list."""
+
+
+class Server(Model):
+    """One MCP server behind the gateway."""
+
+    id: ServerId
+    """Short name; joins tool names, so lower case, digits and hyphens, no underscore."""
+    enabled: bool = True
+    """False keeps the entry and does not start it."""
+    transport: Transport
+    """How to reach it: a program (type: stdio) or a URL (type: http; sse for HTTP+SSE of 2024)."""
+    isolation: Literal["shared", "session", "principal"] = "shared"
+    """Who shares one connection (stdio: one process): all clients, or each session or principal
+    has its own, opened on demand and closed when idle. For servers that remember their client."""
+    protocol: Literal["auto", "legacy", "modern"] = "auto"
+    """Era: auto probes; legacy shakes hands (<= 2025-11-25), modern is 2026-07-28 and later."""
+    tools: Tools = Tools()
+    """Which of its tools clients see."""
+    timeouts: Timeouts = Timeouts()
+    """How long to wait for it."""
