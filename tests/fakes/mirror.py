@@ -32,10 +32,12 @@ _COPY: Final = """
 import os, socket, sys, threading
 wire = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
 def back():
-    while data := wire.recv(65536):
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    os._exit(0)
+    try:
+        while data := wire.recv(65536):
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+    finally:  # closed with our bytes unread, the test's end resets the connection
+        os._exit(0)
 threading.Thread(target=back, daemon=True).start()
 while data := os.read(0, 65536):
     wire.sendall(data)

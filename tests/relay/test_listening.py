@@ -63,10 +63,19 @@ class Ears:
     def __init__(self, server: Speaker) -> None:
         self.uris: tuple[str, ...] = ()
         self.heard: list[tuple[str, Any]] = []
+        self._news = asyncio.Event()
         self.listening = Listening(server, lambda: self.uris, self._hear)
 
     def _hear(self, method: str, params: Raw) -> None:
         self.heard.append((method, message.any_value(params)))
+        self._news.set()
+
+    async def until(self, count: int) -> None:
+        """Wait until so much was heard."""
+        async with asyncio.timeout(PATIENCE_S):
+            while len(self.heard) < count:
+                self._news.clear()
+                await self._news.wait()
 
 
 @pytest.fixture
@@ -143,6 +152,19 @@ async def test_a_server_that_does_not_acknowledge_is_not_waited_for(
     assert server.cancelled == ["subscriptions/listen"]
 
 
+async def test_insisting_ends_with_a_stream(
+    server: Speaker, ears: Ears, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "ACK_S", 0.01)
+    server.mute = True
+    for _ in range(2):  # twice is once
+        ears.listening.insist()
+    await server.until(2)
+    server.mute = False
+    await ears.until(1)
+    assert ears.heard == [(TOOLS, {})]  # it may have changed meanwhile
+
+
 async def test_a_server_that_ends_it_at_once_has_not_acknowledged(
     server: Speaker, ears: Ears
 ) -> None:
@@ -158,8 +180,7 @@ async def test_a_stream_that_is_lost_is_opened_again_and_all_may_have_changed(
     ears.uris = ("a://b",)
     await ears.listening.cover()
     server.ends[0].set_result(fault)
-    await server.until(2)
-    await asyncio.sleep(0.01)
+    await ears.until(2)
     assert ears.heard == [(TOOLS, {}), (UPDATED, {"uri": "a://b"})]
 
 
@@ -170,7 +191,8 @@ async def test_a_server_that_no_longer_takes_it_is_left_alone(
     server.answers["subscriptions/listen"] = UpstreamError(b"{}", -32601, "gone")
     server.ends[0].set_result(None)
     async with asyncio.timeout(PATIENCE_S):
-        await asyncio.wait(ears.listening._tasks._tasks)
+        while ears.listening._tasks._tasks:
+            await asyncio.wait(ears.listening._tasks._tasks)
     assert "gone" in caplog.text
     assert len(server.calls) == 2
     assert ears.heard == []

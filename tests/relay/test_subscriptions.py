@@ -13,6 +13,7 @@ from only1mcp.protocol import message
 from only1mcp.protocol.errors import (
     InvalidRequest,
     MethodNotFound,
+    ServerTimeout,
     ServerUnavailable,
     UpstreamError,
 )
@@ -25,7 +26,7 @@ from only1mcp.protocol.subscription import (
     UNSUBSCRIBE,
     UPDATED,
 )
-from only1mcp.relay import subscriptions
+from only1mcp.relay import listening, subscriptions
 from only1mcp.relay.subscriptions import Place, Subscriptions
 from only1mcp.upstream.base import Call, Greeting
 from only1mcp.upstream.roster import Live
@@ -210,6 +211,23 @@ async def test_a_modern_server_that_comes_back_is_listened_to_again() -> None:
     await desk.settled()
     (listen,) = again.asked(LISTEN)
     assert listen["notifications"] == {"resourceSubscriptions": [A.uri]}
+    await desk.held.close()
+
+
+async def test_a_modern_server_that_is_too_slow_to_agree_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listening, "FIRST_PAUSE_S", 0.001)
+    desk = modern()
+    desk.upstream.greeting.capabilities["tools"] = {"listChanged": True}
+    heard = desk.upstream.answers[LISTEN]
+    desk.upstream.answers[LISTEN] = ServerTimeout("lib", "not today")
+    await desk.held.joined(desk.live)
+    desk.upstream.answers[LISTEN] = heard
+    async with asyncio.timeout(PATIENCE_S):
+        while not desk.told:  # noqa: ASYNC110 - the retry says so
+            await asyncio.sleep(0)
+    assert desk.told == [("notifications/tools/list_changed", {})]
     await desk.held.close()
 
 

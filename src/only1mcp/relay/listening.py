@@ -2,7 +2,7 @@
 
     cover ──► nothing new wanted ──► the stream there is
          └──► open a new one ──acknowledged──► close the old: nothing is missed in between
-    lost ──pause──► cover again, then say that everything may have changed
+    lost, or never had ──pause──► cover again, then say that everything may have changed
 
 What the server says there goes to the server-wide sink, as what a legacy server says does.
 Bounds  one stream per server, two while one replaces the other.
@@ -79,6 +79,7 @@ class Listening:
         self._current: _Stream | None = None
         self._turn = asyncio.Lock()
         self._pause_s = FIRST_PAUSE_S
+        self._insisting: asyncio.Task[None] | None = None
         self._tasks = Tasks()
 
     async def cover(self) -> Filter:
@@ -97,6 +98,12 @@ class Listening:
                     current.task.cancel()
                 self._current = current = None
             return current.agreed() if current is not None else Filter()
+
+    def insist(self) -> None:
+        """Open a stream in the background, again and again until there is one."""
+        if self._insisting is None or self._insisting.done():
+            name = f"listen to {self.upstream.server} again"
+            self._insisting = self._tasks.start(self._again(), name)
 
     async def close(self) -> None:
         """Hear no more."""
@@ -148,13 +155,12 @@ class Listening:
         if self._current is stream:
             self._current = None
             log.info("server %s: subscriptions: %s", self.upstream.server, reason)
-            await self._resume(stream)
+            if asyncio.get_running_loop().time() - stream.since > STEADY_S:
+                self._pause_s = FIRST_PAUSE_S
+            self.insist()
 
-    async def _resume(self, lost: _Stream) -> None:
-        """Open the stream again; what happened meanwhile nobody will tell, so it is assumed."""
-        loop = asyncio.get_running_loop()
-        if loop.time() - lost.since > STEADY_S:
-            self._pause_s = FIRST_PAUSE_S
+    async def _again(self) -> None:
+        """What happens until there is a stream nobody will tell, so it is assumed."""
         while True:
             await asyncio.sleep(self._pause_s * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311
             self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)

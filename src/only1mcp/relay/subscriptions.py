@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from msgspec import Raw
 
 from only1mcp.observe.tasks import Tasks
-from only1mcp.protocol.errors import InvalidRequest, McpError, MethodNotFound
+from only1mcp.protocol.errors import InvalidRequest, McpError, MethodNotFound, UpstreamError
 from only1mcp.protocol.message import as_raw
 from only1mcp.protocol.subscription import (
     MAX_URIS,
@@ -137,10 +137,13 @@ class Subscriptions:
         again = live.id in self._greetings
         self._greetings[live.id] = upstream.greeting
         if upstream.greeting.modern:
+            listener = self._listener(live, upstream)
             try:
-                await self._listener(live, upstream).cover()
+                await listener.cover()
             except McpError as error:
                 log.warning("server %s: subscriptions: %s", live.id, error.message)
+                if not isinstance(error, UpstreamError):  # no refusal: it may be slow today
+                    listener.insist()
         if again:
             self._restore(live)
 
