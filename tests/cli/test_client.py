@@ -1,8 +1,10 @@
 """`servers`, `tools` and `call` against a running gateway, and against what is none."""
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -182,7 +184,9 @@ def test_arguments_that_are_none(shell: Shell, arguments: str, said: str) -> Non
 
 
 @pytest.mark.parametrize("arguments", [["servers"], ["tools"], ["call", "x"]])
-@pytest.mark.parametrize("url", [NOBODY, "localhost", "ftp://x", "http://[bad", "http://a b"])
+@pytest.mark.parametrize(
+    "url", [NOBODY, "http://localhost", "ftp://x", "http://[bad", "http://a b"]
+)
 def test_nobody_is_there(shell: Shell, arguments: list[str], url: str) -> None:
     found = shell(*arguments, "--url", url)
     assert (found.code, found.out) == (3, "")
@@ -282,7 +286,7 @@ def configured(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any],
     def configured(config: Any) -> str:
         if config is not None:
             shell.file(config, ".config/only1mcp/only1mcp.json")
-        return client._configured_url()
+        return client._configured_url(ssl.create_default_context())
 
     return configured
 
@@ -315,6 +319,41 @@ def test_with_a_certificate_it_is_https(configured: Callable[[Any], str], shell:
     pem = shell.file("", ".config/only1mcp/both.pem")
     cert.private_key_and_cert_chain_pem.write_to_path(pem)
     assert configured({"server": {"tls": {"cert": pem, "key": pem}}}) == "https://127.0.0.1:8080"
+
+
+def test_only_the_address_of_a_configuration_needs_to_be_right(
+    configured: Callable[[Any], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = {"port": 9000, "auth": {"tokens": ["${NOBODY_SET_THIS}"]}, "prot": 1}
+    search = {"id": "x", "transport": {"url": "http://h", "headers": {"A": "${NOR_THIS}"}}}
+    assert configured({"server": server, "servers": [search]}) == "http://127.0.0.1:9000"
+    monkeypatch.setenv("ONLY1MCP_SERVER__MAX_CONNECTIONS", "none")
+    monkeypatch.setenv("ONLY1MCP_SERVER__PORT", "9001")
+    assert configured({"server": server}) == "http://127.0.0.1:9001"
+
+
+async def test_the_certificate_of_the_configuration_is_trusted(
+    command: Command, shell: Shell
+) -> None:
+    cert = trustme.CA().issue_cert("127.0.0.1")
+    pem = shell.file("", ".config/only1mcp/both.pem")
+    cert.private_key_and_cert_chain_pem.write_to_path(pem)
+    tls = {"cert": pem, "key": pem}
+    async with served(library("one"), server={"tls": tls}) as (_, url):
+        port = urlsplit(url).port
+        shell.file({"server": {"port": port, "tls": tls}}, ".config/only1mcp/only1mcp.json")
+        found = await command("tools", "--json")
+        other = await command("tools", "--url", f"https://127.0.0.1:{port}", SSL_CERT_FILE=pem)
+        stranger = await command("tools", "--url", f"https://127.0.0.1:{port}")
+    assert (found.code, other.code) == (0, 0), found.err + other.err
+    assert stranger.code == 3
+    assert "certificate verify failed" in stranger.err
+
+
+async def test_an_address_without_a_scheme_is_http(command: Command) -> None:
+    async with served(library("one")) as (_, url):
+        found = await command("tools", "--url", url.removeprefix("http://"))
+    assert found.code == 0
 
 
 def test_a_configuration_with_faults_is_not_guessed_at(shell: Shell) -> None:

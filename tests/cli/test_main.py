@@ -42,6 +42,7 @@ def test_help_names_every_command(shell: Shell) -> None:
         ["call"],
         ["call", "a", "{}", "b"],
         ["servers", "a"],
+        ["run", "a.yaml", "--config", "b.yaml"],
     ],
 )
 def test_bad_usage_is_2(shell: Shell, arguments: list[str]) -> None:
@@ -57,8 +58,16 @@ def test_bad_usage_is_2(shell: Shell, arguments: list[str]) -> None:
         (["demo", "--host", "::1", "--port", "0"], demo, "run_demo", (("::1", 0), {})),
         (["run"], run, "run_gateway", ((None, None, None), {})),
         (["run", "-c", "f", "--port", "9"], run, "run_gateway", (("f", None, 9), {})),
+        (["run", "f"], run, "run_gateway", (("f", None, None), {})),
+        (["stdio", "f"], stdio, "run_stdio", (("f",), {})),
         (["stdio", "--config", "f"], stdio, "run_stdio", (("f",), {})),
         (["validate"], config, "validate_file", ((None,), {"connect": False, "as_json": False})),
+        (
+            ["validate", "-c", "f"],
+            config,
+            "validate_file",
+            (("f",), {"connect": False, "as_json": False}),
+        ),
         (
             ["validate", "f", "--connect", "--json"],
             config,

@@ -141,6 +141,14 @@ def test_masked_values_that_follow_their_names(arguments: list[str], masked: lis
     assert mask_arguments(arguments) == masked
 
 
+@pytest.mark.parametrize(
+    "text", ["://a:b" * 20_000, "@" + "://a:b" * 20_000, "://a:b" * 20_000 + " @"]
+)
+def test_nothing_takes_long_to_mask(text: str) -> None:
+    assert mask_arguments([text]) == [text]  # quadratic: minutes, and the test's time is up
+    assert secret_values([text]) == []
+
+
 def test_secret_values_are_what_is_masked() -> None:
     arguments = ["--password", "p", "--header", "Authorization: Bearer b", "-e", "LEVEL=debug"]
     urls = ["db://u:w@h/?api_key=k&x=1", "https://o@h", "plain"]

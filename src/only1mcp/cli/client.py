@@ -5,9 +5,10 @@ They speak 2026-07-28: one POST per question, no session.
 
 import json
 import os
+import ssl
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from math import isfinite
 from typing import Any, Final
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from only1mcp.cli.say import Exit, Failure, fail, note
-from only1mcp.config.load import ConfigError, find, load
+from only1mcp.config.load import ConfigError, find, load_address
 from only1mcp.protocol.eras import own_meta
 from only1mcp.protocol.headers import encode
 from only1mcp.protocol.methods import NEWEST_MODERN
@@ -112,9 +113,14 @@ class _Gateway:
     def __init__(self, url: str | None, token: str | None) -> None:
         if token and not (token.isascii() and token.isprintable()):
             raise Failure("the token has characters that no header can carry", Exit.USAGE)
-        self.url = (url or _configured_url()).rstrip("/").removesuffix("/mcp")
+        trusted = ssl.create_default_context()  # heeds SSL_CERT_FILE
+        trusted.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a leaf may be all there is
+        url = url or _configured_url(trusted)
+        self.url = (url if "://" in url else f"http://{url}").rstrip("/").removesuffix("/mcp")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx2.Client(timeout=TIMEOUT, headers=headers, trust_env=False)
+        self._http = httpx2.Client(
+            timeout=TIMEOUT, headers=headers, trust_env=False, verify=trusted
+        )
 
     def __enter__(self) -> "_Gateway":
         return self
@@ -224,16 +230,20 @@ class _Gateway:
             raise Failure(f"{self.url} broke off: {cause}; a call may have run") from None
 
 
-def _configured_url() -> str:
-    """Where the configuration says the gateway listens; the default without one."""
+def _configured_url(trusted: ssl.SSLContext) -> str:
+    """Where the configuration says the gateway listens, its certificate added to those that are
+    `trusted`; the default without one."""
     path = find(dict(os.environ))
     try:
-        server = load(path, dict(os.environ)).config.server
+        server = load_address(path, dict(os.environ))
     except ConfigError:
         text = f"{path or 'the environment'} has faults; see `only1mcp validate`, or give --url"
         raise Failure(text, Exit.USAGE) from None
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104
     scheme = "https" if server.tls else "http"
+    if server.tls is not None:
+        with suppress(OSError):  # of another user, or gone: then it must be trusted already
+            trusted.load_verify_locations(server.tls.cert)
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.port}"
 
 

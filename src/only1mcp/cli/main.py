@@ -31,6 +31,9 @@ ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="Configuration file (YAML, TOML or JSON)."),
 ]
+ConfigArgument = Annotated[
+    Path | None, typer.Argument(metavar="[FILE]", help="The same, as an argument.")
+]
 Host = Annotated[str | None, typer.Option(help="Address to bind; overrides the file.")]
 Port = Annotated[
     int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one. Overrides the file.")
@@ -43,6 +46,13 @@ Url = Annotated[
 Token = Annotated[
     str | None, typer.Option(envvar="ONLY1MCP_TOKEN", help="Bearer token of the gateway.")
 ]
+
+
+def _one(argument: Path | None, option: Path | None) -> Path | None:
+    """The file that was named, in whichever way."""
+    if argument is not None and option is not None and argument != option:
+        raise typer.BadParameter("name one configuration file, as an argument or with --config")
+    return argument or option
 
 
 def _version(wanted: bool) -> None:
@@ -69,24 +79,27 @@ def demo(host: Host = None, port: Port = None) -> None:
 
 
 @app.command()
-def run(config: ConfigFile = None, host: Host = None, port: Port = None) -> None:
+def run(
+    file: ConfigArgument = None, config: ConfigFile = None, host: Host = None, port: Port = None
+) -> None:
     """Run the gateway in the foreground."""
     from only1mcp.cli.run import run_gateway
 
-    raise typer.Exit(run_gateway(config, host, port))
+    raise typer.Exit(run_gateway(_one(file, config), host, port))
 
 
 @app.command()
-def stdio(config: ConfigFile = None) -> None:
+def stdio(file: ConfigArgument = None, config: ConfigFile = None) -> None:
     """Be an MCP server on stdin and stdout, for clients that launch a command."""
     from only1mcp.cli.stdio import run_stdio
 
-    raise typer.Exit(run_stdio(config))
+    raise typer.Exit(run_stdio(_one(file, config)))
 
 
 @app.command()
 def validate(
     file: Annotated[Path | None, typer.Argument(help="Default: the usual place.")] = None,
+    config: ConfigFile = None,
     connect: Annotated[
         bool, typer.Option(help="Also start the servers and report name clashes.")
     ] = False,
@@ -95,7 +108,7 @@ def validate(
     """Check a configuration; every fault with file:line:column."""
     from only1mcp.cli.config import validate_file
 
-    raise typer.Exit(validate_file(file, connect=connect, as_json=as_json))
+    raise typer.Exit(validate_file(_one(file, config), connect=connect, as_json=as_json))
 
 
 @config_app.command()

@@ -19,13 +19,23 @@ from only1mcp.config import read_json, read_toml, read_yaml, rules
 from only1mcp.config.expand import expand
 from only1mcp.config.faults import ConfigError, Fault, Place, Report
 from only1mcp.config.foreign import adopt
-from only1mcp.config.model import Config
+from only1mcp.config.model import Config, Listener
 from only1mcp.config.overrides import override
 from only1mcp.config.spelling import settle
 from only1mcp.config.tree import Node
 from only1mcp.config.wording import report_errors
 
-__all__ = ["ConfigError", "Fault", "Format", "Loaded", "default_path", "find", "load", "load_text"]
+__all__ = [
+    "ConfigError",
+    "Fault",
+    "Format",
+    "Loaded",
+    "default_path",
+    "find",
+    "load",
+    "load_address",
+    "load_text",
+]
 
 Format = Literal["yaml", "toml", "json"]
 
@@ -37,6 +47,9 @@ _READERS: Final[dict[Format, Callable[[str, str, Report], Node]]] = {
     "json": read_json.read,
 }
 _NAMES: Final = ("only1mcp.yaml", "only1mcp.yml", "only1mcp.toml", "only1mcp.json")
+_NO_FORMAT: Final[Format] = "yaml"  # of a file that is not there
+_ADDRESS: Final = ("host", "port", "tls")
+_ADDRESS_VARIABLES: Final = tuple(f"ONLY1MCP_SERVER__{key.upper()}" for key in _ADDRESS)
 _NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -82,12 +95,7 @@ def load_text(
         ConfigError: every fault that was found.
     """
     report = Report()
-    root = _READERS[format](text, name, report)
-    if root.value is None:
-        root.value = {}
-    if not isinstance(root.value, dict):
-        report.error(root.place, "expected a block of keys such as server and servers")
-        raise report.failure()
+    root = _parse(text, name, format, report)
     adopt(root, environ, report)
     override(root, environ, overrides, report)
     expand(root, environ, report)
@@ -95,6 +103,28 @@ def load_text(
     rules.settle_paths(root, base or Path.cwd(), environ)
     rules.check(root, environ, report)
     return Loaded(_validated(root, report), report.warnings(), None)
+
+
+def load_address(path: Path | None, environ: Mapping[str, str]) -> Listener:
+    """Where the gateway of this file listens, for its clients: `host`, `port` and `tls` alone.
+
+    The rest need not be right, nor its variables be set in this shell.
+
+    Raises:
+        ConfigError: the file cannot be read, or these keys have faults.
+    """
+    report = Report()
+    text = "" if path is None else _read(path)
+    name, format = (str(path), _format(path, text)) if path else ("defaults", _NO_FORMAT)
+    root = _parse(text, name, format, report)
+    server = root.child("server")
+    said = server.mapping() if server else {}
+    root.value = {"server": Node({key: said[key] for key in _ADDRESS if key in said}, root.place)}
+    ours = {name: value for name, value in environ.items() if name.upper() in _ADDRESS_VARIABLES}
+    override(root, ours, _NO_OPTIONS, report)
+    expand(root, environ, report)
+    rules.settle_paths(root, (path.absolute() if path else Path.cwd()).parent, environ)
+    return _validated(root, report).server
 
 
 def find(environ: Mapping[str, str]) -> Path | None:
@@ -163,6 +193,20 @@ def _format(path: Path, text: str) -> Format:
         case ".yaml" | ".yml":
             return "yaml"
     return "json" if text.lstrip().startswith("{") else "yaml"
+
+
+def _parse(text: str, name: str, format: Format, report: Report) -> Node:
+    """The tree of a text; always a block of keys.
+
+    Raises: ConfigError, if it is none.
+    """
+    root = _READERS[format](text, name, report)
+    if root.value is None:
+        root.value = {}
+    if not isinstance(root.value, dict):
+        report.error(root.place, "expected a block of keys such as server and servers")
+        raise report.failure()
+    return root
 
 
 def _validated(root: Node, report: Report) -> Config:

@@ -25,6 +25,7 @@ _USERINFO: Final = re.compile(
 )
 """Up to the last @ of the authority. What follows `name:` and is no port is a password, with the
 slashes it should not have: rather too much is hidden than too little."""
+_WORD: Final = re.compile(r"\S+")
 _QUERY_VALUE: Final = re.compile(r"([?&;#]([^=?&;#\s]+)=)([^&#\s]*)")
 _FLAG: Final = re.compile(r"--?([A-Za-z][\w.-]*)", re.ASCII)
 _NAMED: Final = re.compile(r"""(?<![\w./?&-])-*([A-Za-z_][\w.-]*)["']?\s*[=:]\s*""", re.ASCII)
@@ -38,10 +39,19 @@ def names_secret(name: str) -> bool:
 
 def mask_url(text: str) -> str:
     """The text with the passwords of URLs in it hidden."""
-    text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
+    text = _WORD.sub(_hide_userinfo, text)
     return _QUERY_VALUE.sub(
         lambda match: f"{match[1]}{HIDDEN}" if names_secret(match[2]) else match[0], text
     )
+
+
+def _hide_userinfo(word: re.Match[str]) -> str:
+    """A word with the userinfo of its URLs hidden.
+
+    Cost    linear: only what an @ ends is looked at, for the pattern tries every `://`.
+    """
+    end = word[0].rfind("@") + 1
+    return _USERINFO.sub(rf"\1{HIDDEN}@", word[0][:end]) + word[0][end:]
 
 
 def find_secret(argument: str, before: str = "") -> tuple[str, int] | None:
@@ -76,7 +86,9 @@ def secret_values(arguments: Sequence[str]) -> list[str]:
         if (found := find_secret(argument, before)) is not None:
             value = argument[found[1] :]
             values += [value, value.split()[-1]] if value.strip() else []
-        values += [match[2].partition(":")[2] or match[2] for match in _USERINFO.finditer(argument)]
+        for word in _WORD.findall(argument):
+            found_in = _USERINFO.finditer(word[: word.rfind("@") + 1])
+            values += [match[2].partition(":")[2] or match[2] for match in found_in]
         queries = _QUERY_VALUE.finditer(argument)
         values += [match[3] for match in queries if names_secret(match[2])]
     return values
