@@ -384,3 +384,17 @@ async def test_the_same_id_may_run_twice(wire: Web) -> None:
     )
     said = [json.loads(last(one)["result"]["content"][0]["text"])["n"] for one in found]
     assert said == list(range(10))
+
+
+# --- answers to questions ---
+
+
+@pytest.mark.parametrize("given", [None, [], {"user_name": 12345}])
+@pytest.mark.parametrize("server", ["old", "old-pipe"])
+async def test_malformed_answers_are_refused_before_a_legacy_server(
+    wire: Web, mirrors: dict[str, Mirror], server: str, given: Any
+) -> None:
+    params, before = call(f"{server}__echo"), len(mirrors[server].calls())
+    params["inputResponses"] = given
+    assert error(await wire.modern("tools/call", params)) == (400, -32602)
+    assert len(mirrors[server].calls()) == before

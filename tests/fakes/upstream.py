@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from msgspec import Raw
 
@@ -223,9 +223,9 @@ class Heard:
     def __init__(self) -> None:
         self.principal = "test"
         self.headers: Mapping[bytes, bytes] | None = None
+        self.capabilities: dict[str, Any] = {}
         self.notes: list[tuple[str, Any]] = []
 
-    capabilities: ClassVar[dict[str, Any]] = {}
     log_level = None
     session = None
 

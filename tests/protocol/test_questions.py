@@ -64,3 +64,22 @@ def test_before_2025_11_25_there_is_no_mode() -> None:
     assert message.any_value(old) == {"message": "?"}
     new = questions.spelt_for("2025-11-25", ELICIT, params(mode="form", message="?"))
     assert message.any_value(new) == {"mode": "form", "message": "?"}
+
+
+def test_the_answers_of_a_retry_are_taken_out_of_its_params() -> None:
+    retry = params(name="t", inputResponses={"a": {"action": "accept"}, "b": {}})
+    found = questions.answers(retry)
+    assert {key: message.any_value(one) for key, one in found.items()} == {
+        "a": {"action": "accept"},
+        "b": {},
+    }
+    assert set(retry) == {"name"}
+    assert questions.answers(retry) == {}
+
+
+@pytest.mark.parametrize(
+    "given", [None, 5, "x", [], [{}], {"a": 5}, {"a": None}, {"a": {}, "b": []}]
+)
+def test_answers_that_are_no_objects_are_refused(given: Any) -> None:
+    with pytest.raises(InvalidParams, match=r"inputResponses(\.[ab])? must be an object"):
+        questions.answers(params(inputResponses=given))

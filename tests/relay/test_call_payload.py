@@ -19,6 +19,7 @@ from fakes.upstream import (
 from only1mcp.protocol.eras import META, own_meta
 from only1mcp.protocol.errors import (
     HeaderMismatch,
+    InvalidParams,
     ResourceNotFound,
     ServerLost,
     ServerProtocolError,
@@ -234,3 +235,18 @@ async def test_what_only_looks_like_a_link_passes_and_teaches_nothing(result: by
         assert await relay(asked, gateway.snapshot()) == result
         with pytest.raises(ResourceNotFound):
             await ask(gateway, "resources/read", {"uri": "made://up/1"})
+
+
+@pytest.mark.parametrize("given", [None, 5, {"user_name": 12345}])
+@pytest.mark.parametrize("capabilities", [{}, {"elicitation": {}}])
+async def test_malformed_answers_never_reach_a_legacy_server(
+    given: Any, capabilities: dict[str, Any]
+) -> None:
+    lib, caller = library(), Heard()
+    caller.capabilities = capabilities
+    meta = own_meta(capabilities)
+    params = {"name": "lib__find", "inputResponses": given, "_meta": meta}
+    async with gateway_of(lib) as gateway:
+        with pytest.raises(InvalidParams, match="must be an object"):
+            await ask(gateway, "tools/call", params, revision=NEWEST_MODERN, caller=caller)
+    assert lib.asked("tools/call") == []

@@ -78,6 +78,28 @@ def urls(error: UpstreamError, capabilities: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def answers(params: Params) -> Params:
+    """Take the `inputResponses` of a retry out of its params: the answer to each key.
+
+    Raises:
+        InvalidParams: they, or one of them, are no object.
+    """
+    given = params.pop("inputResponses", None)
+    if given is None:
+        return {}
+    if not _is_object(given):
+        raise InvalidParams("inputResponses must be an object")
+    found = message.members(given)
+    for key, answer in found.items():
+        if not _is_object(answer):
+            raise InvalidParams(f"inputResponses.{key} must be an object")
+    return found
+
+
+def _is_object(value: Raw) -> bool:
+    return bytes(value).lstrip()[:1] == b"{"
+
+
 def can_be_asked(capabilities: dict[str, Any]) -> bool:
     """Whether a client with these capabilities takes any question."""
     return any(name in capabilities for name in CAPABILITY.values())

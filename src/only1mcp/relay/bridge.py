@@ -145,11 +145,12 @@ class Bridge:
         """Call, and turn the server's questions into input_required results.
 
         Raises:
-            InvalidParams: a retry whose state is forged, expired or of another call.
+            InvalidParams: a retry whose state is forged, expired or of another call, or whose
+                answers are no objects.
         """
         params = call.params or {}
         state = params.pop("requestState", None)
-        answers = message.members(params.pop("inputResponses", message.NO_RAW))
+        answers = questions.answers(params)
         claims = None if state is None else self._open(state, call, caller)
         if claims is None or claims.parked is None:  # after -32042 the call is made anew
             parked = self._begin(upstream, call, caller)
@@ -316,19 +317,11 @@ class _Parked:
         self.expires_at = until
 
     def resume(self, caller: Asked, answers: Params) -> None:
-        """The client is back. Unknown keys are ignored, missing ones asked again.
-
-        Raises:
-            InvalidParams: an answer is no object.
-        """
-        given = {key: answers[key] for key in self.open if key in answers}
-        for key, answer in given.items():
-            if bytes(answer).lstrip()[:1] != b"{":
-                raise InvalidParams(f"inputResponses.{key} must be an object")
-        for key, answer in given.items():
+        """The client is back. Unknown keys are ignored, missing ones asked again."""
+        for key in self.open.keys() & answers.keys():
             question = self.open.pop(key)
             if not question.answer.done():
-                question.answer.set_result(bytes(answer))
+                question.answer.set_result(bytes(answers[key]))
         self.caller = caller
         self.expires_at = float("inf")
         self._turn = asyncio.get_running_loop().create_future()

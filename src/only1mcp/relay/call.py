@@ -212,6 +212,8 @@ async def _asked(call: Call, upstream: Upstream, request: Request, snapshot: Sna
             return await bridge.unfold(upstream, call, caller)
         case True, False if questions.can_be_asked(caller.capabilities):
             return await bridge.park(upstream, call, caller)
+        case True, False:
+            questions.answers(call.params or {})  # to no question; malformed ones are refused
         case False, False:
             call.on_question = asker(caller)
     return await upstream.call(call)
