@@ -36,7 +36,7 @@ __all__ = ["MAX_LINE_BYTES", "Gateway", "Kind", "Lines", "ListenError", "Live", 
 
 log = logging.getLogger("only1mcp.gateway")
 
-SWEEP_S: Final = 5.0
+SWEEP_S: Final = 1.0
 """How often idle sessions and silent streams are looked at."""
 ANNOUNCE_S: Final = 0.1
 """Changes within this time make one list_changed."""

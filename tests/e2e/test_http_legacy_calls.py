@@ -4,7 +4,6 @@ Source  MCP 2025-03-26, 2025-06-18, 2025-11-25: basic/lifecycle, basic/transport
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest_asyncio
 from fakes.gateway import Running
 from fakes.mirror import Mirror
 from fakes.scripted import behind, scripted
-from fakes.wire import LEGACY, Json, Session, Web, error, last, message, modern, web
+from fakes.wire import LEGACY, Json, Session, Web, error, last, message, messages, modern, web
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -175,8 +174,7 @@ async def test_progress_comes_with_the_clients_own_token(
 ) -> None:
     response = await session.post(call(f"{server}__steps", 1, token=token))
     assert response.headers["content-type"] == "text/event-stream"
-    lines = [json.loads(line[6:]) for line in response.text.splitlines() if line[:5] == "data:"]
-    steps, answer = lines[:-1], lines[-1]
+    *steps, answer = messages(response)
     assert [step["params"] for step in steps] == [
         {"progressToken": token, "progress": number} for number in (1, 2, 3)
     ]

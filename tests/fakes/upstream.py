@@ -237,6 +237,9 @@ class Heard:
         """Remember it."""
         self.notes.append((method, message.any_value(params)))
 
+    def resumable(self, retry_s: float | None) -> None:
+        """It has no stream."""
+
 
 def request(
     gateway: Gateway,

@@ -8,16 +8,20 @@ async with web(running.mcp) as wire:
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import httpx2
 
+from only1mcp.protocol.sse import Event, Parser
+
 LEGACY: Final = "2025-11-25"
 MODERN: Final = "2026-07-28"
 META: Final = "io.modelcontextprotocol/"
 WAIT_S: Final = 10.0
+MAX_BYTES: Final = 64 * 1024 * 1024
 BOTH: Final = "application/json, text/event-stream"
 NAMED: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
@@ -84,7 +88,7 @@ class Web:
         }
         response = await self.post(message("initialize", params, id=0))
         assert response.status_code == 200, response.text
-        session = Session(self, response)
+        session = Session(self, response.headers["mcp-session-id"], response.json()["result"])
         assert (await session.post(message("notifications/initialized"))).status_code == 202
         return session
 
@@ -92,10 +96,10 @@ class Web:
 class Session:
     """A legacy session. `result` is what the handshake brought."""
 
-    def __init__(self, web: Web, response: httpx2.Response) -> None:
+    def __init__(self, web: Web, id: str, result: Json) -> None:
         self.web = web
-        self.id: str = response.headers["mcp-session-id"]
-        self.result: Json = response.json()["result"]
+        self.id = id
+        self.result = result
         self.headers = {
             "Mcp-Session-Id": self.id,
             "MCP-Protocol-Version": self.result["protocolVersion"],
@@ -116,6 +120,64 @@ class Session:
         async with self.web.http.stream("GET", self.web.url, headers=headers) as response:
             assert response.status_code == 200
             yield events(response)
+
+    @asynccontextmanager
+    async def calling(self, body: Any) -> "AsyncIterator[EventStream]":
+        """The stream that answers a POST; its connection is closed at the end."""
+        headers = post_headers(self.headers)
+        async with self.web.http.stream(
+            "POST", self.web.url, content=as_bytes(body), headers=headers
+        ) as response:
+            yield EventStream(response)
+
+    @asynccontextmanager
+    async def resuming(self, id: str = "") -> "AsyncIterator[EventStream]":
+        """The GET stream, or what came after an event; its connection is closed at the end."""
+        headers = {**self.headers, "Accept": "text/event-stream"}
+        if id:
+            headers["Last-Event-ID"] = id
+        async with self.web.http.stream("GET", self.web.url, headers=headers) as response:
+            yield EventStream(response)
+
+
+class EventStream:
+    """The events of an answer, one at a time, each wait bounded."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self.response = response
+        self._parser = Parser(MAX_BYTES)
+        self._chunks = aiter(response.aiter_raw())
+        self._events: deque[Event] = deque()
+
+    @property
+    def last_id(self) -> str:
+        """The last id seen."""
+        return self._parser.last_id.decode()
+
+    @property
+    def retry_s(self) -> float | None:
+        """When to come back, if that was said."""
+        return self._parser.retry_s
+
+    async def next(self) -> Json | None:
+        """The next message, {} for an event without data; None at the end."""
+        async with asyncio.timeout(WAIT_S):
+            while not self._events:
+                try:
+                    self._events.extend(self._parser.feed(await anext(self._chunks)))
+                except StopAsyncIteration:
+                    return None
+        data = self._events.popleft().data
+        found: Json = json.loads(data) if data else {}
+        return found
+
+    async def rest(self) -> list[Json]:
+        """All further messages up to the end, without the empty ones."""
+        found = []
+        while (one := await self.next()) is not None:
+            if one:
+                found.append(one)
+        return found
 
 
 @asynccontextmanager
@@ -150,9 +212,9 @@ def last(response: httpx2.Response) -> Json:
 
 
 def datas(stream: bytes) -> list[bytes]:
-    """The data of each event of a whole stream."""
-    lines = stream.splitlines()
-    return [line[5:].strip() for line in lines if line.startswith(b"data:")]
+    """The data of each event of a whole stream; one without data says nothing."""
+    found = [line[5:].strip() for line in stream.splitlines() if line.startswith(b"data:")]
+    return [data for data in found if data]
 
 
 def raw(response: httpx2.Response) -> bytes:
@@ -171,7 +233,7 @@ async def events(response: httpx2.Response) -> AsyncIterator[Json]:
                 line = await anext(lines)
             except StopAsyncIteration:
                 return
-        if line.startswith("data:"):
+        if line.startswith("data:") and line[5:].strip():
             yield json.loads(line[5:])
 
 

@@ -1,47 +1,9 @@
 """What an answer looks like on the wire, for each kind of request."""
 
-from collections.abc import Callable
-
 import pytest
 
-from only1mcp.server.exchange import MAX_PENDING_BYTES, Exchange, Request
-
-
-class FakeWire:
-    """A connection that only remembers."""
-
-    def __init__(self) -> None:
-        self.blocked = self.closing = self.was_cut = False
-        self.writes: list[bytes] = []
-        self.answers = 0
-        self.waiting = 0
-        self.soon: list[Callable[[], None]] = []
-
-    def write(self, data: bytes) -> None:
-        self.writes.append(data)
-
-    def pending(self) -> int:
-        return self.waiting
-
-    def answered(self) -> None:
-        self.answers += 1
-
-    def cut(self) -> None:
-        self.was_cut = True
-
-    async def drain(self) -> None:
-        return None
-
-    def address(self, end: str) -> tuple[str, int] | None:
-        return (end, 1)
-
-    def call_soon(self, callback: Callable[[], None]) -> None:
-        self.soon.append(callback)
-
-
-def an_exchange(method: str = "POST", lines: bytes = b"") -> tuple[Exchange, FakeWire]:
-    wire = FakeWire()
-    return Exchange(Request(method, "/mcp", b"", {}), wire, lines), wire
+from fakes.exchange import FakeWire, an_exchange
+from only1mcp.server.exchange import MAX_PENDING_BYTES
 
 
 def written(wire: FakeWire) -> tuple[list[str], bytes]:

@@ -110,12 +110,12 @@ async def test_a_session_with_a_request_or_a_stream_is_not_idle(
     task = asyncio.current_task()
     assert task is not None
     key = busy.begin(Raw(b"1"), task)
-    streaming.outlet = lambda body: None
+    streaming.end_stream = lambda: None
     clock.now += 10 * IDLE_S
     sessions.sweep()
     assert list(sessions) == [busy, streaming]
     busy.end(key)
-    streaming.outlet = None
+    streaming.end_stream = None
     sessions.sweep()
     assert list(sessions) == []
 
@@ -131,7 +131,7 @@ def test_there_are_only_so_many(
     third = opened(sessions)  # the one idle longest makes room
     assert list(sessions) == [second, third]
     assert sessions.find(first.id, "ann", None) is None
-    second.outlet = third.outlet = lambda body: None
+    second.end_stream = third.end_stream = lambda: None
     with pytest.raises(TooManySessions, match="holds 2 sessions"):
         opened(sessions)  # all are in use
 

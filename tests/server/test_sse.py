@@ -13,8 +13,8 @@ from fakes.upstream import FakeUpstream, Gate, gateway_of, library, text
 from only1mcp.gateway import Gateway
 from only1mcp.protocol import message
 from only1mcp.server import sse as module
+from only1mcp.server.caller import KEEP_ALIVE_S
 from only1mcp.server.http import Edge
-from only1mcp.server.streamable import KEEP_ALIVE_S
 from only1mcp.upstream.base import Call
 
 TYPED = "Content-Type: application/json\r\n"

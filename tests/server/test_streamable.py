@@ -15,7 +15,8 @@ from fakes.wire import LEGACY, MODERN, Web, error, last, message, messages, mode
 from only1mcp.gateway import Gateway
 from only1mcp.protocol.message import as_raw
 from only1mcp.server import streamable
-from only1mcp.server.streamable import event
+from only1mcp.server.caller import KEEP_ALIVE_S
+from only1mcp.server.events import COMMENT, event
 from only1mcp.upstream.base import Call
 
 CALL = {"name": "lib__find"}
@@ -173,7 +174,7 @@ async def test_an_error_after_a_notification_comes_on_the_stream() -> None:
 async def test_who_waits_in_silence_gets_comments(legacy: bool) -> None:
     gate = Gate(text("late"))
     async with client(library(answers={"tools/call": gate})) as (gateway, wire):
-        session = await wire.open()
+        session = await wire.open("2025-06-18")
         async with asyncio.TaskGroup() as group:
             body = message("tools/call", CALL, id=1)
             post = session.post(body) if legacy else wire.modern("tools/call", CALL)
@@ -181,13 +182,13 @@ async def test_who_waits_in_silence_gets_comments(legacy: bool) -> None:
             await gate.entered.wait()
             (caller,) = gateway._streamable._waiting
             began = caller.last_sent
-            gateway._streamable.sweep(began + streamable.KEEP_ALIVE_S - 0.1)
+            gateway._streamable.sweep(began + KEEP_ALIVE_S - 0.1)
             assert not caller._exchange.streaming  # not yet
             for _ in range(2):
-                gateway._streamable.sweep(caller.last_sent + streamable.KEEP_ALIVE_S)
+                gateway._streamable.sweep(caller.last_sent + KEEP_ALIVE_S)
             gate.open()
         assert not gateway._streamable._waiting
-    assert asking.result().text.count(": keep-alive\n\n") == 2
+    assert asking.result().text.count(": keep-alive\n") == 2
     assert last(asking.result())["result"]["content"] == text("late")["content"]
 
 
@@ -268,5 +269,5 @@ async def test_what_still_runs_when_the_gateway_stops_is_told_so(
 
 
 def test_comments_are_no_events() -> None:
-    assert re.fullmatch(rb":[^\n]*\n\n", streamable._COMMENT)
+    assert re.fullmatch(rb":[^\n]*\n", COMMENT)
     assert json.loads(streamable._cancelled(as_raw(1)))["error"]["code"] == -32800

@@ -15,7 +15,7 @@ from only1mcp.gateway import Gateway
 from only1mcp.protocol import message as protocol
 from only1mcp.protocol.message import as_raw
 from only1mcp.server import session as sessions
-from only1mcp.server import streamable
+from only1mcp.server.caller import KEEP_ALIVE_S
 from only1mcp.upstream.base import Call
 
 CALL = {"name": "lib__find"}
@@ -165,12 +165,12 @@ async def listening(session: Session) -> AsyncIterator[httpx2.Response]:
         yield response
 
 
-async def read(response: httpx2.Response, count: int) -> str:
-    """The next text of a stream, until it has so many blank lines."""
+async def read(response: httpx2.Response, end: str) -> str:
+    """The next text of a stream, as far as that."""
     found = ""
     chunks = response.aiter_text()
     async with asyncio.timeout(PATIENCE_S):
-        while found.count("\n\n") < count:
+        while not found.endswith(end):
             found += await anext(chunks)
     return found
 
@@ -184,9 +184,10 @@ async def test_the_stream_begins_at_once_and_takes_messages() -> None:
             outlet = ours(gateway, session).outlet
             assert outlet is not None
             outlet(protocol.notification("notifications/tools/list_changed"))
-            said = await read(response, 2)
+            said = await read(response, "}\n\n")
+    tag = said.partition("id: ")[2].partition("-")[0]
     assert said == (
-        ": keep-alive\n\nevent: message\n"
+        f"event: message\nid: {tag}-0-1\ndata: \n\nid: {tag}-0-2\nevent: message\n"
         'data: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}\n\n'
     )
 
@@ -197,9 +198,9 @@ async def test_a_silent_stream_is_kept_alive_and_its_session_too() -> None:
         async with listening(session) as response:
             (stream,) = gateway._streamable._waiting
             ours(gateway, session).last_used = -sessions.IDLE_S
-            gateway._streamable.sweep(stream.last_sent + streamable.KEEP_ALIVE_S - 0.1)
-            gateway._streamable.sweep(stream.last_sent + streamable.KEEP_ALIVE_S)
-            assert await read(response, 2) == ": keep-alive\n\n" * 2
+            gateway._streamable.sweep(stream.last_sent + KEEP_ALIVE_S - 0.1)
+            gateway._streamable.sweep(stream.last_sent + KEEP_ALIVE_S)
+            assert (await read(response, ": keep-alive\n")).count("\n\n") == 1
             assert len(gateway._sessions) == 1
 
 
@@ -210,7 +211,7 @@ async def test_a_stream_that_has_gone_makes_room_for_another() -> None:
             again = await wire.http.get(wire.url, headers=session.headers | EVENTS)
             assert error(again) == (409, -32600)
             before = ours(gateway, session).last_used = 0
-        await until(lambda: ours(gateway, session).outlet is None)
+        await until(lambda: ours(gateway, session).end_stream is None)
         assert not gateway._streamable._waiting
         assert ours(gateway, session).last_used > before  # idle from now on, not since long
         async with listening(session) as response:
@@ -223,7 +224,7 @@ async def test_delete_ends_the_stream() -> None:
         async with listening(session) as response:
             await wire.http.delete(wire.url, headers=session.headers)
             async with asyncio.timeout(PATIENCE_S):
-                assert [line async for line in response.aiter_lines() if "data" in line] == []
+                assert [line async for line in response.aiter_lines() if "{" in line] == []
         assert not gateway._streamable._waiting
 
 

@@ -10,7 +10,7 @@ from msgspec import Raw
 from only1mcp.observe.tasks import Tasks
 from only1mcp.protocol.errors import ServerProtocolError, ServerTimeout, ServerUnavailable
 from only1mcp.protocol.message import Message, Params, as_raw
-from only1mcp.protocol.sse import Event
+from only1mcp.protocol.sse import Event, Parser
 from only1mcp.upstream.base import Call
 from only1mcp.upstream.dial import Endpoint
 from only1mcp.upstream.running import Running
@@ -178,3 +178,38 @@ async def test_expiry_is_told_from_cancellation(expire: int, cancel: int) -> Non
     for _ in range(cancel):
         task.cancel()
     assert await task is (cancel == 0)
+
+
+# --- a stream that can be resumed ---
+
+
+@pytest.mark.parametrize(
+    ("modern", "event", "told"),
+    [
+        (False, Event(b"", id=b"e1"), [None]),
+        (False, Event(b""), []),
+        (False, Event(b'{"jsonrpc":"2.0","method":"notifications/x","params":{}}', id=b"e1"), []),
+        (True, Event(b"", id=b"e1"), []),
+    ],
+)
+async def test_an_id_alone_says_that_its_stream_can_be_resumed(
+    modern: bool, event: Event, told: list[Any]
+) -> None:
+    rig = Rig()
+    rig.running.modern = modern
+    heard: list[float | None] = []
+    rig.call.on_resumable = heard.append
+    assert not rig.running.on_event(event)
+    assert heard == told
+
+
+async def test_a_server_that_hangs_up_says_when_it_wants_to_be_asked() -> None:
+    rig = Rig()
+    heard: list[float | None] = []
+    rig.call.on_resumable = heard.append
+    rig.running.hung_up()
+    assert heard == []  # without an id there is nothing to ask for
+    rig.running.events = Parser(1000)
+    rig.running.events.feed(b"id: e1\nretry: 250\ndata:\n\n")
+    rig.running.hung_up()
+    assert heard == [0.25]

@@ -240,8 +240,12 @@ async def test_a_broken_stream_is_resumed_after_its_last_event() -> None:
     web.on.update({"POST tools/call": call, "GET": get})
     async with connected(web) as (client, server):
         heard: Heard = []
-        assert json.loads(await client.call(tool_call(heard))) == {"done": True}
+        resumable: list[float | None] = []
+        asking = tool_call(heard)
+        asking.on_resumable = resumable.append
+        assert json.loads(await client.call(asking)) == {"done": True}
         assert [params["data"] for _, params in heard] == [1, 2]
+        assert resumable == [None, 0.05]  # e0, and the one that ended in good order
         assert len(asked) == 1
         resumed = [r.headers.get("last-event-id") for r in server.requests if r.method == "GET"]
         assert [id for id in resumed if id] == ["e1", "e2"]

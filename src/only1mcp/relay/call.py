@@ -71,6 +71,9 @@ class Caller(Protocol):
             ClientRefused: the client's own error.
         """
 
+    def resumable(self, retry_s: float | None) -> None:
+        """The server's stream can be resumed, or it hung up and wants to be asked in so long."""
+
 
 @dataclass(slots=True)
 class Request:
@@ -146,6 +149,7 @@ async def _call(request: Request, row: Method, target: Target, snapshot: Snapsho
         timeouts.call_idle,
         timeouts.call_max,
         mirror.mirrored(wanted, params) if wanted and modern else (),
+        on_resumable=request.caller.resumable,
     )
     result = (
         await _asking(call, upstream, request, snapshot) if row.asks else await upstream.call(call)

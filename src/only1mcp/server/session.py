@@ -18,6 +18,7 @@ from only1mcp.protocol import eras, message
 from only1mcp.protocol.eras import LOG_LEVELS
 from only1mcp.protocol.errors import ClientRefused, InvalidParams, InvalidRequest, McpError
 from only1mcp.protocol.message import Message, Params
+from only1mcp.server.events import Events, Memory
 
 MAX_SESSIONS: Final = 10_000
 IDLE_S: Final = 1800.0
@@ -59,8 +60,8 @@ class Session:
     """One legacy client."""
 
     __slots__ = (
-        "_asked", "_ids", "_running", "capabilities", "end_stream", "id", "last_used", "least",
-        "mount", "outlet", "principal", "revision",
+        "_asked", "_ids", "_running", "capabilities", "end_stream", "events", "id", "last_used",
+        "least", "mount", "outlet", "principal", "revision",
     )  # fmt: skip
 
     def __init__(
@@ -78,7 +79,8 @@ class Session:
         self.mount = mount
         self.least: int | None = None  # log level, index in LOG_LEVELS; None: it has not said
         self.outlet: Outlet | None = None  # for messages that belong to no request
-        self.end_stream: Callable[[], None] | None = None  # of the outlet, where it is one
+        self.end_stream: Callable[[], None] | None = None  # of the outlet, while one is open
+        self.events: Events | None = None  # of its streams that can be resumed; once it has one
         self.last_used = 0.0
         self._running: dict[str | int, Task[Any]] = {}
         self._asked: dict[int, Future[bytes]] = {}
@@ -104,6 +106,17 @@ class Session:
     def busy(self) -> bool:
         """Whether requests are running."""
         return bool(self._running)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs and no stream is open."""
+        return not self._running and self.end_stream is None
+
+    def events_in(self, memory: Memory) -> Events:
+        """The events of its streams; kept from the first on."""
+        if self.events is None:
+            self.events = Events(memory)
+        return self.events
 
     def told(self, incoming: Message) -> None:
         """Act on what wants no answer: a notification, or the answer to a question."""
@@ -200,7 +213,7 @@ class Sessions:
 
     def _make_room(self) -> None:
         """End the session that has been idle longest: many clients never say goodbye."""
-        idle = [one for one in self if not one.busy and one.outlet is None]
+        idle = [one for one in self if one.idle]
         if not idle:
             raise TooManySessions(f"the gateway holds {MAX_SESSIONS} sessions; try again later")
         self.close(min(idle, key=lambda one: one.last_used))
@@ -224,13 +237,15 @@ class Sessions:
             session.end_stream()
         for task in list(session._running.values()):
             task.cancel(CLIENT_CANCELLED)
+        if session.events is not None:
+            session.events.end()
         self._ended(session)
 
     def sweep(self) -> None:
         """Forget sessions that nobody has used for IDLE_S."""
         oldest = self._clock() - IDLE_S
         for session in list(self._sessions.values()):
-            if session.last_used < oldest and not session.busy and session.outlet is None:
+            if session.last_used < oldest and session.idle:
                 self.close(session)
 
 

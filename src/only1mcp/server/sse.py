@@ -23,11 +23,13 @@ from only1mcp.protocol.message import Message
 from only1mcp.relay import local
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.server import dispatch, reply
+from only1mcp.server.caller import KEEP_ALIVE_S, HttpCaller
+from only1mcp.server.events import event
 from only1mcp.server.http import Exchange
 from only1mcp.server.ladder import accepts
 from only1mcp.server.reader import SSE_PATHS
 from only1mcp.server.session import MAX_SESSIONS, Session, Sessions
-from only1mcp.server.streamable import KEEP_ALIVE_S, HttpCaller, event, refuse
+from only1mcp.server.streamable import refuse
 
 MAX_STREAMS: Final = MAX_SESSIONS
 MAX_RUNNING: Final = 1024

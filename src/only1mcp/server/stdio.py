@@ -83,6 +83,9 @@ class StdioCaller:
         """Put a server's question to the client."""
         return await self._peer.ask(method, params, self._write)
 
+    def resumable(self, retry_s: float | None) -> None:
+        """Nothing: a pipe has no streams."""
+
 
 class StdioEdge:
     """One conversation with one client over a pair of pipes."""

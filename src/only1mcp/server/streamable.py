@@ -4,25 +4,27 @@
                   └──► else: session by Mcp-Session-Id; `initialize` opens one
 
 An answer is JSON; the first notification that belongs to the request turns it into an SSE
-stream, and so does KEEP_ALIVE_S of silence.
+stream, and so does silence. The streams of a session can be resumed: server/events.py.
 Source  MCP 2025-11-25 and 2026-07-28 basic/transports; era by the body: basic/versioning.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
 from msgspec import Raw
 
-from only1mcp.protocol import eras, message
-from only1mcp.protocol.errors import InternalError, InvalidRequest, McpError
+from only1mcp.protocol import eras, headers, message
+from only1mcp.protocol.errors import InvalidRequest, McpError
 from only1mcp.protocol.message import Message, Params
 from only1mcp.protocol.methods import LEGACY, MODERN
 from only1mcp.relay import local
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.server import dispatch, reply
+from only1mcp.server.caller import HttpCaller, SessionCaller
+from only1mcp.server.events import Memory
 from only1mcp.server.http import Exchange
 from only1mcp.server.ladder import (
     SelfDescribed,
@@ -34,94 +36,12 @@ from only1mcp.server.ladder import (
 )
 from only1mcp.server.session import (
     CLIENT_CANCELLED,
-    Peer,
     Session,
     Sessions,
     TooManySessions,
 )
 
-KEEP_ALIVE_S: Final = 15.0
-"""Silence after which a waiting client gets an SSE comment: many give up at 60 s."""
-_COMMENT: Final = b": keep-alive\n\n"
 _ROOT: Final = "/mcp"
-
-
-def event(body: bytes) -> bytes:
-    """One JSON-RPC message as an SSE event."""
-    return b"event: message\ndata: %b\n\n" % message.one_line(body)
-
-
-class HttpCaller:
-    """The client of one POST while its requests run, or of one GET while its stream lasts."""
-
-    __slots__ = ("_exchange", "_peer", "headers", "last_sent", "principal")
-
-    def __init__(self, exchange: Exchange, peer: Peer, now: float) -> None:
-        self._exchange = exchange
-        self._peer = peer
-        self.principal = exchange.request.principal
-        self.headers: Mapping[bytes, bytes] | None = exchange.request.headers
-        self.last_sent = now
-
-    def notify(self, method: str, params: Raw) -> None:
-        """Send a notification on this POST's stream."""
-        if self._peer.wants(method, params):
-            self.push(message.notification(method, params))
-
-    @property
-    def capabilities(self) -> dict[str, Any]:
-        """What the client declared."""
-        return self._peer.capabilities
-
-    @property
-    def log_level(self) -> str | None:
-        """The least grave log message the client wants."""
-        return self._peer.log_level
-
-    @property
-    def session(self) -> str | None:
-        """The id of the client's session."""
-        return self._peer.id
-
-    async def ask(self, method: str, params: bytes) -> bytes:
-        """Put a server's question to the client on this POST's stream."""
-        if self._exchange.closed:
-            raise InternalError("the client has left the stream of this call")
-        return await self._peer.ask(method, params, self.push)
-
-    def push(self, body: bytes) -> None:
-        """Send a message on the stream."""
-        self.send(event(body))
-
-    def send(self, data: bytes) -> None:
-        """Put SSE bytes on the stream, opening it if need be."""
-        if self._exchange.closed:
-            return
-        if not self._exchange.streaming:
-            self._exchange.open_stream()
-        self._exchange.send(data)
-        self.last_sent = asyncio.get_running_loop().time()
-
-    def finish(self, body: bytes, status: int) -> None:
-        """The answer: JSON, or the last event of the stream."""
-        if self._exchange.closed:
-            return
-        if self._exchange.streaming:
-            self._exchange.send(event(body))
-            self._exchange.end()
-        else:
-            self._exchange.respond(status, body)
-
-    def finish_all(self, bodies: list[bytes]) -> None:
-        """The answers to an array: one, or the last events of the stream; 202 for none."""
-        if not bodies:
-            self._exchange.respond(HTTPStatus.ACCEPTED)
-        elif self._exchange.streaming:
-            for body in bodies[:-1]:
-                self.push(body)
-            self.finish(bodies[-1], HTTPStatus.OK)
-        else:
-            self.finish(b"[" + b",".join(bodies) + b"]", HTTPStatus.OK)
 
 
 class Streamable:
@@ -130,12 +50,13 @@ class Streamable:
     def __init__(self, snapshot: Callable[[], Snapshot], sessions: Sessions) -> None:
         self._snapshot = snapshot
         self._sessions = sessions
+        self._memory = Memory()
         self._waiting: set[HttpCaller] = set()
 
     def sweep(self, now: float) -> None:
         """Tell clients that have waited in silence that they still are served."""
-        for caller in [one for one in self._waiting if now - one.last_sent >= KEEP_ALIVE_S]:
-            caller.send(_COMMENT)
+        for caller in list(self._waiting):
+            caller.tick(now)
         self._sessions.sweep()
 
     async def handle(self, exchange: Exchange) -> None:
@@ -203,7 +124,8 @@ class Streamable:
         task = asyncio.current_task()
         if task is not None:  # a client that hangs up cancels: 2026-07-28 transports "Cancellation"
             exchange.on_disconnect = partial(_cancel, task)
-        caller = self._caller(exchange, SelfDescribed(meta))
+        caller = HttpCaller(exchange, SelfDescribed(meta), _now())
+        self._waiting.add(caller)
         try:
             answer = await dispatch.modern(incoming, revision, mount, snapshot, caller)
             caller.finish(*answer)
@@ -226,7 +148,7 @@ class Streamable:
             session.told(incoming)
             exchange.respond(HTTPStatus.ACCEPTED)
             return
-        caller = self._caller(exchange, session)
+        caller = self._session_caller(exchange, session)
         try:
             body, status = await dispatch.legacy(incoming, session, snapshot, caller)
             caller.finish(body or _cancelled(incoming.id), status)
@@ -246,7 +168,7 @@ class Streamable:
         if session is None:
             return
         ids = [item.id for item in items if item.is_request]
-        caller = self._caller(exchange, session)
+        caller = self._session_caller(exchange, session)
         try:
             found = await dispatch.batch(items, session, snapshot, caller)
             bodies = [body or _cancelled(id) for id, body in zip(ids, found, strict=True)]
@@ -309,16 +231,39 @@ class Streamable:
         session = self._session(exchange, mount, message.NO_RAW)
         if session is None:
             return
-        if session.outlet is not None:
+        if after := exchange.request.headers.get(headers.LAST_EVENT_ID):
+            self._resume(exchange, session, after)
+        elif session.end_stream is not None:
             error = InvalidRequest("this session has its stream already")
             refuse(exchange, HTTPStatus.CONFLICT, error)
-            return
+        else:
+            self._listen(exchange, session)
 
-        caller = self._caller(exchange, session)
+    def _resume(self, exchange: Exchange, session: Session, id: bytes) -> None:
+        """Go on with the stream that an event id names, from there."""
+        found = session.events.find(id) if session.events is not None else None
+        if found is None:
+            hint = "open the stream without it; the call it was for may have run"
+            error = InvalidRequest("unknown or expired Last-Event-ID", {"hint": hint})
+            refuse(exchange, HTTPStatus.BAD_REQUEST, error)
+            return
+        stream, place = found
+        if stream.listening:
+            self._listen(exchange, session, place)
+        else:
+            stream.carry(exchange)
+            stream.replay(place)
+
+    def _listen(self, exchange: Exchange, session: Session, after: int | None = None) -> None:
+        """The session's own stream; one that is resumed leaves its former connection."""
+        if session.end_stream is not None:
+            session.end_stream()
+        caller = self._session_caller(exchange, session)
 
         def gone() -> None:
-            session.outlet = session.end_stream = None
-            session.last_used = asyncio.get_running_loop().time()
+            if session.end_stream is end:  # another connection may have taken over
+                session.end_stream = None
+                session.last_used = _now()
             self._waiting.discard(caller)
 
         def end() -> None:
@@ -327,7 +272,7 @@ class Streamable:
 
         exchange.on_disconnect = gone
         session.outlet, session.end_stream = caller.push, end
-        caller.send(_COMMENT)
+        caller.listen(after)
 
     def _delete(self, exchange: Exchange, mount: str | None) -> None:
         session = self._session(exchange, mount, message.NO_RAW)
@@ -335,8 +280,8 @@ class Streamable:
             self._sessions.close(session)
             exchange.respond(HTTPStatus.OK)
 
-    def _caller(self, exchange: Exchange, peer: Peer) -> HttpCaller:
-        caller = HttpCaller(exchange, peer, asyncio.get_running_loop().time())
+    def _session_caller(self, exchange: Exchange, session: Session) -> SessionCaller:
+        caller = SessionCaller(exchange, session, self._memory, _now())
         self._waiting.add(caller)
         return caller
 
@@ -364,3 +309,7 @@ def _cancel(task: asyncio.Task[Any]) -> None:
 def _cancelled(id: Raw) -> bytes:
     """Ends the HTTP answer of a cancelled request, as the official server does."""
     return message.error(id, b'{"code":-32800,"message":"request cancelled"}')
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

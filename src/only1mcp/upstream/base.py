@@ -35,6 +35,8 @@ class Call:
     `on_question` answers requests of the server that belong to the call; without it, or when
     nothing says whose they are, they are refused.
     `mirrored` are the arguments a tool wants in headers too: (Mcp-Param-…, value) pairs.
+    `on_resumable` hears None when the answer will come on a stream that can be resumed, and each
+    time the server hangs up on it, in how many seconds it wants to be asked for the rest. We ask.
     `idle_s` restarts with each message that belongs to the call; `max_s` does not.
     """
 
@@ -46,6 +48,7 @@ class Call:
     max_s: float = 600.0
     mirrored: tuple[tuple[str, str], ...] = ()
     on_question: QuestionSink | None = None
+    on_resumable: Callable[[float | None], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

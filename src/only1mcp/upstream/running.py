@@ -28,7 +28,7 @@ from only1mcp.upstream.answer import id_is_open
 from only1mcp.upstream.base import Call
 from only1mcp.upstream.connection import Exchange
 from only1mcp.upstream.dial import Endpoint
-from only1mcp.upstream.listen import messages_in
+from only1mcp.upstream.listen import FIRST_PAUSE_S, last_id, messages_in, told_s
 from only1mcp.upstream.pending import own_token
 
 PROGRESS: Final = "notifications/progress"
@@ -150,6 +150,8 @@ class Running(Exchange):
         except ParseError as error:
             cause = self._endpoint.say(f"an event of its stream is no message: {error}")
             raise ServerProtocolError(self._endpoint.server, cause) from None
+        if not event.data and event.id:
+            self._resumable(None)
         for found in messages:
             self._touch()
             if found.method:
@@ -157,6 +159,15 @@ class Running(Exchange):
             elif found.id == self.raw_id or (found.error and id_is_open(found)):
                 self.answer = found
         return self.answer is not None
+
+    def hung_up(self) -> None:
+        """The server has ended a stream in good order, before the answer: it wants to be polled."""
+        if last_id(self):
+            self._resumable(told_s(self, FIRST_PAUSE_S))
+
+    def _resumable(self, retry_s: float | None) -> None:
+        if self.call.on_resumable is not None and not self.modern:
+            self.call.on_resumable(retry_s)
 
     def _take(self, found: Message) -> None:
         """A notification of the call goes to its caller; all else is not the call's."""

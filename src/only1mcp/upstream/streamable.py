@@ -231,6 +231,7 @@ class StreamableHttp:
             )
             if running.answer is not None or not response.stream:
                 return response
+            running.hung_up()
             fault = self._endpoint.dropped(None, begun=True)
         except ServerUnavailable as unreachable:
             self._unreachable(unreachable.message)
@@ -256,6 +257,7 @@ class StreamableHttp:
                     return response
                 if not response.stream:
                     break
+                running.hung_up()
             barren = barren + 1 if last_id(running) == seen else 0
         raise fault
 
