@@ -11,11 +11,13 @@ from only1mcp.observe import logs
 
 
 @pytest.fixture(autouse=True)
-def same_logs() -> Iterator[None]:
+def same_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Commands configure the logs of the whole process: put back what they change."""
     root = logging.getLogger(logs.ROOT)
     before = (root.handlers[:], root.level, root.propagate)
+    monkeypatch.setattr(logs.mask, "_secrets", [])
     yield
+    logs.close()
     root.handlers[:], root.level, root.propagate = before
 
 

@@ -12,7 +12,7 @@ import trustme
 from fakes.cli import Run, Shell
 from fakes.http_server import HttpServer, Request, Wire
 from fakes.upstream import FakeUpstream, library, offers, served, text, tool
-from only1mcp.cli import client
+from only1mcp.cli import reach
 from only1mcp.protocol.errors import ServerUnavailable
 from only1mcp.protocol.message import as_raw
 from only1mcp.upstream.base import Call
@@ -191,7 +191,7 @@ def test_nobody_is_there(shell: Shell, arguments: list[str], url: str) -> None:
     found = shell(*arguments, "--url", url)
     assert (found.code, found.out) == (3, "")
     assert f"error: no gateway at {url} (" in found.err
-    assert "only1mcp run" in found.err
+    assert "only1mcp start" in found.err
 
 
 async def test_a_token_is_needed(command: Command) -> None:
@@ -286,7 +286,7 @@ def configured(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any],
     def configured(config: Any) -> str:
         if config is not None:
             shell.file(config, ".config/only1mcp/only1mcp.json")
-        return client._configured_url(ssl.create_default_context())
+        return reach.configured_url(ssl.create_default_context())
 
     return configured
 

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from only1mcp.config.load import ConfigError, Loaded, find, load
+from only1mcp.config.model import Config
 from only1mcp.config.overrides import depth
+from only1mcp.config.secrets import secrets
+from only1mcp.observe import logs
 
 MAX_DEPTH: Final = 1
 """One gateway may be a server of another; deeper than that, one has started itself."""
@@ -72,3 +75,19 @@ def load_config(
     for warning in loaded.warnings:
         note(str(warning))
     return loaded
+
+
+def start_logs(config: Config) -> None:
+    """Log as the configuration says, without its secrets.
+
+    Raises:
+        Failure: the file cannot be written.
+    """
+    logs.hide(secrets(config))
+    file = config.logging.file
+    try:
+        logs.configure(
+            config.logging.level, config.logging.format, file=Path(file) if file else None
+        )
+    except OSError as error:
+        raise Failure(f"cannot write logging.file {file}: {error.strerror}") from None
