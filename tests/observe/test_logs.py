@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from only1mcp.observe import logs
+from only1mcp.observe.writer import File
 
 log = logging.getLogger("only1mcp.test")
 
@@ -123,7 +124,7 @@ def test_a_wrong_log_call_fails_nobody(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_reopen_and_dropped_reach_every_writer(tmp_path: Path) -> None:
     logs.configure("info", "json", file=tmp_path / "log")
-    other = logs.opened(logs.File(tmp_path / "access"))
+    other = logs.opened(File(tmp_path / "access"))
     for name in ("log", "access"):
         (tmp_path / name).rename(tmp_path / f"{name}.1")
     logs.reopen()

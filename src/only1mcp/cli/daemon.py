@@ -167,9 +167,11 @@ def _launch(
             raise _not_started(place, before, code)
         running = place.look()
         if running is not None and running.pid == child.pid and _is_ready(running):
+            child.returncode = 0  # it is nobody's child from now on: do not warn that it runs
             return running
         time.sleep(_POLL_S)
-    child.terminate()
+    child.kill()
+    child.wait()
     raise Failure(f"it was not ready within {START_S:.0f} s and is ended; see {place.log}")
 
 

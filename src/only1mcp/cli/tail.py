@@ -22,13 +22,12 @@ def show_logs(file: Path | None, name: str | None, count: int, *, follow: bool) 
         place = place_of(file, name)
         known = place.look() or place.last()
         path = Path(known.log) if known else place.log
-        with path.open(encoding="utf-8", errors="replace") as log:
+        with suppress(KeyboardInterrupt), path.open(encoding="utf-8", errors="replace") as log:
             say = _say if sys.stdout.isatty() else _pass_on
             for line in deque(log, count):
                 say(line)
             if follow:
-                with suppress(KeyboardInterrupt):
-                    _follow(path, log, say)
+                _follow(path, log, say)
     except Failure as error:
         return fail(error)
     except FileNotFoundError:
