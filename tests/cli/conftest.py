@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fakes.cli import Shell
-from only1mcp.observe import logs
+from only1mcp.observe import access, logs
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +17,7 @@ def same_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = (root.handlers[:], root.level, root.propagate)
     monkeypatch.setattr(logs.mask, "_secrets", [])
     yield
+    access.off()
     logs.close()
     root.handlers[:], root.level, root.propagate = before
 

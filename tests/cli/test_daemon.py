@@ -182,7 +182,7 @@ def test_restart_starts_what_does_not_run(shell: Shell) -> None:
     [
         ({"servre": []}, 2, "1:2: unknown key 'servre'; did you mean 'server'?"),
         ("{", 2, "only1mcp.json:1:2"),
-        ({"servers": [], "logging": {"file": "/dev/null/x"}}, 1, "cannot write logging.file"),
+        ({"servers": [], "logging": {"file": "/dev/null/x"}}, 1, "cannot write /dev/null"),
     ],
 )
 def test_what_cannot_start_says_why(shell: Shell, content: Any, code: int, reason: str) -> None:
@@ -283,6 +283,22 @@ async def test_the_log_file_of_the_configuration_is_used(shell: Shell) -> None:
     await until(lambda: f"info only1mcp.run: {LOG_LINE}" in own.read_text())
     assert LOG_LINE not in place(shell).log.read_text()
     assert LOG_LINE in shell("logs").out
+
+
+async def test_the_access_log_says_who_called_what(shell: Shell) -> None:
+    log = {"access": {"enabled": True, "file": "access.log", "arguments": True}}
+    auth = {"tokens": ["token-of-ann"]}
+    content = {"server": {"auth": auth}, "servers": [CHILD], "logging": log}
+    shell.file(content, ".config/only1mcp/only1mcp.json")
+    assert shell("start", "--port", "0").code == 0
+    words = '{"text": "token-of-ann"}'
+    called = shell("call", "child__echo", words, ONLY1MCP_TOKEN="token-of-ann")
+    assert called.code == 0, called.err
+    written = shell.home / ".config" / "only1mcp" / "access.log"
+    await until(lambda: written.read_text().endswith("}\n"))
+    line = json.loads(written.read_text())
+    assert (line["principal"], line["name"], line["outcome"]) == ("token-1", "child__echo", "ok")
+    assert line["arguments"] == {"text": "***"}
 
 
 async def test_one_in_the_foreground_is_seen(tmp_path: Path, shell: Shell) -> None:

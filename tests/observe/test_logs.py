@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from only1mcp.observe import logs
-from only1mcp.observe.writer import File
+from only1mcp.observe.writer import File, Sink
 
 log = logging.getLogger("only1mcp.test")
 
@@ -27,7 +27,7 @@ def restore(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def written(level: str, format: str) -> str:
     stream = io.StringIO()
-    logs.configure(level, format, stream)
+    logs.configure(level, format, Sink(stream))
     log.debug("hidden")
     try:
         raise ValueError("boom")
@@ -63,7 +63,7 @@ def test_the_level_holds(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_file_gets_json_unless_text_is_asked_for(tmp_path: Path) -> None:
     for format, name in (("auto", "a"), ("text", "b")):
-        logs.configure("info", format, file=tmp_path / name)
+        logs.configure("info", format, File(tmp_path / name))
         log.info("hello")
     logs.close()
     assert json.loads((tmp_path / "a").read_text())["message"] == "hello"
@@ -71,7 +71,7 @@ def test_a_file_gets_json_unless_text_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_what_request_it_belongs_to(tmp_path: Path) -> None:
-    logs.configure("info", "json", file=tmp_path / "log")
+    logs.configure("info", "json", File(tmp_path / "log"))
     log.info("late", extra={"request_id": 7, "trace_id": "4bf9"})
     logs.close()
     line = json.loads((tmp_path / "log").read_text())
@@ -80,7 +80,7 @@ def test_what_request_it_belongs_to(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", ["text", "json"])
 def test_no_line_holds_a_secret(tmp_path: Path, format: str) -> None:
-    logs.configure("info", format, file=tmp_path / "log")
+    logs.configure("info", format, File(tmp_path / "log"))
     logs.hide(["s3cret", "s3cret-and-more", 'with "quotes"', ""])
     log.info("a %s b %r", "s3cret-and-more", 'with "quotes"')
     try:
@@ -96,7 +96,7 @@ def test_no_line_holds_a_secret(tmp_path: Path, format: str) -> None:
 
 
 def test_the_level_changes_while_it_runs(tmp_path: Path) -> None:
-    logs.configure("warning", "json", file=tmp_path / "log")
+    logs.configure("warning", "json", File(tmp_path / "log"))
     log.info("1")
     logs.set_level("info")
     log.info("2")
@@ -115,7 +115,7 @@ def test_the_level_changes_while_it_runs(tmp_path: Path) -> None:
 
 
 def test_a_wrong_log_call_fails_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("info", "json", file=tmp_path / "log")
+    logs.configure("info", "json", File(tmp_path / "log"))
     log.info("%d", "no number")
     log.info("fine")
     assert said(tmp_path / "log") == ["fine"]
@@ -123,7 +123,7 @@ def test_a_wrong_log_call_fails_nobody(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_reopen_and_dropped_reach_every_writer(tmp_path: Path) -> None:
-    logs.configure("info", "json", file=tmp_path / "log")
+    logs.configure("info", "json", File(tmp_path / "log"))
     other = logs.opened(File(tmp_path / "access"))
     for name in ("log", "access"):
         (tmp_path / name).rename(tmp_path / f"{name}.1")

@@ -117,12 +117,9 @@ def run_background(name: str, config: Path, host: str | None, port: int | None) 
         known = {"config": str(config), "folder": os.getcwd(), "host": host, "port": port}  # noqa: PTH109
         with hold(place, log=str(place.log), **known) as held:
             settings = load_config(config, dict(os.environ), overrides(host, port)).config
-            start_logs(settings)
-            own = File(place.log, also=(1, 2))  # what is not a log line: a crash, a library
-            if settings.logging.file is None:
-                text = settings.logging.format == "text"
-                logs.configure_sink(settings.logging.level, own, text=text)
-            else:
+            own = File(place.log, also=(1, 2))  # not log lines only: a crash, a library
+            start_logs(settings, own)
+            if settings.logging.file is not None:
                 logs.opened(own)
             log = settings.logging.file or str(place.log)
             drain_s = settings.server.drain_timeout

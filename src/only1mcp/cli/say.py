@@ -9,7 +9,8 @@ from only1mcp.config.load import ConfigError, Loaded, find, load
 from only1mcp.config.model import Config
 from only1mcp.config.overrides import depth
 from only1mcp.config.secrets import secrets
-from only1mcp.observe import logs
+from only1mcp.observe import access, logs
+from only1mcp.observe.writer import File, Sink
 
 MAX_DEPTH: Final = 1
 """One gateway may be a server of another; deeper than that, one has started itself."""
@@ -77,17 +78,19 @@ def load_config(
     return loaded
 
 
-def start_logs(config: Config) -> None:
-    """Log as the configuration says, without its secrets.
+def start_logs(config: Config, stderr: Sink | None = None) -> None:
+    """Log as the configuration says, without its secrets. `stderr`: what is used for it.
 
     Raises:
-        Failure: the file cannot be written.
+        Failure: a file cannot be written.
     """
+    settings = config.logging
     logs.hide(secrets(config))
-    file = config.logging.file
+    access.off()
     try:
-        logs.configure(
-            config.logging.level, config.logging.format, file=Path(file) if file else None
-        )
+        sink = File(Path(settings.file)) if settings.file else stderr
+        logs.configure(settings.level, settings.format, sink)
+        if settings.access.enabled:
+            access.configure(settings.access.file, arguments=settings.access.arguments)
     except OSError as error:
-        raise Failure(f"cannot write logging.file {file}: {error.strerror}") from None
+        raise Failure(f"cannot write {error.filename}: {error.strerror}; see logging") from None

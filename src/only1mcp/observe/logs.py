@@ -11,10 +11,9 @@ import logging
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
-from only1mcp.observe.writer import File, Sink, Writer
+from only1mcp.observe.writer import Sink, Writer
 
 ROOT: Final = "only1mcp"
 HIDDEN: Final = "***"
@@ -99,22 +98,10 @@ _writers: Final[list[Writer]] = []
 _usual: Final[dict[str, int]] = {"level": logging.INFO}
 
 
-def configure(
-    level: str, format: str, stream: TextIO | None = None, *, file: Path | None = None
-) -> None:
-    """Send our log lines to `file`, or else to `stream` (stderr). `format` is auto, text or json.
-
-    Raises:
-        OSError: the file cannot be opened.
-    """
-    stream = stream or sys.stderr
-    sink = File(file) if file else Sink(stream)
-    text = format == "text" or (format == "auto" and file is None and stream.isatty())
-    configure_sink(level, sink, text=text)
-
-
-def configure_sink(level: str, sink: Sink, *, text: bool) -> None:
-    """Send our log lines to `sink`."""
+def configure(level: str, format: str, sink: Sink | None = None) -> None:
+    """Send our log lines to `sink` (stderr). `format` is auto, text or json."""
+    sink = sink or Sink(sys.stderr)
+    text = format == "text" or (format == "auto" and sink.is_terminal)
     close()
     handler = _Queued(opened(sink))
     handler.setFormatter(TextFormatter(mask) if text else JsonFormatter(mask))
@@ -132,9 +119,9 @@ def opened(sink: Sink) -> Writer:
     return writer
 
 
-def main_writer() -> Writer | None:
-    """Where log lines go; None before `configure`."""
-    return _writers[0] if _writers else None
+def main_writer() -> Writer:
+    """Where log lines go, once `configure` has said it."""
+    return _writers[0]
 
 
 def hide(secrets: Iterable[str]) -> None:

@@ -29,6 +29,11 @@ class Sink:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person reads it."""
+        return self._stream.isatty()
+
     def put(self, text: str) -> None:
         """Write all of it, past the buffers of the stream where it has a descriptor.
 
@@ -60,6 +65,11 @@ class File(Sink):
         self.path = path
         self._also = also
         self._descriptor = _opened(path)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person reads it as it is written."""
+        return False
 
     def put(self, text: str) -> None:
         """Append all of it."""
