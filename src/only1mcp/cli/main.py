@@ -205,6 +205,14 @@ def validate(
     raise typer.Exit(validate_file(_one(file, config), connect=connect, as_json=as_json))
 
 
+@app.command()
+def doctor(file: ConfigArgument = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Check machine, configuration, port and every server; say what mends it."""
+    from only1mcp.cli.doctor import examine
+
+    raise typer.Exit(examine(_one(file, config), as_json=as_json))
+
+
 @config_app.command()
 def init(
     template: Annotated[str, typer.Option(help="solo, team or enterprise.")] = "solo",

@@ -147,13 +147,17 @@ class Announcer:
 
     def _offers(self, live: Live) -> str:
         assert self.gateway is not None
-        view = self.gateway.snapshot().catalog.view(live.id)
-        counts = {kind: view.count(kind) for kind in _SHOWN} if view is not None else {}
-        said = ", ".join(
-            f"{count} {kind if count > 1 else kind[:-1]}" for kind, count in counts.items() if count
-        )
         revision = live.upstream.greeting.revision if live.upstream else ""
-        return f"{said or 'nothing'} ({revision})"
+        return f"{offers(self.gateway, live.id) or 'nothing'} ({revision})"
+
+
+def offers(gateway: Gateway, server: str) -> str:
+    """What clients see of a server: `4 tools, 1 prompt`."""
+    view = gateway.snapshot().catalog.view(server)
+    counts = {kind: view.count(kind) for kind in _SHOWN} if view is not None else {}
+    return ", ".join(
+        f"{count} {kind if count > 1 else kind[:-1]}" for kind, count in counts.items() if count
+    )
 
 
 def _hint_empty(url: str) -> None:
