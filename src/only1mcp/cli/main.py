@@ -289,6 +289,19 @@ def call(
     raise typer.Exit(call_tool(name, arguments, server, url, token, as_json=as_json))
 
 
+@app.command()
+def why(
+    name: Annotated[str, typer.Argument(help="A tool, as shown or by its own name, or a server.")],
+    url: Url = None,
+    token: Token = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why clients see a tool or a server's tools, under another name, or not at all."""
+    from only1mcp.cli.why import explain
+
+    raise typer.Exit(explain(name, url, token, as_json=as_json))
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Entry point; leaves with an exit code, also when interrupted."""
     for stream in (sys.stdout, sys.stderr):
