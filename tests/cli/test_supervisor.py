@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fakes.edge import PATIENCE_S
+from fakes.gateway import gateway
 from only1mcp.cli import supervisor
 
 
@@ -37,6 +38,16 @@ async def test_ready_then_stopping(manager: socket.socket) -> None:
     reloading, at = heard(manager)
     assert reloading == "RELOADING=1"
     assert at.startswith("MONOTONIC_USEC=")
+    assert heard(manager) == ["STOPPING=1"]
+
+
+async def test_a_gateway_that_runs_says_it(manager: socket.socket, tmp_path: Path) -> None:
+    env = {"NOTIFY_SOCKET": os.environ["NOTIFY_SOCKET"], "WATCHDOG_USEC": "60000000"}
+    async with gateway({"servers": []}, tmp_path, env=env) as running:
+        ready = await asyncio.to_thread(heard, manager)
+        assert ready == ["READY=1", f"MAINPID={running.process.pid}"]
+        assert await asyncio.to_thread(heard, manager) == ["WATCHDOG=1"]
+        assert await running.stop() == 0
     assert heard(manager) == ["STOPPING=1"]
 
 

@@ -158,17 +158,30 @@ def _launch(
         )  # fmt: skip
     finally:
         os.close(log)
+    try:
+        running = _ready(place, child, before)
+    except BaseException:  # not in time, or the user has lost patience
+        child.kill()
+        child.wait()
+        raise
+    child.returncode = 0  # it is nobody's child from now on: do not warn that it runs
+    return running
+
+
+def _ready(place: Place, child: subprocess.Popen[bytes], before: int) -> Running:
+    """Wait until the process is ready; its log had `before` bytes.
+
+    Raises:
+        Failure: it ended, or takes too long.
+    """
     until = time.monotonic() + START_S
     while time.monotonic() < until:
         if (code := child.poll()) is not None:
             raise _not_started(place, before, code)
         running = place.look()
         if running is not None and running.pid == child.pid and _is_ready(running):
-            child.returncode = 0  # it is nobody's child from now on: do not warn that it runs
             return running
         time.sleep(_POLL_S)
-    child.kill()
-    child.wait()
     raise Failure(f"it was not ready within {START_S:.0f} s and is ended; see {place.log}")
 
 
