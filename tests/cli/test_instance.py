@@ -167,6 +167,29 @@ def test_where_the_state_is(environ: dict[str, str], folder: str) -> None:
     assert state_folder(environ) == Path(folder)
 
 
+def test_a_link_is_a_gateway_of_its_own_wherever_it_leads(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    link = tmp_path / "current.yaml"
+    names = []
+    for target in ("one.yaml", "two.yaml"):
+        link.unlink(missing_ok=True)
+        link.symlink_to(tmp_path / target)
+        names.append(name_of(link, environ))
+    assert names[0] == names[1]
+
+
+def test_another_version_may_say_more_or_less(environ: dict[str, str]) -> None:
+    place = Place("a", environ)
+    with hold(place, **KNOWN):
+        said = json.loads(place.state.read_text())
+        del said["drain_s"], said["folder"]
+        place.state.write_text(json.dumps(said | {"new": 1}))
+        found = place.look()
+        assert found is not None
+        assert (found.pid, found.drain_s) == (os.getpid(), 0.0)
+
+
 def test_when_a_process_began_tells_it_from_others(tmp_path: Path) -> None:
     with holder({"HOME": str(tmp_path)}) as process:
         first = began(process.pid)

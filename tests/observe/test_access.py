@@ -91,6 +91,12 @@ def test_arguments_when_asked_for_but_no_secrets_among_them(tmp_path: Path) -> N
     assert [line["arguments_bytes"] for line in lines[1:]] == [len(long), len(huge)]
 
 
+def test_names_are_cut(tmp_path: Path) -> None:
+    access.configure(str(tmp_path / "access"), arguments=False)
+    (line,) = told(tmp_path / "access", replace(FINISHED, method="m" * 9999, name="n" * 9999))
+    assert (len(line["method"]), len(line["name"])) == (500, 500)
+
+
 def test_without_a_file_of_its_own_it_goes_where_log_lines_go(tmp_path: Path) -> None:
     logs.configure("error", "text", File(tmp_path / "log"))
     access.configure(None, arguments=False)

@@ -47,7 +47,7 @@ class ToolFate:
 def fates(catalog: Catalog) -> Iterator[ToolFate]:
     """Every tool that is listed, in the order of servers and lists.
 
-    Cost  ~5 us a tool.
+    Cost  ~3 us a tool.
     """
     section = catalog.all.section(Kind.TOOLS)
     dropped = {(one.server, one.name): one.reason for one in section.dropped}

@@ -43,7 +43,7 @@ class Running:
     """The same in seconds since 1970, for people."""
     config: str
     log: str
-    folder: str
+    folder: str = ""
     """The working directory it was started in."""
     host: str | None = None
     port: int | None = None
@@ -86,8 +86,9 @@ class Place:
         """What the file says, of a gateway that runs or of the last one."""
         try:
             said = json.loads(self.state.read_text(encoding="utf-8"))
-            return Running(**{one.name: said[one.name] for one in fields(Running)})
-        except (OSError, ValueError, KeyError, TypeError):
+            known = [one.name for one in fields(Running) if one.name in said]
+            return Running(**{name: said[name] for name in known})  # of another version, perhaps
+        except (OSError, ValueError, TypeError):
             return None
 
     def _is_held(self) -> bool:
@@ -172,10 +173,13 @@ def every(environ: Mapping[str, str]) -> list[Running]:
 
 
 def name_of(config: Path, environ: Mapping[str, str]) -> str:
-    """The name of the gateway of this file: the same file, the same gateway."""
-    path = config.resolve()
+    """The name of the gateway of this file: the same path, the same gateway.
+
+    A symbolic link is not followed: it may lead to another file tomorrow.
+    """
+    path = Path(os.path.normpath(config.absolute()))
     usual = default_path({**environ, "ONLY1MCP_CONFIG": ""})
-    if path.parent == usual.parent.resolve() and path.stem == usual.stem:
+    if path.parent == usual.parent and path.stem == usual.stem:
         return DEFAULT
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-_")[:32] or "gateway"
     return f"{stem}-{sha256(os.fsencode(path)).hexdigest()[:6]}"

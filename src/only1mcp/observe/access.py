@@ -17,6 +17,8 @@ from only1mcp.observe.writer import File, Writer
 
 MAX_ARGUMENTS: Final = 16 * 1024
 """Bytes of JSON; of longer arguments only the length is written."""
+MAX_NAME: Final = 500
+"""Characters of a method, tool or URI; a client may send a megabyte."""
 _TRACE_ID: Final = slice(3, 35)  # of 00-<trace id>-<parent id>-<flags>, W3C Trace Context
 
 
@@ -61,8 +63,8 @@ class AccessLog:
             "ts": logs.timestamp(finished.at),
             "principal": finished.principal,
             "session": finished.session and finished.session[:8],  # its id is as good as a key
-            "method": finished.method,
-            "name": finished.name,
+            "method": finished.method[:MAX_NAME],
+            "name": finished.name and finished.name[:MAX_NAME],
             "server": finished.server,
             "outcome": finished.outcome,
             "code": finished.code,
