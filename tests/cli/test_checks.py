@@ -121,6 +121,16 @@ def test_a_gateway_in_the_background_that_does_not_answer(
     assert (refused.fix, "http://127.0.0.1:1" in refused.text) == ("only1mcp restart", True)
 
 
+def test_a_gateway_of_another_configuration_has_the_port(
+    environ: dict[str, str], tmp_path: Path, taken: int
+) -> None:
+    with hold(Place("work", environ), config="work.yaml", log="") as held:
+        held.tell(url=f"http://127.0.0.1:{taken}")
+        found = by_name(listener(tmp_path / "c.yaml", config(port=taken), environ))
+    assert found["port"].verdict is FAIL
+    assert found["port"].text.endswith("is taken by our 'work', of work.yaml")
+
+
 async def test_a_port_that_another_program_has(environ: dict[str, str], tmp_path: Path) -> None:
     async def script(request: Request, wire: Wire) -> None:
         await wire.json({"status": "mine"})

@@ -60,7 +60,7 @@ def only1mcp(tmp_path: Path) -> Command:
             stdout=PIPE,
             stderr=PIPE,
             cwd=tmp_path,
-            env={**clean, "HOME": str(tmp_path), **env},
+            env={**clean, "HOME": str(tmp_path), "XDG_STATE_HOME": "", **env},
         )
         async with asyncio.timeout(WAIT_S):
             out, err = await process.communicate()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from only1mcp import __version__
-from only1mcp.cli.instance import Place, name_of, state_folder
+from only1mcp.cli.instance import Place, Running, every, name_of, state_folder
 from only1mcp.cli.reach import ask_page, url_of
 from only1mcp.cli.say import Failure
 from only1mcp.config.load import Fault, Loaded
@@ -155,11 +155,21 @@ def _running(path: Path, server: Listener, environ: Mapping[str, str]) -> list[C
     if taken.errno != errno.EADDRINUSE:
         text = f"cannot bind {server.host}:{server.port}: {taken.strerror}"
         return [Check.fail("port", text, "set server.host or server.port, or give --port")]
+    move = "only1mcp start --port 0, or set server.port"
     url = url_of(server)
+    if (other := _other(server.port, environ)) is not None:
+        text = f"{server.host}:{server.port} is taken by our '{other.name}', of {other.config}"
+        return [Check.fail("port", text, move)]
     if _health(url) is not None:
         return [_gateway(url, "in the foreground or as a service", "restart it")]
     text = f"{server.host}:{server.port} is taken by {_owner(server.port)}"
-    return [Check.fail("port", text, "only1mcp start --port 0, or set server.port")]
+    return [Check.fail("port", text, move)]
+
+
+def _other(port: int, environ: Mapping[str, str]) -> Running | None:
+    """A gateway of another configuration that has this port."""
+    running = every(environ)
+    return next((one for one in running if one.url.endswith(f":{port}")), None)
 
 
 def _gateway(url: str, who: str, fix: str) -> Check:
