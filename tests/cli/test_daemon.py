@@ -160,6 +160,19 @@ def test_restart_keeps_what_it_was_started_with(shell: Shell, tmp_path: Path) ->
     assert not psutil.pid_exists(before.pid) or began(before.pid) == before.began  # a zombie
 
 
+def test_restart_takes_a_file_of_this_folder_and_runs_in_that_of_the_start(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = shell.file({"servers": []}, "folder/work.json")
+    assert shell("start", "-c", config, "--port", "0").code == 0
+    monkeypatch.chdir(Path(config).parent)
+    done = shell("restart", "-c", "work.json")
+    assert done.code == 0, done.err
+    (after,) = every({"HOME": str(shell.home)})
+    assert after.config == config
+    assert Path(after.folder) != Path(config).parent
+
+
 def test_restart_does_not_end_what_could_not_start_again(shell: Shell) -> None:
     config = configured(shell)
     assert shell("start", "--port", "0").code == 0

@@ -31,6 +31,8 @@ and binding the port happens in it. Servers come up later, each in its own time.
 CLOSE_S: Final = 25.0
 """After the drain: ending servers and connections has bounds, and this is above their sum."""
 REASON_LINES: Final = 20
+_AT_ONCE_S: Final = 1.0
+"""After this long a person wonders what is waited for."""
 _POLL_S: Final = 0.03
 
 
@@ -68,7 +70,7 @@ def restart(file: Path | None, name: str | None, host: str | None, port: int | N
     try:
         place = place_of(file, name)
         running = place.look()
-        config = file or (Path(running.config) if running else config_of(None))
+        config = Path(running.config) if running and not file else config_of(file)
         if running is not None:
             load_config(config, dict(os.environ))  # do not end what cannot be started again
             _end(place, running, force=False)
@@ -207,6 +209,9 @@ def _end(place: Place, running: Running, *, force: bool) -> None:
     """
     patience = running.drain_s + CLOSE_S
     _send(running, signal.SIGTERM)
+    if _gone(place, running, _AT_ONCE_S):
+        return
+    note(f"calls under way may finish, for {running.drain_s:g} s at most")
     if _gone(place, running, running.drain_s if force else patience):
         return
     if not force:
