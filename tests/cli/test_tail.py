@@ -13,7 +13,7 @@ from shutil import move
 import pytest
 
 from fakes.cli import Shell
-from fakes.edge import PATIENCE_S
+from fakes.gateway import START_S
 from only1mcp.cli.instance import Place, hold
 
 JSON_LINE = json.dumps(
@@ -47,7 +47,7 @@ def test_for_people_on_a_terminal(shell: Shell) -> None:
         process = await asyncio.create_subprocess_exec(
             *argv, stdin=asyncio.subprocess.DEVNULL, stdout=PIPE, env=env
         )
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(START_S):
             return (await process.communicate())[0]
 
     two, said = asyncio.run(run()).decode().split("\r\n")[:2]
@@ -84,7 +84,7 @@ async def following(shell: Shell) -> AsyncIterator[asyncio.StreamReader]:
     process = await asyncio.create_subprocess_exec(*argv, stdout=PIPE, env=env)
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(START_S):
             yield process.stdout
             process.send_signal(2)
             assert await process.wait() == 0
@@ -125,6 +125,6 @@ async def test_a_reader_that_has_enough_is_no_failure(shell: Shell) -> None:
         *(sys.executable, "-m", "only1mcp", "logs"), stdout=write, stderr=PIPE, env=env
     )
     os.close(write)
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(START_S):
         _, err = await process.communicate()
     assert (process.returncode, err) == (0, b"")
