@@ -16,6 +16,7 @@ from only1mcp.admin.app import make_app
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
 from only1mcp.config.model import Config
+from only1mcp.observe import access
 from only1mcp.observe.tasks import Tasks
 from only1mcp.policy.access import Access
 from only1mcp.relay.audience import CHANGED, Audience
@@ -138,6 +139,7 @@ class Gateway:
             self._levels,
             self._bridge,
             self._audience,
+            access.current(),
         )
 
     async def _joined(self, live: Live) -> None:

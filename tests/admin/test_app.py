@@ -13,6 +13,9 @@ from only1mcp.admin.app import make_app
 from only1mcp.gateway import Gateway
 from only1mcp.protocol.errors import ServerUnavailable
 
+_OPEN = ("/livez", "/readyz", "/health")
+_ADMIN = ("/api/v1/admin/servers", "/api/v1/admin/tools")
+
 
 async def page(
     gateway: Gateway, path: str, ready: Callable[[], bool] = lambda: True, method: str = "GET"
@@ -98,12 +101,24 @@ async def test_the_servers_and_what_clients_do_not_see() -> None:
     ]
 
 
+async def test_every_tool_that_is_listed_and_what_became_of_it() -> None:
+    one = FakeUpstream("one", offers(tools=["a", "b"]))
+    async with gateway_of(one, entries={"one": {"tools": {"deny": ["b"]}}}) as gateway:
+        found = (await page(gateway, "/api/v1/admin/tools")).json()
+    assert found["naming"] == {"mode": "prefix", "separator": "__", "max_length": 64}
+    assert [(row["own"], row["name"], row["fate"], row["reason"]) for row in found["tools"]] == [
+        ("a", "one__a", "shown", ""),
+        ("b", None, "withheld", "tools.deny has 'b'"),
+    ]
+
+
 async def test_asking_touches_no_server() -> None:
     one = library("one")
     async with gateway_of(one) as gateway:
         before = len(one.calls)
         await page(gateway, "/health")
         await page(gateway, "/api/v1/admin/servers")
+        await page(gateway, "/api/v1/admin/tools")
         assert len(one.calls) == before
 
 
@@ -121,10 +136,9 @@ async def test_on_the_listener_only_probes_are_open_to_all() -> None:
         root = url.removesuffix("/mcp")
         async with web(root) as wire:
             found = {
-                path: (await wire.http.get(root + path)).status_code
-                for path in ("/livez", "/readyz", "/health", "/api/v1/admin/servers")
+                path: (await wire.http.get(root + path)).status_code for path in (*_OPEN, *_ADMIN)
             }
             token = {"Authorization": "Bearer t-ann"}
             admin = await wire.http.get(f"{root}/api/v1/admin/servers", headers=token)
-    assert found == {"/livez": 200, "/readyz": 200, "/health": 200, "/api/v1/admin/servers": 401}
+    assert found == dict.fromkeys(_OPEN, 200) | dict.fromkeys(_ADMIN, 401)
     assert admin.status_code == 200

@@ -1,10 +1,15 @@
 """How commands speak: stdout for results, stderr for people, every fault with a next step."""
 
+import json
+import logging
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from only1mcp.cli.say import Exit, Failure, fail, load_config, note
+from only1mcp.cli.say import Exit, Failure, fail, load_config, note, start_logs
+from only1mcp.config.model import Auth, Config, Listener, Logging
+from only1mcp.observe import logs
 
 
 def test_exit_codes_are_a_promise() -> None:
@@ -71,3 +76,17 @@ def test_warnings_are_said_and_no_hindrance(
     file.write_text("servers: []\n")
     assert load_config(file, {}).config.servers == ()
     assert "no server is enabled" in capsys.readouterr().err
+
+
+def test_logs_go_where_the_configuration_says_and_hold_none_of_its_secrets(tmp_path: Path) -> None:
+    auth = Auth(tokens=(SecretStr("token-of-ann"),))
+    file = tmp_path / "logs" / "log"
+    start_logs(Config(server=Listener(auth=auth), logging=Logging(file=str(file))))
+    logging.getLogger("only1mcp.test").info("who has token-of-ann?")
+    logs.close()
+    assert json.loads(file.read_text())["message"] == "who has ***?"
+
+
+def test_a_log_file_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=r"cannot write .*; see logging"):
+        start_logs(Config(logging=Logging(file=str(tmp_path))))

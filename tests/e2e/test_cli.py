@@ -60,7 +60,7 @@ def only1mcp(tmp_path: Path) -> Command:
             stdout=PIPE,
             stderr=PIPE,
             cwd=tmp_path,
-            env={**clean, "HOME": str(tmp_path), **env},
+            env={**clean, "HOME": str(tmp_path), "XDG_STATE_HOME": "", **env},
         )
         async with asyncio.timeout(WAIT_S):
             out, err = await process.communicate()
@@ -191,7 +191,7 @@ async def test_nobody_is_there(only1mcp: Command, command: list[str]) -> None:
         found = await only1mcp(*command, "--url", f"http://127.0.0.1:{port}")
     assert found.code == 3
     assert found.out == ""
-    assert "only1mcp run" in found.err
+    assert "only1mcp start" in found.err
 
 
 @pytest.mark.parametrize("arguments", ["{", "[1]", '{"a": NaN}', '{"a": 1e400}'])

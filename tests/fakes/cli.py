@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from only1mcp.cli.main import app
 
-_OURS = ("ONLY1MCP_CONFIG", "ONLY1MCP_URL", "ONLY1MCP_TOKEN", "XDG_CONFIG_HOME")
+_OURS = ("ONLY1MCP_CONFIG", "ONLY1MCP_URL", "ONLY1MCP_TOKEN", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
 
 
 class Run(NamedTuple):

@@ -28,6 +28,7 @@ async def test_a_server_that_is_ready() -> None:
         "revision": "2025-11-25",
         "era": "legacy",
         "restarts": 0,
+        "isolation": "shared",
         "pid": None,
         "tools": 1,
         "prompts": 1,

@@ -4,6 +4,7 @@
 /readyz   configuration applied, not draining             200, else 503
 /health   summary: how many servers are ready             200
 /api/v1/admin/servers   every server, its state and what it offers
+/api/v1/admin/tools     every tool they list: its name for clients, or why they do not see it
 Answers come from memory and never touch a server.
 """
 
@@ -18,7 +19,7 @@ from starlette.routing import Route
 
 from only1mcp import __version__
 from only1mcp.relay.snapshot import Snapshot
-from only1mcp.relay.status import describe_servers
+from only1mcp.relay.status import describe_servers, describe_tools
 
 
 def make_app(snapshot: Callable[[], Snapshot], ready: Callable[[], bool]) -> Starlette:
@@ -30,6 +31,7 @@ def make_app(snapshot: Callable[[], Snapshot], ready: Callable[[], bool]) -> Sta
             Route("/readyz", pages.readyz),
             Route("/health", pages.health),
             Route("/api/v1/admin/servers", pages.servers),
+            Route("/api/v1/admin/tools", pages.tools),
         ]
     )
 
@@ -73,3 +75,8 @@ class _Pages:
                 "dropped": [asdict(one) for one in now.catalog.dropped],
             }
         )
+
+    async def tools(self, _: Request) -> Response:
+        now = self._snapshot()
+        naming = now.config.naming.model_dump()
+        return JSONResponse({"tools": describe_tools(now), "naming": naming})

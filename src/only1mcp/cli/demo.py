@@ -120,8 +120,9 @@ In the configuration of an MCP client that takes a URL:
 
   {"mcpServers": {"only1mcp": {"url": "<url>/mcp"}}}
 
-Your own servers: `<only1mcp> config init`, then `<only1mcp> run`; a client that starts commands
-takes {"mcpServers": {"only1mcp": {"command": "<path>", "args": ["stdio"]}}}.
+Your own servers: `<only1mcp> config init`, then `<only1mcp> run`, or `<only1mcp> start` for the
+background; a client that starts commands takes
+{"mcpServers": {"only1mcp": {"command": "<path>", "args": ["stdio"]}}}.
 
 Ctrl-C stops it all.
 """

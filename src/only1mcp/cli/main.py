@@ -27,6 +27,9 @@ app = typer.Typer(
 config_app = typer.Typer(help="Write, show and describe the configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 
+service_app = typer.Typer(help="Let the system start the gateway.", no_args_is_help=True)
+app.add_typer(service_app, name="service")
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="Configuration file (YAML, TOML or JSON)."),
@@ -37,6 +40,10 @@ ConfigArgument = Annotated[
 Host = Annotated[str | None, typer.Option(help="Address to bind; overrides the file.")]
 Port = Annotated[
     int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one. Overrides the file.")
+]
+Name = Annotated[
+    str | None,
+    typer.Option(help="Of one gateway among several; default is made of the configuration file."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Url = Annotated[
@@ -89,6 +96,93 @@ def run(
 
 
 @app.command()
+def start(
+    file: ConfigArgument = None,
+    config: ConfigFile = None,
+    name: Name = None,
+    host: Host = None,
+    port: Port = None,
+) -> None:
+    """Run the gateway in the background; returns when it is ready, or says why it is not."""
+    from only1mcp.cli import daemon
+
+    raise typer.Exit(daemon.start(_one(file, config), name, host, port))
+
+
+@app.command()
+def stop(
+    config: ConfigFile = None,
+    name: Name = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Kill it if calls still run after the drain time.")
+    ] = False,
+) -> None:
+    """End the gateway in the background; calls under way may finish."""
+    from only1mcp.cli import daemon
+
+    raise typer.Exit(daemon.stop(config, name, force=force))
+
+
+@app.command()
+def restart(
+    config: ConfigFile = None, name: Name = None, host: Host = None, port: Port = None
+) -> None:
+    """End the gateway in the background and start it anew, with the options it had."""
+    from only1mcp.cli import daemon
+
+    raise typer.Exit(daemon.restart(config, name, host, port))
+
+
+@app.command()
+def status(config: ConfigFile = None, name: Name = None, as_json: AsJson = False) -> None:
+    """Say whether a gateway runs in the background, where, and how many servers are up."""
+    from only1mcp.cli import daemon
+
+    raise typer.Exit(daemon.status(config, name, as_json=as_json))
+
+
+@app.command()
+def logs(
+    config: ConfigFile = None,
+    name: Name = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more.")] = False,
+) -> None:
+    """Show the log of the gateway in the background."""
+    from only1mcp.cli.tail import show_logs
+
+    raise typer.Exit(show_logs(config, name, lines, follow=follow))
+
+
+@service_app.command()
+def install(
+    config: ConfigFile = None,
+    name: Name = None,
+    force: Annotated[bool, typer.Option(help="Overwrite an existing file.")] = False,
+) -> None:
+    """Write a systemd user unit (macOS: a launchd agent) and say how to start it."""
+    from only1mcp.cli import service
+
+    raise typer.Exit(service.install(config, name, force=force))
+
+
+@service_app.command()
+def uninstall(config: ConfigFile = None, name: Name = None) -> None:
+    """Remove it and say how to stop what runs."""
+    from only1mcp.cli import service
+
+    raise typer.Exit(service.uninstall(config, name))
+
+
+@app.command(hidden=True)
+def background(name: str, config: Path, host: Host = None, port: Port = None) -> None:
+    """The process that `start` begins."""
+    from only1mcp.cli.daemon import run_background
+
+    raise typer.Exit(run_background(name, config, host, port))
+
+
+@app.command()
 def stdio(file: ConfigArgument = None, config: ConfigFile = None) -> None:
     """Be an MCP server on stdin and stdout, for clients that launch a command."""
     from only1mcp.cli.stdio import run_stdio
@@ -109,6 +203,14 @@ def validate(
     from only1mcp.cli.config import validate_file
 
     raise typer.Exit(validate_file(_one(file, config), connect=connect, as_json=as_json))
+
+
+@app.command()
+def doctor(file: ConfigArgument = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Check machine, configuration, port and every server; say what mends it."""
+    from only1mcp.cli.doctor import examine
+
+    raise typer.Exit(examine(_one(file, config), as_json=as_json))
 
 
 @config_app.command()
@@ -185,6 +287,19 @@ def call(
     from only1mcp.cli.client import call_tool
 
     raise typer.Exit(call_tool(name, arguments, server, url, token, as_json=as_json))
+
+
+@app.command()
+def why(
+    name: Annotated[str, typer.Argument(help="A tool, as shown or by its own name, or a server.")],
+    url: Url = None,
+    token: Token = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why clients see a tool or a server's tools, under another name, or not at all."""
+    from only1mcp.cli.why import explain
+
+    raise typer.Exit(explain(name, url, token, as_json=as_json))
 
 
 def main(arguments: list[str] | None = None) -> Any:

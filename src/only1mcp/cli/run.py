@@ -9,7 +9,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
-from only1mcp.cli.say import Exit, Failure, fail, load_config, note
+from only1mcp.cli import supervisor
+from only1mcp.cli.say import Exit, Failure, fail, load_config, note, start_logs
 from only1mcp.config.model import Config
 from only1mcp.gateway import Gateway, Kind, ListenError, Live, State
 from only1mcp.observe import logs
@@ -25,7 +26,7 @@ def run_gateway(file: Path | None, host: str | None, port: int | None) -> int:
     try:
         loaded = load_config(file, dict(os.environ), overrides(host, port))
         config = loaded.config
-        logs.configure(config.logging.level, config.logging.format)
+        start_logs(config)
         return in_loop(serve(config, port, _hint_empty if not config.servers else None))
     except Failure as error:
         return fail(error)
@@ -71,11 +72,14 @@ async def serve(
     announce.listening(f"{edge.url}/mcp")
     stop, hurry = asyncio.Event(), asyncio.Event()
     on_signals(lambda: (hurry if stop.is_set() else stop).set())
+    on_log_signals()
     gateway.start()
     try:
         if greet is not None:
             greet(edge.url)
+        supervisor.ready()
         await stop.wait()
+        supervisor.stopping()
         announce.say("stopping: calls under way may finish; again to stop at once")
         await first(gateway.drain(), hurry.wait())
     finally:
@@ -88,6 +92,13 @@ def on_signals(act: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, act)
+
+
+def on_log_signals() -> None:
+    """SIGUSR1 opens the log files anew, SIGUSR2 goes to debug and back."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, logs.reopen)
+    loop.add_signal_handler(signal.SIGUSR2, logs.toggle_debug)
 
 
 async def first(*waits: Coroutine[Any, Any, Any]) -> None:
@@ -136,13 +147,17 @@ class Announcer:
 
     def _offers(self, live: Live) -> str:
         assert self.gateway is not None
-        view = self.gateway.snapshot().catalog.view(live.id)
-        counts = {kind: view.count(kind) for kind in _SHOWN} if view is not None else {}
-        said = ", ".join(
-            f"{count} {kind if count > 1 else kind[:-1]}" for kind, count in counts.items() if count
-        )
         revision = live.upstream.greeting.revision if live.upstream else ""
-        return f"{said or 'nothing'} ({revision})"
+        return f"{offers(self.gateway, live.id) or 'nothing'} ({revision})"
+
+
+def offers(gateway: Gateway, server: str) -> str:
+    """What clients see of a server: `4 tools, 1 prompt`."""
+    view = gateway.snapshot().catalog.view(server)
+    counts = {kind: view.count(kind) for kind in _SHOWN} if view is not None else {}
+    return ", ".join(
+        f"{count} {kind if count > 1 else kind[:-1]}" for kind, count in counts.items() if count
+    )
 
 
 def _hint_empty(url: str) -> None:

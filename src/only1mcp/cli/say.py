@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from only1mcp.config.load import ConfigError, Loaded, find, load
+from only1mcp.config.model import Config
 from only1mcp.config.overrides import depth
+from only1mcp.config.secrets import secrets
+from only1mcp.observe import access, logs
+from only1mcp.observe.writer import File, Sink
 
 MAX_DEPTH: Final = 1
 """One gateway may be a server of another; deeper than that, one has started itself."""
@@ -72,3 +76,21 @@ def load_config(
     for warning in loaded.warnings:
         note(str(warning))
     return loaded
+
+
+def start_logs(config: Config, stderr: Sink | None = None) -> None:
+    """Log as the configuration says, without its secrets. `stderr`: what is used for it.
+
+    Raises:
+        Failure: a file cannot be written.
+    """
+    settings = config.logging
+    logs.hide(secrets(config))
+    access.off()
+    try:
+        sink = File(Path(settings.file)) if settings.file else stderr
+        logs.configure(settings.level, settings.format, sink)
+        if settings.access.enabled:
+            access.configure(settings.access.file, arguments=settings.access.arguments)
+    except OSError as error:
+        raise Failure(f"cannot write {error.filename}: {error.strerror}; see logging") from None

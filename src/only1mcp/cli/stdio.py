@@ -10,11 +10,10 @@ from pathlib import Path
 from threading import Thread
 from typing import IO, Final, Protocol, cast
 
-from only1mcp.cli.run import first, in_loop, on_signals
-from only1mcp.cli.say import Exit, Failure, fail, load_config
+from only1mcp.cli.run import first, in_loop, on_log_signals, on_signals
+from only1mcp.cli.say import Exit, Failure, fail, load_config, start_logs
 from only1mcp.config.model import Config
 from only1mcp.gateway import MAX_LINE_BYTES, Gateway, Lines
-from only1mcp.observe import logs
 
 MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
 """A client that leaves this much unread is gone."""
@@ -27,7 +26,7 @@ def run_stdio(file: Path | None) -> int:
     """`only1mcp stdio`."""
     try:
         config = load_config(file, dict(os.environ)).config
-        logs.configure(config.logging.level, config.logging.format)
+        start_logs(config)
         return in_loop(_serve(config))
     except Failure as error:
         return fail(error)
@@ -36,6 +35,7 @@ def run_stdio(file: Path | None) -> int:
 async def _serve(config: Config) -> int:
     stop = asyncio.Event()
     on_signals(stop.set)
+    on_log_signals()
     gateway = Gateway(config)
     try:
         output = await _stdout(stop.set)

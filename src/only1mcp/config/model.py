@@ -88,13 +88,30 @@ class Listener(Model):
     """Certificate and key: serve HTTPS instead of HTTP."""
 
 
+class AccessLog(Model):
+    """Who called what: one JSON line for each finished request."""
+
+    enabled: bool = False
+    """Write it. A line holds time, principal, method, server, tool, outcome and duration."""
+    file: FilePath | None = None
+    """Where to: a file, relative to the configuration file; default is where log lines go."""
+    arguments: bool = False
+    """Also write the arguments of tool calls, which may hold anything; configured secrets are
+    hidden, long ones are left out."""
+
+
 class Logging(Model):
-    """What the gateway writes to stderr."""
+    """What the gateway tells of its work."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe message that is written."""
     format: Literal["auto", "text", "json"] = "auto"
     """auto: text on a terminal, JSON lines otherwise."""
+    file: FilePath | None = None
+    """Write to this file, relative to the configuration file, instead of stderr. Move it away and
+    send SIGUSR1, and a new one is begun."""
+    access: AccessLog = AccessLog()
+    """Who called what."""
 
 
 class Config(Model):
@@ -107,7 +124,7 @@ class Config(Model):
     naming: Naming = Naming()
     """How the names of several servers share one list."""
     logging: Logging = Logging()
-    """What the gateway writes to stderr."""
+    """What the gateway tells of its work."""
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:

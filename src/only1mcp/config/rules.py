@@ -23,8 +23,9 @@ _DEFAULT_HOST: Final = "127.0.0.1"
 def settle_paths(root: Node, base: Path, environ: Mapping[str, str]) -> None:
     """Make file names absolute: `~` is HOME, others start at the folder of the file."""
     tls = [root.at("server", "tls", "cert"), root.at("server", "tls", "key")]
+    logs = [root.at("logging", "file"), root.at("logging", "access", "file")]
     folders = [server.at("transport", "cwd") for server in _servers(root)]
-    for node in (*tls, *folders):
+    for node in (*tls, *logs, *folders):
         if node is not None and isinstance(node.value, str) and node.value:
             node.value = _absolute(node.value, base if node.place.line else Path.cwd(), environ)
 

@@ -180,8 +180,8 @@ def serve(handler: type[Handler], arguments: Sequence[str] | None = None) -> Non
         sys.exit(f"{why}. Choose another --port, or 0 for any free one.")
     if options.with_parent:
         Thread(target=_exit_with_parent, daemon=True).start()
-    print(f"listening on http://127.0.0.1:{server.server_address[1]}{PATH}", flush=True)
     with suppress(KeyboardInterrupt), server:
+        print(f"listening on http://127.0.0.1:{server.server_address[1]}{PATH}", flush=True)
         server.serve_forever()
 
 

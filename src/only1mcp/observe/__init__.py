@@ -1,1 +1,1 @@
-"""What the gateway tells about itself: logs and tasks now, metrics and events later."""
+"""What the gateway tells about itself: logs, who called what, and tasks."""

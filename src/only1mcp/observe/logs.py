@@ -1,49 +1,186 @@
-"""Log lines on stderr: for people on a terminal, JSON otherwise. stdout is never touched."""
+"""Log lines: for people on a terminal, JSON otherwise; to stderr or a file, never to stdout.
 
+    log.info(...) ──► level ──► secrets hidden ──► one line ──► Writer, a thread of its own
+
+`configure` once; `hide`, `set_level`, `toggle_debug` and `reopen` act on what runs.
+"""
+
+import atexit
 import json
 import logging
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Final, TextIO
+from typing import Final
+
+from only1mcp.observe.writer import Sink, Writer
 
 ROOT: Final = "only1mcp"
+HIDDEN: Final = "***"
+
+_EXTRA: Final = ("request_id", "trace_id", "span_id")
+"""What `extra=` of a log call may say of the request it belongs to."""
+
+
+class Mask:
+    """Takes known secrets out of texts."""
+
+    def __init__(self) -> None:
+        self._secrets: list[str] = []
+
+    def add(self, secrets: Iterable[str]) -> None:
+        """From now on these are hidden too."""
+        known = {*self._secrets, *filter(None, secrets)}
+        self._secrets = sorted(known, key=len, reverse=True)  # first those that hold others
+
+    def __call__(self, text: str) -> str:
+        """`text` without them."""
+        for secret in self._secrets:
+            if secret in text:
+                text = text.replace(secret, HIDDEN)
+        return text
 
 
 class TextFormatter(logging.Formatter):
     """`12:00:01 warning only1mcp.servers: text`, one line each, and the traceback on debug."""
 
+    def __init__(self, mask: Mask) -> None:
+        super().__init__()
+        self._mask = mask
+
     def format(self, record: logging.LogRecord) -> str:
         """One line for people."""
-        at = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
-        line = f"{at} {record.levelname.lower()} {record.name}: {record.getMessage()}"
+        at = datetime.fromtimestamp(record.created)
+        text = record.getMessage()
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
-        return line
+            text += "\n" + self.formatException(record.exc_info)
+        return as_text(at, record.levelname, record.name, self._mask(text))
 
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: ts (RFC 3339, UTC), level, logger, message, error."""
 
+    def __init__(self, mask: Mask) -> None:
+        super().__init__()
+        self._mask = mask
+
     def format(self, record: logging.LogRecord) -> str:
         """One line for machines."""
         fields = {
-            "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "ts": timestamp(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": self._mask(record.getMessage()),
         }
+        fields |= {name: vars(record)[name] for name in _EXTRA if name in vars(record)}
         if record.exc_info:
-            fields["error"] = self.formatException(record.exc_info)
+            fields["error"] = self._mask(self.formatException(record.exc_info))
         return json.dumps(fields, ensure_ascii=False)
 
 
-def configure(level: str, format: str, stream: TextIO | None = None) -> None:
-    """Send our log lines to `stream` (stderr). `format` is auto, text or json."""
-    stream = stream or sys.stderr
-    text = format == "text" or (format == "auto" and stream.isatty())
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(TextFormatter() if text else JsonFormatter())
+class _Queued(logging.Handler):
+    """Hands finished lines to a writer."""
+
+    def __init__(self, writer: Writer) -> None:
+        super().__init__()
+        self.writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.writer.write(self.format(record))
+        except Exception:  # noqa: BLE001 - a log call that is wrong must not fail its caller
+            self.handleError(record)
+
+
+mask: Final = Mask()
+"""Of this process; the access log hides by it too."""
+_writers: Final[list[Writer]] = []
+_usual: Final[dict[str, int]] = {"level": logging.INFO}
+
+
+def configure(level: str, format: str, sink: Sink | None = None) -> None:
+    """Send our log lines to `sink` (stderr). `format` is auto, text or json."""
+    sink = sink or Sink(sys.stderr)
+    text = format == "text" or (format == "auto" and sink.is_terminal)
+    close()
+    handler = _Queued(opened(sink))
+    handler.setFormatter(TextFormatter(mask) if text else JsonFormatter(mask))
     root = logging.getLogger(ROOT)
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
     root.propagate = False
+    set_level(level)
+    _usual["level"] = root.level
+
+
+def opened(sink: Sink) -> Writer:
+    """A writer that `reopen` and `close` reach."""
+    writer = Writer(sink)
+    _writers.append(writer)
+    return writer
+
+
+def main_writer() -> Writer:
+    """Where log lines go, once `configure` has said it."""
+    return _writers[0]
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """From now on no line holds one of these, in whichever way it is written."""
+    mask.add(secrets)
+
+
+def set_level(level: str) -> None:
+    """From now on write this level and what is graver: debug, info, warning or error."""
+    logging.getLogger(ROOT).setLevel(level.upper())
+
+
+def toggle_debug() -> None:
+    """To debug, or back from it to what was configured."""
+    root = logging.getLogger(ROOT)
+    root.setLevel(_usual["level"] if root.level == logging.DEBUG else logging.DEBUG)
+    root.log(root.level, "log level is now %s", logging.getLevelName(root.level).lower())
+
+
+def reopen() -> None:
+    """Open the log files anew: they have been moved away."""
+    for writer in _writers:
+        writer.reopen()
+
+
+def dropped() -> int:
+    """Lines that were lost because they could not be written."""
+    return sum(writer.dropped for writer in _writers)
+
+
+def flush() -> None:
+    """Wait until all that was said is written, within a bound."""
+    for writer in _writers:
+        writer.flush()
+
+
+@atexit.register
+def close() -> None:
+    """Write what waits and end the writers, within a bound."""
+    while _writers:
+        _writers.pop().close()
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 in UTC, with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def as_text(at: datetime, level: str, logger: str, message: str) -> str:
+    """A log line for people."""
+    return f"{at:%H:%M:%S} {level.lower()} {logger}: {message}"
+
+
+def readable(line: str) -> str:
+    """A JSON log line for people; any other line as it is."""
+    try:
+        said = json.loads(line)
+        at = datetime.fromisoformat(said["ts"]).astimezone()
+        text = as_text(at, said["level"], said["logger"], said["message"])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return line
+    return f"{text}\n{said['error']}" if "error" in said else text

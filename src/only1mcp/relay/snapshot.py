@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.view import View
 from only1mcp.config.model import Config
+from only1mcp.observe.access import OnFinished
 from only1mcp.relay.audience import Audience
 from only1mcp.relay.bridge import Bridge
 from only1mcp.relay.fanout import Listings
@@ -29,6 +30,8 @@ class Snapshot:
     levels: LogLevels
     bridge: Bridge
     audience: Audience
+    on_finished: OnFinished | None = None
+    """Hears of each finished request; None: nobody does."""
 
     def view(self, mount: str | None) -> View | None:
         """The view of `/mcp` (None) or of `/mcp/{mount}`; None for an unknown server."""

@@ -1,7 +1,9 @@
 """The state of every server as plain values: what the admin API and the command line show."""
 
+from dataclasses import asdict
 from typing import Any
 
+from only1mcp.catalog.fate import fates
 from only1mcp.catalog.listing import Kind
 from only1mcp.config.servers import Http, Sse, Stdio
 from only1mcp.config.show import mask_arguments, mask_url
@@ -29,12 +31,18 @@ def describe_server(live: Live, snapshot: Snapshot) -> dict[str, Any]:
         "revision": greeting.revision if greeting else None,
         "era": None if greeting is None else "modern" if greeting.modern else "legacy",
         "restarts": live.restarts,
+        "isolation": live.config.isolation,
         "pid": getattr(upstream, "pid", None),
     }
     for kind in Kind:
         name = "templates" if kind is Kind.TEMPLATES else kind.value
         row[name] = view.count(kind) if view is not None else 0
     return row
+
+
+def describe_tools(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """One row for every tool that an enabled server lists, shown or not."""
+    return [asdict(one) for one in fates(snapshot.catalog)]
 
 
 def _target(transport: Stdio | Http | Sse) -> str:

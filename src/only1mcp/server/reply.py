@@ -29,6 +29,7 @@ from only1mcp.protocol.errors import (
 )
 from only1mcp.relay.call import Request, relay
 from only1mcp.relay.snapshot import Snapshot
+from only1mcp.relay.watch import watched
 
 log = logging.getLogger("only1mcp.reply")
 
@@ -81,6 +82,8 @@ def draining(id: Raw) -> bytes:
 async def answer(id: Raw, request: Request, snapshot: Snapshot) -> tuple[bytes, int]:
     """The complete answer to `request`, whatever happens, and its HTTP status if modern."""
     try:
+        if (tell := snapshot.on_finished) is not None:
+            return message.result(id, await watched(request, snapshot, tell)), HTTPStatus.OK
         return message.result(id, await relay(request, snapshot)), HTTPStatus.OK
     except McpError as error:
         code = status(error) if request.modern else HTTPStatus.OK

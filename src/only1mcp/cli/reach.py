@@ -1,0 +1,228 @@
+"""The way of a command to a running gateway: over the same HTTP as any other client.
+
+Commands speak 2026-07-28: one POST per question, no session.
+"""
+
+import json
+import os
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+
+from only1mcp.cli.instance import Place, name_of
+from only1mcp.cli.say import Exit, Failure, note
+from only1mcp.config.load import ConfigError, find, load_address
+from only1mcp.config.model import Listener
+from only1mcp.protocol.eras import own_meta
+from only1mcp.protocol.headers import encode
+from only1mcp.protocol.methods import NEWEST_MODERN
+
+TIMEOUT: Final = httpx2.Timeout(10.0, read=660.0)
+"""Connect quickly or not at all; a call may take as long as the gateway lets it."""
+PAGE_S: Final = 2.0
+_NOT_SENT: Final = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.InvalidURL,
+    httpx2.UnsupportedProtocol,
+)
+
+
+class Remote:
+    """A connection to the running gateway; every fault becomes a Failure with a next step."""
+
+    def __init__(self, url: str | None, token: str | None) -> None:
+        if token and not (token.isascii() and token.isprintable()):
+            raise Failure("the token has characters that no header can carry", Exit.USAGE)
+        trusted = ssl.create_default_context()  # heeds SSL_CERT_FILE
+        trusted.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a leaf may be all there is
+        url = url or configured_url(trusted)
+        self.url = (url if "://" in url else f"http://{url}").rstrip("/").removesuffix("/mcp")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx2.Client(
+            timeout=TIMEOUT, headers=headers, trust_env=False, verify=trusted
+        )
+
+    def __enter__(self) -> "Remote":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def get(self, path: str, member: str) -> dict[str, Any]:
+        """The JSON document at `path`, which has this member."""
+        with self._reaching():
+            response = self._http.get(self.url + path)
+        found = self._document(response)
+        if response.status_code != HTTPStatus.OK or member not in found:
+            raise self._not_ours(response)
+        return found
+
+    def tools(self, server: str | None) -> Iterator[dict[str, Any]]:
+        """Every tool, all pages."""
+        params: dict[str, Any] = {}
+        while True:
+            page = self.ask("tools/list", params, server)
+            yield from (tool for tool in page.get("tools") or () if isinstance(tool, dict))
+            if "nextCursor" not in page:
+                return
+            params = {"cursor": page["nextCursor"]}
+
+    def ask(
+        self,
+        method: str,
+        params: dict[str, Any],
+        server: str | None,
+        *,
+        name: str | None = None,
+        progress: bool = False,
+    ) -> dict[str, Any]:
+        """One request, one result; progress goes to stderr."""
+        meta = own_meta({}) | ({"progressToken": 1} if progress else {})
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params | {"_meta": meta}}
+        headers = {
+            "Accept": "application/json, text/event-stream",
+            "MCP-Protocol-Version": NEWEST_MODERN,
+            "Mcp-Method": method,
+        }
+        if name is not None:
+            headers["Mcp-Name"] = encode(name).decode("ascii")
+        url = f"{self.url}/mcp/{server}" if server else f"{self.url}/mcp"
+        with (
+            self._reaching(),
+            self._http.stream("POST", url, json=body, headers=headers) as response,
+        ):
+            answer = self._answer(response)
+        if isinstance(error := answer.get("error"), dict):
+            raise Failure(_explain(error))
+        result = answer.get("result")
+        if not isinstance(result, dict):
+            raise self._not_ours(response)
+        return result
+
+    def _answer(self, response: httpx2.Response) -> dict[str, Any]:
+        if not response.headers.get("content-type", "").startswith("text/event-stream"):
+            response.read()
+            return self._document(response)
+        for line in response.iter_lines():
+            if not line.startswith("data:"):
+                continue
+            said = _object(line[5:])
+            if said is None:
+                raise self._not_ours(response)
+            if "id" in said:
+                return dict(said)
+            if said.get("method") == "notifications/progress":
+                note(_progress(said.get("params") or {}))
+        raise Failure("the gateway ended the answer early; the call may have run")
+
+    def _document(self, response: httpx2.Response) -> dict[str, Any]:
+        if response.status_code in (401, 403):
+            raise Failure(
+                f"the gateway at {self.url} refuses: {response.status_code}; give a token with "
+                "--token or ONLY1MCP_TOKEN",
+                Exit.UNAUTHORISED,
+            )
+        try:
+            found = response.json()
+        except ValueError:
+            raise self._not_ours(response) from None
+        if not isinstance(found, dict):
+            raise self._not_ours(response)
+        if isinstance(error := found.get("error"), str):  # of the listener, before MCP
+            raise Failure(f"the gateway at {self.url} refuses: {error}")
+        return found
+
+    def _not_ours(self, response: httpx2.Response) -> Failure:
+        return Failure(f"{response.url} answered {response.status_code}; is it only1mcp?")
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except _NOT_SENT as error:
+            raise Failure(
+                f"no gateway at {self.url} ({error}); start one with `only1mcp start` or name it "
+                "with --url",
+                Exit.UNREACHABLE,
+            ) from None
+        except httpx2.HTTPError as error:
+            cause = str(error) or type(error).__name__
+            raise Failure(f"{self.url} broke off: {cause}; a call may have run") from None
+
+
+def configured_url(trusted: ssl.SSLContext) -> str:
+    """Where the gateway of the usual configuration is: as it runs in the background, else as the
+    configuration says; the default without one. Its certificate is added to those `trusted`."""
+    environ = dict(os.environ)
+    path = find(environ)
+    server = address(path)
+    if server.tls is not None:
+        with suppress(OSError):  # of another user, or gone: then it must be trusted already
+            trusted.load_verify_locations(server.tls.cert)
+    running = Place(name_of(path, environ), environ).look() if path else None
+    return reachable(running.url if running and running.url else url_of(server))
+
+
+def address(path: Path | None) -> Listener:
+    """Where the gateway of this file listens.
+
+    Raises:
+        Failure: the file does not say it.
+    """
+    try:
+        return load_address(path, dict(os.environ))
+    except ConfigError:
+        text = f"{path or 'the environment'} has faults; see `only1mcp validate`, or give --url"
+        raise Failure(text, Exit.USAGE) from None
+
+
+def url_of(server: Listener) -> str:
+    """The URL of a listener."""
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    return f"{'https' if server.tls else 'http'}://{host}:{server.port}"
+
+
+def reachable(url: str) -> str:
+    """The address of a listener as a client on this machine uses it."""
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    """The JSON object in `text`, or None."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _explain(error: dict[str, Any]) -> str:
+    data = error.get("data")
+    hint = data.get("hint") if isinstance(data, dict) else None
+    return f"{error.get('message')} ({error.get('code')})" + (f"; {hint}" if hint else "")
+
+
+def _progress(params: dict[str, Any]) -> str:
+    total = f"/{params['total']}" if "total" in params else ""
+    return f"  {params.get('progress')}{total} {params.get('message', '')}".rstrip()
+
+
+def ask_page(url: str, path: str) -> Any:
+    """What a page that is open to all says: JSON or text; None if the answer is not 200.
+
+    No secret is sent, so the certificate need not be one that we trust.
+    """
+    try:
+        with httpx2.Client(verify=False, trust_env=False, timeout=PAGE_S) as http:
+            answer = http.get(reachable(url) + path)
+            is_json = answer.headers.get("content-type", "").startswith("application/json")
+            said = answer.json() if is_json else answer.text
+            return said if answer.status_code == HTTPStatus.OK else None
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
+        return None

@@ -1,0 +1,330 @@
+"""The gateway in the background, with real processes in a home of its own."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from fakes import stdio_server as scripted_child
+from fakes.cli import Shell
+from fakes.edge import PATIENCE_S, until
+from fakes.gateway import closed_port, gateway, stdio_server
+from only1mcp.cli import daemon
+from only1mcp.cli.instance import Place, Running, began, every
+
+CHILD = stdio_server("child", sys.executable, scripted_child.__file__)
+LOG_LINE = "only1mcp listens on"
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    """Runs commands; no gateway that they start outlives the test."""
+    shell = Shell(tmp_path)
+    environ = {"HOME": str(tmp_path)}
+    yield shell
+    for one in every(environ):
+        os.kill(one.pid, signal.SIGKILL)
+    for process in psutil.Process().children():
+        with suppress(ChildProcessError):
+            process.wait(PATIENCE_S)
+
+
+def configured(shell: Shell, *servers: Any, **server: Any) -> str:
+    """The usual configuration file of this home."""
+    content = {"server": server, "servers": list(servers)}
+    return shell.file(content, ".config/only1mcp/only1mcp.json")
+
+
+def place(shell: Shell, name: str = "default") -> Place:
+    return Place(name, {"HOME": str(shell.home)})
+
+
+def running(shell: Shell, name: str = "default") -> Running:
+    """The gateway that runs."""
+    found = place(shell, name).look()
+    assert found is not None
+    return found
+
+
+def test_from_start_to_stop(shell: Shell) -> None:
+    config = configured(shell, CHILD)
+    started = shell("start", "--port", "0")
+    assert started.code == 0, started.err
+    here = running(shell)
+    assert f"listens on {here.url}/mcp, 'default', pid {here.pid}" in started.err
+    assert psutil.Process(here.pid).cmdline()[-4:] == ["default", config, "--port", "0"]
+    assert os.getsid(here.pid) == here.pid  # no terminal can end it
+
+    assert shell("servers").code == 0  # commands find it, whatever its port
+    status = shell("status", "--json")
+    assert status.code == 0
+    assert status.json["uptime_s"] >= 0
+    assert {key: status.json[key] for key in ("pid", "url", "config", "servers")} == {
+        "pid": here.pid,
+        "url": here.url,
+        "config": config,
+        "servers": 1,
+    }
+    assert f"pid      {here.pid}\n" in shell("status").out
+
+    again = shell("start")
+    assert again.code == 1
+    assert f"'default' runs already (pid {here.pid}, {here.url}, {config})" in again.err
+
+    stopped = shell("stop")
+    assert (stopped.code, stopped.err) == (0, "'default' has ended\n")
+    assert shell("status", "--json").json == {"name": "default", "running": False}
+    for command in ("status", "stop"):
+        assert shell(command).code == 3
+
+
+def test_two_configurations_run_side_by_side(shell: Shell) -> None:
+    configured(shell)
+    other = shell.file({"servers": []}, "work.json")
+    assert shell("start", "--port", "0").code == 0
+    assert shell("start", "-c", other, "--port", "0").code == 0
+    assert shell("start", "--name", "third", "--port", "0").code == 0
+    work, third, default = (
+        next(one for one in every({"HOME": str(shell.home)}) if one.name.startswith(name))
+        for name in ("work-", "third", "default")
+    )
+    assert len({work.pid, third.pid, default.pid}) == 3
+    assert shell("status", "-c", other, "--json").json["pid"] == work.pid
+    assert shell("stop", "-c", other).code == 0
+    nobody = shell("stop", "--name", "fourth")
+    assert nobody.code == 3
+    assert "'default' (" in nobody.err
+    assert "'third' (" in nobody.err
+    assert shell("stop", "--name", "third").code == 0
+    assert running(shell).pid == default.pid
+
+
+async def test_of_two_that_start_at_once_one_runs(shell: Shell) -> None:
+    configured(shell)
+    env = {**os.environ, "HOME": str(shell.home), "XDG_STATE_HOME": "", "XDG_CONFIG_HOME": ""}
+    argv = (sys.executable, "-m", "only1mcp", "start", "--port", "0")
+    async with asyncio.timeout(3 * PATIENCE_S):
+        both = [await asyncio.create_subprocess_exec(*argv, stderr=PIPE, env=env) for _ in "ab"]
+        said = [(await one.communicate())[1].decode() for one in both]
+    assert sorted(one.returncode or 0 for one in both) == [0, 1], said
+    assert sum("runs already" in text for text in said) == 1
+    assert shell("stop").code == 0
+
+
+def test_after_kill_9_it_starts_again(shell: Shell) -> None:
+    configured(shell)
+    assert shell("start", "--port", "0").code == 0
+    before = running(shell)
+    os.kill(before.pid, signal.SIGKILL)
+    psutil.Process(before.pid).wait(PATIENCE_S)
+    assert shell("status").code == 3
+    assert shell("start", "--port", "0").code == 0
+    assert running(shell).pid != before.pid
+
+
+@pytest.mark.parametrize("same_time", [False, True])
+def test_a_stranger_with_its_pid_is_left_alone(shell: Shell, same_time: bool) -> None:
+    configured(shell)
+    assert shell("start", "--port", "0").code == 0
+    here = running(shell)
+    assert shell("stop").code == 0
+    me = os.getpid()  # a signal to this pid would end the tests
+    left = asdict(here) | {"pid": me, "url": "http://x"}
+    place(shell).state.write_text(json.dumps(left | ({"began": began(me)} if same_time else {})))
+    for command in ("status", "stop"):
+        assert shell(command).code == 3
+    assert shell("start", "--port", "0").code == 0
+    assert running(shell).pid not in (me, here.pid)
+
+
+def test_restart_keeps_what_it_was_started_with(shell: Shell, tmp_path: Path) -> None:
+    config = shell.file({"servers": []}, "work.json")
+    with closed_port() as port:
+        assert shell("start", "-c", config, "--name", "a", "--port", str(port)).code == 0
+        before = running(shell, "a")
+        done = shell("restart", "--name", "a")
+        after = running(shell, "a")
+    assert done.code == 0, done.err
+    assert (after.config, after.url, after.folder) == (config, before.url, before.folder)
+    assert after.pid != before.pid
+    assert not psutil.pid_exists(before.pid) or began(before.pid) == before.began  # a zombie
+
+
+def test_restart_takes_a_file_of_this_folder_and_runs_in_that_of_the_start(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = shell.file({"servers": []}, "folder/work.json")
+    assert shell("start", "-c", config, "--port", "0").code == 0
+    monkeypatch.chdir(Path(config).parent)
+    done = shell("restart", "-c", "work.json")
+    assert done.code == 0, done.err
+    (after,) = every({"HOME": str(shell.home)})
+    assert after.config == config
+    assert Path(after.folder) != Path(config).parent
+
+
+def test_restart_does_not_end_what_could_not_start_again(shell: Shell) -> None:
+    config = configured(shell)
+    assert shell("start", "--port", "0").code == 0
+    here = running(shell)
+    Path(config).write_text('{"servre": []}')
+    found = shell("restart")
+    assert found.code == 2
+    assert "unknown key 'servre'" in found.err
+    assert running(shell).pid == here.pid
+
+
+def test_restart_starts_what_does_not_run(shell: Shell) -> None:
+    configured(shell)
+    assert shell("restart", "--port", "0").code == 0
+    assert running(shell).url
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "reason"),
+    [
+        ({"servre": []}, 2, "1:2: unknown key 'servre'; did you mean 'server'?"),
+        ("{", 2, "only1mcp.json:1:2"),
+        ({"servers": [], "logging": {"file": "/dev/null/x"}}, 1, "cannot write /dev/null"),
+    ],
+)
+def test_what_cannot_start_says_why(shell: Shell, content: Any, code: int, reason: str) -> None:
+    shell.file(content, ".config/only1mcp/only1mcp.json")
+    found = shell("start", "--port", "0")
+    assert found.code == code
+    assert found.err.startswith("error: the gateway did not start:\n")
+    assert reason in found.err
+    assert shell("status").code == 3
+
+
+def test_a_port_that_is_taken_is_the_reason(shell: Shell) -> None:
+    configured(shell)
+    assert shell("start", "--port", "0", "--name", "first").code == 0
+    port = running(shell, "first").url.rpartition(":")[2]
+    found = shell("start", "--port", port)
+    assert found.code == 1
+    assert port in found.err
+    assert "in use" in found.err
+
+
+def test_without_a_configuration_it_says_what_to_do(shell: Shell) -> None:
+    for command in ("start", "restart"):
+        found = shell(command)
+        assert found.code == 2
+        assert "only1mcp config init" in found.err
+    missing = shell("start", "-c", str(shell.home / "none.yaml"))
+    assert (missing.code, "does not exist" in missing.err) == (2, True)
+
+
+def test_a_process_that_is_never_ready_is_ended(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "START_S", 0.0)
+    configured(shell)
+    found = shell("start", "--port", "0")
+    assert found.code == 1
+    assert "was not ready within 0 s" in found.err
+    assert place(shell).look() is None
+
+
+async def test_calls_under_way_finish_before_it_ends(shell: Shell) -> None:
+    configured(shell, CHILD)
+    assert shell("start", "--port", "0").code == 0
+    argv = ("call", "child__progress", '{"count": 4, "pause": 0.3}', "--url", running(shell).url)
+    async with asyncio.timeout(3 * PATIENCE_S):
+        call = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "only1mcp", *argv), stdout=PIPE, stderr=PIPE
+        )
+        assert call.stdout is not None
+        assert call.stderr is not None
+        first = await call.stderr.readline()
+        stopped = await asyncio.to_thread(shell, "stop")
+        out = await call.stdout.read()
+        assert await call.wait() == 0, first + await call.stderr.read()
+    assert stopped.code == 0, stopped.err
+    assert out.strip()
+
+
+def test_one_that_hangs_is_killed_only_by_force(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "CLOSE_S", 0.1)
+    configured(shell, drain_timeout=0)
+    assert shell("start", "--port", "0").code == 0
+    here = running(shell)
+    os.kill(here.pid, signal.SIGSTOP)
+    found = shell("stop")
+    assert found.code == 1
+    assert f"(pid {here.pid}) has not ended within 0 s; `only1mcp stop --force` kills it" in (
+        found.err
+    )
+    monkeypatch.setattr(daemon, "CLOSE_S", PATIENCE_S)
+    assert shell("stop", "--force").code == 0
+    assert place(shell).look() is None
+
+
+async def test_the_log_goes_on_in_a_new_file_once_moved_away(shell: Shell) -> None:
+    configured(shell)
+    assert shell("start", "--port", "0").code == 0
+    log, old = place(shell).log, place(shell).log.with_suffix(".1")
+    await until(lambda: LOG_LINE in log.read_text())
+    log.rename(old)
+    os.kill(running(shell).pid, signal.SIGUSR1)
+    await until(log.exists)
+    os.kill(running(shell).pid, signal.SIGUSR2)
+    await until(lambda: "log level is now debug" in log.read_text())
+    assert shell("stop").code == 0
+    assert LOG_LINE not in log.read_text()
+    assert "log level" not in old.read_text()
+
+
+async def test_the_log_file_of_the_configuration_is_used(shell: Shell) -> None:
+    content = {"servers": [], "logging": {"file": "own.log", "format": "text"}}
+    shell.file(content, ".config/only1mcp/only1mcp.json")
+    assert shell("start", "--port", "0").code == 0
+    own = shell.home / ".config" / "only1mcp" / "own.log"
+    await until(lambda: f"info only1mcp.run: {LOG_LINE}" in own.read_text())
+    assert LOG_LINE not in place(shell).log.read_text()
+    assert LOG_LINE in shell("logs").out
+
+
+async def test_the_access_log_says_who_called_what(shell: Shell) -> None:
+    log = {"access": {"enabled": True, "file": "access.log", "arguments": True}}
+    auth = {"tokens": ["token-of-ann"]}
+    content = {"server": {"auth": auth}, "servers": [CHILD], "logging": log}
+    shell.file(content, ".config/only1mcp/only1mcp.json")
+    assert shell("start", "--port", "0").code == 0
+    words = '{"text": "token-of-ann"}'
+    called = shell("call", "child__echo", words, ONLY1MCP_TOKEN="token-of-ann")
+    assert called.code == 0, called.err
+    written = shell.home / ".config" / "only1mcp" / "access.log"
+    await until(lambda: written.read_text().endswith("}\n"))
+    line = json.loads(written.read_text())
+    assert (line["principal"], line["name"], line["outcome"]) == ("token-1", "child__echo", "ok")
+    assert line["arguments"] == {"text": "***"}
+
+
+async def test_one_in_the_foreground_is_seen(tmp_path: Path, shell: Shell) -> None:
+    async with gateway({"servers": []}, tmp_path) as other:
+        port = int(other.url.rpartition(":")[2])
+        configured(shell, port=port)
+        found = await asyncio.to_thread(shell, "status")
+    assert found.code == 3
+    assert f"but a gateway answers at {other.url}: `only1mcp run`, or a service" in found.err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(59.9, "0m 59s"), (3661, "1h 1m 1s"), (90061, "1d 1h 1m")]
+)
+def test_how_long_it_runs(seconds: float, text: str) -> None:
+    assert daemon._span(seconds) == text
