@@ -22,6 +22,7 @@ RESULTS: Final = ROOT / ".cache" / "eras.xml"
 
 MOUNT, ALL = "mount", "all"
 """`/mcp/{server}`, and `/mcp` with all servers at once, names prefixed."""
+WHERE_ALL: Final = {"http": "`/mcp`", "sse": "`/sse`", "stdio": "`only1mcp stdio`"}
 
 FEATURES: Final[Mapping[str, str]] = {
     "call": "tool call",
@@ -92,7 +93,6 @@ NOTES: Final[Mapping[str, str]] = {
 LETTERS: Final = dict(zip(NOTES, "abcdefgh", strict=False))
 DONE: Final = "✓"
 NOT_SHOWN: Final = "✗"
-NOT_TRIED: Final = ""
 
 
 class Cell(NamedTuple):
@@ -140,8 +140,6 @@ def every_id() -> set[str]:
 
 def mark(feature: str, client: Client, server: str, passed: Collection[str]) -> str:
     """One cell of the page: shown only if its tests have passed in all places."""
-    if feature not in client.features:
-        return NOT_TRIED
     if not all(Cell(feature, client, server, place).id in passed for place in client.places):
         return NOT_SHOWN
     answer = answer_of(feature, client, server)
@@ -162,15 +160,11 @@ def render(passed: Collection[str]) -> str:
     """What stands between the marks of the page, if these tests have passed."""
     parts = []
     for client in CLIENTS:
-        places = " and ".join({MOUNT: "`/mcp/{server}`", ALL: _all(client)}[one]
-                              for one in client.places)  # fmt: skip
-        parts.append(f"### {client.title}\n\nThrough {places}.\n\n{table(client, passed)}")
+        alone = "`/mcp/{server}` and " if MOUNT in client.places else ""
+        where = f"Through {alone}{WHERE_ALL[client.channel]}."
+        parts.append(f"### {client.title}\n\n{where}\n\n{table(client, passed)}")
     parts.append("\n".join(f"- **{LETTERS[key]}**: {text}." for key, text in NOTES.items()))
     return "\n\n".join(parts)
-
-
-def _all(client: Client) -> str:
-    return {"http": "`/mcp`", "sse": "`/sse`", "stdio": "`only1mcp stdio`"}[client.channel]
 
 
 def page_with(results: str, page: str) -> str:

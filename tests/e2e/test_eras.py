@@ -10,6 +10,7 @@ from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,7 +74,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         for client in piped.values():
             await up(client)
         for server in servers.values():  # else what it says goes nowhere
-            await server.until(lambda server=server: server.is_heard(1 + len(piped)))
+            await server.until(partial(server.is_heard, 1 + len(piped)))
         yield World(servers, running, http, piped)
 
 
@@ -189,9 +190,8 @@ async def changed(case: Case) -> None:
     await case.server.grow(name)
     seen = 0
     while case.name(name) not in await names(client):
-        await client.until(lambda: len(client.told(TOOLS)) > seen)
-        seen = len(client.told(TOOLS))
-    await client.until(lambda: bool(client.told(TOOLS)))
+        seen = await client.another(TOOLS, seen)
+    await client.another(TOOLS, 0)
     case.server.shrink(name)
     await client.hear_no_more(uri=case.server.uri)
 
@@ -209,7 +209,7 @@ async def updated(case: Case) -> None:
     await server.until(server.subscribed)
     client.heard.clear()
     await server.says(UPDATED, uri=server.uri)
-    await client.until(lambda: bool(client.told(UPDATED)))
+    await client.another(UPDATED, 0)
     assert client.told(UPDATED)[0]["uri"] == server.uri
     await client.hear_no_more(uri=server.uri)
     await server.until(lambda: not server.subscribed())

@@ -14,7 +14,7 @@ import itertools
 import json
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 
 import httpx2
@@ -31,7 +31,8 @@ ANSWERS: Final[Json] = {
     },
     "roots/list": {"roots": [{"uri": "file:///home", "name": "home"}]},
 }  # fmt: skip
-FORM, BOTH_MODES = {"elicitation": {}}, {"elicitation": {"form": {}, "url": {}}}
+FORM: Final[Json] = {"elicitation": {}}
+BOTH_MODES: Final[Json] = {"elicitation": {"form": {}, "url": {}}}
 DECLARED: Final[dict[str, Json]] = {
     "2024-11-05": {},
     "2025-03-26": {},
@@ -84,7 +85,8 @@ class Client:
 
     async def request(self, id: int, method: str, params: Json, meta: Json) -> Json:
         """Send one request and wait for its answer."""
-        due = self._due[id] = asyncio.get_running_loop().create_future()
+        due: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self._due[id] = due
         try:
             more = {"_meta": meta} if meta else {}
             await self.channel.send(message(method, {**params, **more}, id=id))
@@ -111,6 +113,11 @@ class Client:
         """Wait until `condition` holds; it is looked at whenever something has come."""
         async with asyncio.timeout(WAIT_S), self._changed:
             await self._changed.wait_for(condition)
+
+    async def another(self, method: str, seen: int) -> int:
+        """Wait for more than `seen` notifications of this kind; how many there are then."""
+        await self.until(lambda: len(self.told(method)) > seen)
+        return len(self.told(method))
 
     async def level(self, level: str) -> None:
         """Want log messages from this level on."""
@@ -236,10 +243,8 @@ class ModernClient(Client):
 
 async def _ended(listen: Any) -> None:
     """A listen has no answer once it is cancelled; while it lasts none is due."""
-    try:
+    with suppress(TimeoutError):
         await listen
-    except TimeoutError:
-        pass
 
 
 class Posts:
