@@ -379,8 +379,8 @@ async def _pump(stream: httpx2.Response, take: Take) -> None:
 
 async def _datas(stream: httpx2.Response) -> AsyncIterator[str]:
     async for line in stream.aiter_lines():
-        if line.startswith("data:"):
-            yield line[5:].strip()
+        if line.startswith("data:") and (data := line[5:].strip()):  # an event may have an id only
+            yield data
 
 
 @asynccontextmanager
