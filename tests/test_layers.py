@@ -36,6 +36,7 @@ PURE: Final = (
     "policy",
     "catalog",
     "config/model.py",
+    "config/resilience.py",
     "config/servers.py",
     "config/values.py",
 )

@@ -6,7 +6,10 @@
     │   └── ClientRefused   a client's, to a server's question
     └── ServerFault         a server failed us: names server, outcome and next step
         ├── ServerUnavailable (-31001)  not_sent   ├── ServerTimeout (-31002)  unknown
-        ├── ServerLost        (-31003)  unknown    ├── Draining      (-31006)  not_sent
+        │   ├── ServerBusy    it says: later       │
+        │   └── ServerRefused it says: no          │
+        ├── ServerLost        (-31003)  unknown    ├── CircuitOpen   (-31004)  not_sent
+        ├── Overloaded        (-31005)  not_sent   ├── Draining      (-31006)  not_sent
         ├── AnswerTooLarge    (-31007)  executed   └── ServerProtocolError (-31010)  unknown
 
 Source  JSON-RPC 2.0 section 5.1; MCP 2026-07-28 basic/index "Error Codes": private codes
@@ -133,6 +136,7 @@ class ServerFault(McpError):
             data["hint"] = hint
         super().__init__(message, data)
         self.server = server
+        self.retry_after_ms = retry_after_ms
         self.may_have_run = (outcome or self.outcome) is not Outcome.NOT_SENT
 
 
@@ -141,6 +145,14 @@ class ServerUnavailable(ServerFault):
 
     code = -31001
     outcome = Outcome.NOT_SENT
+
+
+class ServerBusy(ServerUnavailable):
+    """It answered that it has no time (HTTP 429, 503), and perhaps when to come again."""
+
+
+class ServerRefused(ServerUnavailable):
+    """It answered that it will not (credentials, a redirect): no fault of its health."""
 
 
 class ServerTimeout(ServerFault):
@@ -153,6 +165,20 @@ class ServerLost(ServerFault):
     """Sent, then the connection or the process died before the answer."""
 
     code = -31003
+
+
+class CircuitOpen(ServerFault):
+    """The server has failed of late and is left alone for a while."""
+
+    code = -31004
+    outcome = Outcome.NOT_SENT
+
+
+class Overloaded(ServerFault):
+    """Too many calls at once: for this server, for this caller, or for the gateway."""
+
+    code = -31005
+    outcome = Outcome.NOT_SENT
 
 
 class Draining(ServerFault):

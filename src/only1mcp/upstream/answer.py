@@ -20,9 +20,10 @@ from only1mcp.protocol import message
 from only1mcp.protocol.errors import (
     McpError,
     ParseError,
+    ServerBusy,
     ServerLost,
     ServerProtocolError,
-    ServerUnavailable,
+    ServerRefused,
     UpstreamError,
 )
 from only1mcp.protocol.message import Message
@@ -132,7 +133,7 @@ def refusal(endpoint: Endpoint, response: Response) -> McpError:
     if found is not None and found.error:
         return _own_error(found.error, status)
     if status in (429, 503):
-        return ServerUnavailable(
+        return ServerBusy(
             endpoint.server,
             endpoint.say(f"it is overloaded or not ready (HTTP {status})"),
             hint="try again later",
@@ -166,20 +167,24 @@ def _own_error(error: Raw, status: int) -> UpstreamError:
     return UpstreamError(bytes(error), members.code, members.message, status)
 
 
-def _moved(endpoint: Endpoint, response: Response) -> ServerUnavailable:
+def _moved(endpoint: Endpoint, response: Response) -> ServerRefused:
     place = _shown(response.headers.get(b"location", b"elsewhere").partition(b"?")[0])
-    return endpoint.unavailable(
-        f"it redirects to {place} (HTTP {response.status}), which is not followed",
-        f"put the right address into transport.url of server '{endpoint.server}'",
+    said = f"it redirects to {place} (HTTP {response.status}), which is not followed"
+    return ServerRefused(
+        endpoint.server,
+        endpoint.say(said),
+        hint=f"put the right address into transport.url of server '{endpoint.server}'",
     )
 
 
-def _forbidden(endpoint: Endpoint, response: Response) -> ServerUnavailable:
+def _forbidden(endpoint: Endpoint, response: Response) -> ServerRefused:
     wants = response.headers.get(b"www-authenticate")
     detail = _shown(wants) if wants else _excerpt(response)
-    return endpoint.unavailable(
-        f"it refuses the gateway's credentials (HTTP {response.status}): {detail}",
-        f"set transport.headers.Authorization of server '{endpoint.server}'",
+    said = f"it refuses the gateway's credentials (HTTP {response.status}): {detail}"
+    return ServerRefused(
+        endpoint.server,
+        endpoint.say(said),
+        hint=f"set transport.headers.Authorization of server '{endpoint.server}'",
     )
 
 

@@ -1,0 +1,94 @@
+"""May a request be sent once more? One table, and a budget for all of them.
+
+                                    not sent   no answer   busy, come later   answered
+    lists, reads, prompts, ping …   yes        yes         yes                no
+    tools/call                      yes        no          no                 no
+    the same, named idempotent      yes        yes         yes                no
+    tasks/update, tasks/cancel      yes        no          no                 no
+
+A call that may have run is never repeated: what a tool did twice nobody can take back. What a
+server says of its tools (idempotentHint) is not relied on; only the configuration is.
+
+Bounds  one repeat per request; BUDGET per server over WINDOW_S, since in an outage every request
+        fails, and repeating them all would double the load on what is left.
+Source  Caddy's tryAgain; Finagle's RetryBudget; AWS, "Exponential Backoff And Jitter".
+"""
+
+from enum import Enum
+from typing import Final
+
+from only1mcp.policy.window import Window
+from only1mcp.protocol.errors import (
+    AnswerTooLarge,
+    McpError,
+    ServerBusy,
+    ServerFault,
+    ServerProtocolError,
+    ServerRefused,
+)
+
+MAX_REPEATS: Final = 1
+WINDOW_S: Final = 10.0
+FLOOR: Final = 3
+"""Repeats in WINDOW_S that are always allowed, so that a quiet server has some, too."""
+FIRST_PAUSE_S: Final = 0.05
+LONGEST_PAUSE_S: Final = 1.0
+
+
+class Fate(Enum):
+    """What became of an attempt that brought no result."""
+
+    NOT_SENT = "not sent"  # refused, no process, queue, breaker
+    NO_ANSWER = "no answer"  # sent, then end of stream or time
+    BUSY = "busy"  # answered: later, in so many seconds
+    ANSWERED = "answered"  # with an error, or with something that is no answer
+
+
+_ALWAYS: Final = frozenset((Fate.NOT_SENT, Fate.NO_ANSWER, Fate.BUSY))
+_UNSENT: Final = frozenset((Fate.NOT_SENT,))
+
+
+def fate(error: McpError) -> Fate:
+    """What `error` says about the attempt."""
+    if isinstance(error, ServerBusy):
+        return Fate.ANSWERED if error.retry_after_ms is None else Fate.BUSY
+    if not isinstance(error, ServerFault) or isinstance(
+        error, ServerRefused | AnswerTooLarge | ServerProtocolError
+    ):
+        return Fate.ANSWERED
+    return Fate.NO_ANSWER if error.may_have_run else Fate.NOT_SENT
+
+
+def repeats(repeatable: bool, what: Fate, attempt: int) -> bool:
+    """Whether to send it once more after attempt number `attempt`, the first being 1.
+
+    `repeatable`: running twice does no harm, see `protocol/methods.py`, or the configuration
+    says so of the tool.
+    """
+    if attempt > MAX_REPEATS:
+        return False
+    return what in (_ALWAYS if repeatable else _UNSENT)
+
+
+def pause_s(attempt: int, draw: float) -> float:
+    """How long to wait before the same replica is tried again; `draw` is from 0 up to 1."""
+    return draw * min(FIRST_PAUSE_S * 2.0**attempt, LONGEST_PAUSE_S)
+
+
+class Budget:
+    """The repeats of one server. Count each request with `budget.requests.total += 1`."""
+
+    __slots__ = ("_share", "requests")
+
+    def __init__(self, share: float, now: float) -> None:
+        """`share` is repeats per request; 0: none at all."""
+        self._share = share
+        self.requests = Window(WINDOW_S, now)
+
+    def spend(self, now: float) -> bool:
+        """Take one repeat; False if there is none left."""
+        requests, repeated = self.requests.counts(now)
+        if not self._share or repeated + 1 > max(FLOOR, requests * self._share):
+            return False
+        self.requests.marked += 1
+        return True
