@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from only1mcp.config.resilience import Concurrency, Limits
-from only1mcp.policy.limit import LONGEST_WAIT_S, SOON_S, Bulkhead, Gate, Ticket
+from only1mcp.policy.limit import LONGEST_WAIT_S, SOON_S, Bound, Bulkhead, Gate, Ticket
 
 
 def bulkhead(most: int = 1, queue: int = 8) -> Bulkhead:
@@ -93,10 +93,9 @@ def test_a_time_without_a_queue_is_no_pace() -> None:
 def test_the_gate_counts_all_and_each() -> None:
     gate = Gate(Limits(max_in_flight=3, per_caller=2))
     assert [gate.enter("a"), gate.enter("a")] == [None, None]
-    assert gate.enter("a") == "2 requests of yours are under way (server.limits.per_caller)"
+    assert gate.enter("a") is Bound.CALLER
     assert gate.enter("b") is None
-    said = "the gateway has 3 requests under way (server.limits.max_in_flight)"
-    assert gate.enter("b") == gate.enter(None) == said
+    assert [gate.enter("b"), gate.enter(None)] == [Bound.GATEWAY] * 2
     gate.leave("a")
     assert gate.enter("a") is None
     for caller in ("a", "a", "b"):

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from only1mcp.config.resilience import Concurrency, Retry
 from only1mcp.config.values import (
     Argument,
     Duration,
@@ -119,3 +120,7 @@ class Server(Model):
     """Which of its tools clients see."""
     timeouts: Timeouts = Timeouts()
     """How long to wait for it."""
+    concurrency: Concurrency = Concurrency()
+    """How many calls it runs at once, and how many may wait."""
+    retry: Retry = Retry()
+    """When a request to it is repeated."""

@@ -14,6 +14,7 @@ Source  Envoy's circuit breakers (which are caps) and HAProxy's maxconn with its
 """
 
 from collections import OrderedDict
+from enum import Enum
 from typing import Final
 
 from only1mcp.config.resilience import Concurrency, Limits
@@ -111,28 +112,34 @@ class Bulkhead:
         return ticket
 
 
+class Bound(Enum):
+    """The limit of a gate that is reached."""
+
+    GATEWAY = "max_in_flight"
+    CALLER = "per_caller"
+
+
 class Gate:
     """The requests to servers that the gateway has taken on, in all and for each caller."""
 
-    __slots__ = ("_callers", "_most", "_per_caller", "inside")
+    __slots__ = ("_callers", "inside", "limits")
 
     def __init__(self, limits: Limits) -> None:
         self.inside = 0
-        self._most = limits.max_in_flight
-        self._per_caller = limits.per_caller
+        self.limits = limits
         self._callers: dict[str, int] = {}
 
-    def enter(self, caller: str | None) -> str | None:
-        """None: it is in, and owes a `leave`; otherwise why not, for people.
+    def enter(self, caller: str | None) -> Bound | None:
+        """None: it is in, and owes a `leave`; otherwise what keeps it out.
 
         `caller` is None if nobody says who calls: then only the common limit counts.
         """
-        if self.inside >= self._most:
-            return f"the gateway has {self._most} requests under way (server.limits.max_in_flight)"
+        if self.inside >= self.limits.max_in_flight:
+            return Bound.GATEWAY
         if caller is not None:
             count = self._callers.get(caller, 0)
-            if count >= self._per_caller:
-                return f"{count} requests of yours are under way (server.limits.per_caller)"
+            if count >= self.limits.per_caller:
+                return Bound.CALLER
             self._callers[caller] = count + 1
         self.inside += 1
         return None

@@ -181,6 +181,10 @@ class Overloaded(ServerFault):
     outcome = Outcome.NOT_SENT
 
 
+class OverLimit(Overloaded):
+    """It is this caller who has too many calls under way."""
+
+
 class Draining(ServerFault):
     """The gateway is stopping."""
 

@@ -1,0 +1,122 @@
+"""The calls of one server: those that run, and those that wait until one of them ends.
+
+    if not turns.enter(): await turns.wait(caller)
+    try: … the call …
+    finally: turns.leave()
+
+A turn lasts as long as the server works on the call. While a client of the other era answers a
+question of the server, the calls of `InTurn` come and go one by one.
+"""
+
+import asyncio
+
+from only1mcp.config.resilience import Concurrency
+from only1mcp.policy.limit import Bulkhead, Ticket
+from only1mcp.protocol.errors import Overloaded
+from only1mcp.upstream.base import Call, Greeting, Upstream
+
+
+class Turns:
+    """The bulkhead of one server, with the futures of those who wait."""
+
+    __slots__ = ("_bulkhead", "_futures", "_server", "_settings", "enter")
+
+    def __init__(self, server: str, settings: Concurrency) -> None:
+        self._server = server
+        self._settings = settings
+        self._bulkhead = Bulkhead(settings)
+        self._futures: dict[Ticket, asyncio.Future[bool]] = {}
+        self.enter = self._bulkhead.enter
+        """Take a turn if one is free; False: `wait` for it. A turn is owed a `leave`."""
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that run."""
+        return self._bulkhead.in_flight
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a turn."""
+        return self._bulkhead.waiting
+
+    async def wait(self, caller: str) -> None:
+        """Wait for a turn, which is then owed a `leave`.
+
+        Raises:
+            Overloaded: too many wait already, or it took too long.
+        """
+        ticket = self._bulkhead.join(caller)
+        if ticket is None:
+            raise self._overloaded(f"and {self.waiting} wait already (concurrency.queue)")
+        loop = asyncio.get_running_loop()
+        future = self._futures[ticket] = loop.create_future()
+        timer = loop.call_later(self._settings.queue_timeout, self._expire, ticket)
+        try:
+            granted = await future
+        except asyncio.CancelledError:  # the client left, perhaps in the moment of its turn
+            if ticket.granted or ticket in self._futures:
+                self._futures.pop(ticket, None)
+                self._hand_on(self._bulkhead.give_up(ticket, loop.time()))
+            raise
+        finally:
+            timer.cancel()
+        if not granted:
+            waited = f"{self._settings.queue_timeout:g} s"
+            raise self._overloaded(f"and none ended within {waited} (concurrency.queue_timeout)")
+
+    def leave(self) -> None:
+        """A turn is over; it goes on to whoever is next."""
+        bulkhead = self._bulkhead
+        if bulkhead.waiting:
+            self._hand_on(bulkhead.leave(asyncio.get_running_loop().time()))
+        else:
+            bulkhead.leave(0.0)
+
+    def _hand_on(self, ticket: Ticket | None) -> None:
+        if ticket is None:
+            return
+        future = self._futures.pop(ticket)
+        if not future.done():  # else its task is cancelled, and will find that it was granted
+            future.set_result(True)
+
+    def _expire(self, ticket: Ticket) -> None:
+        future = self._futures.pop(ticket, None)
+        if future is not None:
+            self._bulkhead.give_up(ticket, 0.0)
+            if not future.done():
+                future.set_result(False)
+
+    def _overloaded(self, why: str) -> Overloaded:
+        after_ms = int(self._bulkhead.retry_after_s() * 1000)
+        return Overloaded(
+            self._server,
+            f"server '{self._server}' runs {self.in_flight} calls, {why}",
+            hint=f"the call did not reach it; repeat it in {after_ms / 1000:.0f} s or later",
+            retry_after_ms=after_ms,
+        )
+
+
+class InTurn:
+    """A connection whose every call waits for a turn of its own."""
+
+    __slots__ = ("_caller", "_turns", "_upstream", "greeting", "server")
+
+    def __init__(self, upstream: Upstream, turns: Turns, caller: str) -> None:
+        self.server: str = upstream.server
+        self.greeting: Greeting = upstream.greeting
+        self._upstream = upstream
+        self._turns = turns
+        self._caller = caller
+
+    async def call(self, call: Call) -> bytes:
+        """The result of `call`; see `Upstream.call`.
+
+        Raises:
+            Overloaded: it had no turn.
+        """
+        if not self._turns.enter():
+            await self._turns.wait(self._caller)
+        try:
+            return await self._upstream.call(call)
+        finally:
+            self._turns.leave()
