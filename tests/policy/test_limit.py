@@ -43,6 +43,22 @@ def test_a_full_queue_takes_nobody() -> None:
     assert bulkhead(1, queue=0).join("a") is None
 
 
+def test_a_full_queue_loses_the_last_of_the_longest_line_to_a_caller_who_has_less() -> None:
+    one = bulkhead(1, queue=4)
+    one.enter()
+    assert one.crowd_out("b") is None  # there is room
+    first, second, third = [joined(one, "a") for _ in range(3)]
+    other = joined(one, "b")
+    assert one.crowd_out("a") is None
+    assert one.crowd_out("b") is third
+    more = joined(one, "b")
+    assert one.crowd_out("a") is one.crowd_out("b") is None
+    assert one.crowd_out("c") is second
+    last = joined(one, "c")
+    assert one.crowd_out("d") is more
+    assert [one.leave(0.0) for _ in range(3)] == [first, other, last]
+
+
 def test_callers_take_turns_and_each_ones_calls_keep_their_order() -> None:
     one = bulkhead()
     one.enter()
@@ -130,10 +146,17 @@ class Permits(RuleBasedStateMachine):
             assert self.running < self.most
             assert not self.waiting
             self.running += 1
-        elif (ticket := self.one.join(caller)) is not None:
+            return
+        lines = Counter(one.caller for one in self.waiting)
+        if (out := self.one.crowd_out(caller)) is not None:
+            assert len(self.waiting) == self.queue
+            assert lines[out.caller] == max(lines.values()) > lines[caller] + 1
+            self.waiting.remove(out)
+        if (ticket := self.one.join(caller)) is not None:
             self.waiting.append(ticket)
         else:
             assert len(self.waiting) == self.queue
+            assert not lines or max(lines.values()) <= lines[caller] + 1
 
     @precondition(lambda self: self.running)
     @rule(took=st.floats(0, 9))

@@ -54,6 +54,21 @@ async def test_a_full_queue_refuses_at_once() -> None:
     }
 
 
+async def test_who_has_few_calls_is_not_kept_out_by_who_has_many() -> None:
+    one = turns(queue=2)
+    one.enter()
+    many = [start(one.wait("a")) for _ in range(2)]
+    await until(lambda: one.waiting == 2)
+    few = start(one.wait("b"))
+    with pytest.raises(Overloaded, match="2 wait already"):
+        await many[1]
+    one.leave()
+    await many[0]
+    one.leave()
+    await few
+    assert (one.in_flight, one.waiting) == (1, 0)
+
+
 async def test_a_wait_ends_in_time_and_leaves_no_trace() -> None:
     one = turns(timeout_s=0.01)
     one.enter()

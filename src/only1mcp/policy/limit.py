@@ -8,7 +8,7 @@ A bulkhead never lends its permits: `in_flight` goes up by one with `enter` or w
 a ticket, and down with the `leave` that every one of them owes. While somebody waits all permits
 are out, so the way in is one comparison, and no caller overtakes those who wait.
 
-Cost    constant for every step, whoever waits.
+Cost    constant for every step, whoever waits; in the number of callers when the queue is full.
 Units   seconds of a monotonic clock, passed in as `now`.
 Source  Envoy's circuit breakers (which are caps) and HAProxy's maxconn with its queue.
 """
@@ -70,6 +70,21 @@ class Bulkhead:
         self.waiting += 1
         return ticket
 
+    def crowd_out(self, caller: str) -> Ticket | None:
+        """Take the last one of the longest line out of a full queue, for `caller` to have a place.
+
+        Nobody, if that line is not longer than the one of `caller` would be: whoever sends most
+        is refused first, and cannot fill the queue before others.
+        """
+        if self.waiting < self._queue or not self._queues:
+            return None
+        line = max(self._queues.values(), key=len)
+        if len(line) <= len(self._queues.get(caller, ())) + 1:
+            return None
+        ticket = next(reversed(line))
+        self._forget(ticket)
+        return ticket
+
     def leave(self, now: float) -> Ticket | None:
         """Give a permit back; the ticket that has it now, if somebody waits."""
         if not self.waiting:
@@ -87,11 +102,7 @@ class Bulkhead:
         """The caller of `ticket` no longer waits; the ticket that has its permit, if it had one."""
         if ticket.granted:
             return self.leave(now)
-        line = self._queues[ticket.caller]
-        del line[ticket]
-        self.waiting -= 1
-        if not line:
-            del self._queues[ticket.caller]
+        self._forget(ticket)
         return None
 
     def retry_after_s(self) -> float:
@@ -99,6 +110,13 @@ class Bulkhead:
         if self._pace_s is None:
             return SOON_S
         return min(max(self._pace_s * (self.waiting + 1), SOON_S), LONGEST_WAIT_S)
+
+    def _forget(self, ticket: Ticket) -> None:
+        line = self._queues[ticket.caller]
+        del line[ticket]
+        self.waiting -= 1
+        if not line:
+            del self._queues[ticket.caller]
 
     def _grant(self) -> Ticket:
         """The permit that is free goes to the caller whose turn it is."""

@@ -25,7 +25,7 @@ class Turns:
         self._server = server
         self._settings = settings
         self._bulkhead = Bulkhead(settings)
-        self._futures: dict[Ticket, asyncio.Future[bool]] = {}
+        self._futures: dict[Ticket, asyncio.Future[str]] = {}  # "", or why it is refused
         self.enter = self._bulkhead.enter
         """Take a turn if one is free; False: `wait` for it. A turn is owed a `leave`."""
 
@@ -45,14 +45,15 @@ class Turns:
         Raises:
             Overloaded: too many wait already, or it took too long.
         """
-        ticket = self._bulkhead.join(caller)
-        if ticket is None:
-            raise self._overloaded(f"and {self.waiting} wait already (concurrency.queue)")
+        if (crowded_out := self._bulkhead.crowd_out(caller)) is not None:
+            self._refuse(crowded_out, self._full())
+        if (ticket := self._bulkhead.join(caller)) is None:
+            raise self._overloaded(self._full())
         loop = asyncio.get_running_loop()
         future = self._futures[ticket] = loop.create_future()
         timer = loop.call_later(self._settings.queue_timeout, self._expire, ticket)
         try:
-            granted = await future
+            refused = await future
         except asyncio.CancelledError:  # the client left, perhaps in the moment of its turn
             if ticket.granted or ticket in self._futures:
                 self._futures.pop(ticket, None)
@@ -60,9 +61,8 @@ class Turns:
             raise
         finally:
             timer.cancel()
-        if not granted:
-            waited = f"{self._settings.queue_timeout:g} s"
-            raise self._overloaded(f"and none ended within {waited} (concurrency.queue_timeout)")
+        if refused:
+            raise self._overloaded(refused)
 
     def leave(self) -> None:
         """A turn is over; it goes on to whoever is next."""
@@ -77,20 +77,27 @@ class Turns:
             return
         future = self._futures.pop(ticket)
         if not future.done():  # else its task is cancelled, and will find that it was granted
-            future.set_result(True)
+            future.set_result("")
 
     def _expire(self, ticket: Ticket) -> None:
-        future = self._futures.pop(ticket, None)
-        if future is not None:
+        if ticket in self._futures:
             self._bulkhead.give_up(ticket, 0.0)
-            if not future.done():
-                future.set_result(False)
+            waited_s = self._settings.queue_timeout
+            self._refuse(ticket, f"none ended within {waited_s:g} s (concurrency.queue_timeout)")
+
+    def _refuse(self, ticket: Ticket, why: str) -> None:
+        future = self._futures.pop(ticket)
+        if not future.done():
+            future.set_result(why)
+
+    def _full(self) -> str:
+        return f"{self._settings.queue} wait already (concurrency.queue)"
 
     def _overloaded(self, why: str) -> Overloaded:
         after_ms = int(self._bulkhead.retry_after_s() * 1000)
         return Overloaded(
             self._server,
-            f"server '{self._server}' runs {self.in_flight} calls, {why}",
+            f"server '{self._server}' runs {self.in_flight} calls, and {why}",
             hint=f"the call did not reach it; repeat it in {after_ms / 1000:.0f} s or later",
             retry_after_ms=after_ms,
         )
