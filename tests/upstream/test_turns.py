@@ -31,10 +31,10 @@ async def test_a_call_waits_until_another_one_ends() -> None:
     assert not one.enter()
     waiting = start(one.wait("a"))
     await until(lambda: one.waiting == 1)
-    one.leave()
+    one.end()
     await asyncio.wait_for(waiting, PATIENCE_S)
     assert (one.in_flight, one.waiting) == (1, 0)
-    one.leave()
+    one.end()
     assert one.in_flight == 0
 
 
@@ -62,9 +62,9 @@ async def test_who_has_few_calls_is_not_kept_out_by_who_has_many() -> None:
     few = start(one.wait("b"))
     with pytest.raises(Overloaded, match="2 wait already"):
         await many[1]
-    one.leave()
+    one.end()
     await many[0]
-    one.leave()
+    one.end()
     await few
     assert (one.in_flight, one.waiting) == (1, 0)
 
@@ -75,7 +75,7 @@ async def test_a_wait_ends_in_time_and_leaves_no_trace() -> None:
     with pytest.raises(Overloaded, match=r"none ended within 0.01 s \(concurrency.queue_timeout\)"):
         await one.wait("a")
     assert one.waiting == 0
-    one.leave()
+    one.end()
     assert one.enter()
 
 
@@ -87,7 +87,7 @@ async def test_a_cancelled_wait_leaves_the_queue() -> None:
     waiting.cancel()
     await asyncio.wait([waiting])
     assert one.waiting == 0
-    one.leave()
+    one.end()
     assert one.in_flight == 0
 
 
@@ -98,11 +98,11 @@ async def test_a_wait_cancelled_in_the_moment_of_its_turn_passes_it_on(granted_f
     first, second = start(one.wait("a")), start(one.wait("b"))
     await until(lambda: one.waiting == 2)
     if granted_first:
-        one.leave()
+        one.end()
         first.cancel()
     else:
         first.cancel()
-        one.leave()
+        one.end()
     await asyncio.wait_for(second, PATIENCE_S)
     assert first.cancelled()
     assert (one.in_flight, one.waiting) == (1, 0)
@@ -130,11 +130,11 @@ async def test_callers_take_turns() -> None:
     async def call(caller: str) -> None:
         await one.wait(caller)
         order.append(caller)
-        one.leave()
+        one.end()
 
     calls = [start(call(caller)) for caller in "aaab"]
     await until(lambda: one.waiting == 4)
-    one.leave()
+    one.end()
     await asyncio.wait(calls)
     assert order == ["a", "b", "a", "a"]
 
@@ -154,7 +154,7 @@ async def test_no_turn_is_lost_whatever_happens() -> None:
             if draw.random() < 0.2:
                 raise ServerLost("s", "gone")
         finally:
-            one.leave()
+            one.end()
 
     for _ in range(60):
         calls = [start(call(draw.choice("abc"))) for _ in range(20)]

@@ -4,9 +4,9 @@
     Bulkhead  max_in_flight calls of one server; the next ones wait, callers in rotation, so
               that one who sends a hundred does not make another wait for a hundred
 
-A bulkhead never lends its permits: `in_flight` goes up by one with `enter` or with the grant of
-a ticket, and down with the `leave` that every one of them owes. While somebody waits all permits
-are out, so the way in is one comparison, and no caller overtakes those who wait.
+`in_flight` goes up by one with `enter` or with the grant of a ticket, and down with the `leave`
+that each of them owes. While somebody waits all permits are out, so the way in is one comparison,
+and no caller overtakes those who wait.
 
 Cost    constant for every step, whoever waits; in the number of callers when the queue is full.
 Units   seconds of a monotonic clock, passed in as `now`.
@@ -67,6 +67,8 @@ class Bulkhead:
             return None
         ticket = Ticket(caller)
         self._queues.setdefault(caller, {})[ticket] = None
+        if not self.waiting:
+            self._freed_at = None  # the time without a queue is no pace
         self.waiting += 1
         return ticket
 
@@ -89,7 +91,6 @@ class Bulkhead:
         """Give a permit back; the ticket that has it now, if somebody waits."""
         if not self.waiting:
             self.in_flight -= 1
-            self._freed_at = None
             return None
         if self._freed_at is not None:
             took_s = now - self._freed_at
@@ -140,11 +141,12 @@ class Bound(Enum):
 class Gate:
     """The requests to servers that the gateway has taken on, in all and for each caller."""
 
-    __slots__ = ("_callers", "inside", "limits")
+    __slots__ = ("_callers", "inside", "most", "per_caller")
 
     def __init__(self, limits: Limits) -> None:
         self.inside = 0
-        self.limits = limits
+        self.most = limits.max_in_flight
+        self.per_caller = limits.per_caller
         self._callers: dict[str, int] = {}
 
     def enter(self, caller: str | None) -> Bound | None:
@@ -152,11 +154,11 @@ class Gate:
 
         `caller` is None if nobody says who calls: then only the common limit counts.
         """
-        if self.inside >= self.limits.max_in_flight:
+        if self.inside >= self.most:
             return Bound.GATEWAY
         if caller is not None:
             count = self._callers.get(caller, 0)
-            if count >= self.limits.per_caller:
+            if count >= self.per_caller:
                 return Bound.CALLER
             self._callers[caller] = count + 1
         self.inside += 1

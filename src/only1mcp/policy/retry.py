@@ -75,20 +75,20 @@ def pause_s(attempt: int, draw: float) -> float:
     return draw * min(FIRST_PAUSE_S * 2.0**attempt, LONGEST_PAUSE_S)
 
 
-class Budget:
-    """The repeats of one server. Count each request with `budget.requests.total += 1`."""
+class Budget(Window):
+    """The repeats of one server: a window of its requests, those that are repeats marked."""
 
-    __slots__ = ("_share", "requests")
+    __slots__ = ("_share",)
 
     def __init__(self, share: float, now: float) -> None:
         """`share` is repeats per request; 0: none at all."""
+        super().__init__(WINDOW_S, now)
         self._share = share
-        self.requests = Window(WINDOW_S, now)
 
     def spend(self, now: float) -> bool:
         """Take one repeat; False if there is none left."""
-        requests, repeated = self.requests.counts(now)
+        requests, repeated = self.counts(now)
         if not self._share or repeated + 1 > max(FLOOR, requests * self._share):
             return False
-        self.requests.marked += 1
+        self.marked += 1
         return True

@@ -9,6 +9,7 @@ The decisions are those of `policy/limit.py` and `policy/retry.py`.
 import asyncio
 import random
 from fnmatch import fnmatchcase
+from time import monotonic
 from typing import Final, NoReturn
 
 from only1mcp.policy.limit import SOON_S, Bound, Gate
@@ -30,23 +31,21 @@ def refuse(bound: Bound, gate: Gate) -> NoReturn:
     hint = f"nothing was sent; repeat it in {SOON_S:g} s or later"
     after_ms = int(SOON_S * 1000)
     if bound is Bound.CALLER:
-        said = (
-            f"{gate.limits.per_caller} requests of yours are under way (server.limits.per_caller)"
-        )
+        said = f"{gate.per_caller} requests of yours are under way (server.limits.per_caller)"
         raise OverLimit("gateway", said, hint=hint, retry_after_ms=after_ms)
-    said = f"{gate.limits.max_in_flight} requests are under way (server.limits.max_in_flight)"
+    said = f"{gate.most} requests are under way (server.limits.max_in_flight)"
     raise Overloaded("gateway", said, hint=hint, retry_after_ms=after_ms)
 
 
 async def once_more(fault: ServerFault, live: Live, row: Method, name: str, began: float) -> float:
     """Wait until a request that ended in `fault` may be sent again; the seconds it has taken.
 
-    `name` is what it names there; `began` is when it was taken on, by the loop's clock.
+    `name` is what it names there; `began` is when it was taken on, on the monotonic clock.
 
     Raises:
         ServerFault: `fault`, if it may not be, or not in time.
     """
-    loop, settings = asyncio.get_running_loop(), live.config
+    settings = live.config
     if isinstance(fault, Overloaded | CircuitOpen):  # of the server as a whole: no other replica
         raise fault
     what = fate(fault)
@@ -57,14 +56,14 @@ async def once_more(fault: ServerFault, live: Live, row: Method, name: str, bega
     if what is Fate.BUSY:
         after_s = (fault.retry_after_ms or 0) / 1000
     ends_at = began + settings.timeouts.call_max
-    now = loop.time()
+    now = monotonic()
     if after_s >= min(ends_at - now, settings.timeouts.call_idle) or not live.repeats.spend(now):
         raise fault
     if live.upstream is not None:
         await asyncio.sleep(after_s)
     elif not await live.returns(RETURN_S):
         raise fault
-    return loop.time() - began
+    return monotonic() - began
 
 
 def _is_idempotent(name: str, patterns: tuple[str, ...]) -> bool:

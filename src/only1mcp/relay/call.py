@@ -7,10 +7,10 @@ Cost    one table row, one name look-up, one await; the payload is never parsed 
 Source  docs/life-of-a-request.md.
 """
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Final, Protocol
 
 from msgspec import Raw
@@ -110,25 +110,20 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
     if (bound := gate.enter(caller)) is not None:
         refuse(bound, gate)
     try:
-        return await _pass_on(request, row, snapshot)
+        target = await _target(request, row, snapshot)
+        if row.name in (SUBSCRIBE, UNSUBSCRIBE):
+            return await _subscribe(request, row, target, snapshot)
+        live, began = snapshot.servers[target.server], monotonic()
+        live.repeats.total += 1
+        try:
+            return await _call(request, row, target, snapshot)
+        except ServerFault as fault:
+            if "requestState" in request.params:  # it goes on with a call: with that, or with none
+                raise
+            spent_s = await once_more(fault, live, row, target.name, began)
+        return await _call(request, row, target, snapshot, spent_s)
     finally:
         gate.leave(caller)
-
-
-async def _pass_on(request: Request, row: Method, snapshot: Snapshot) -> bytes:
-    """To the server it is for, and once more if that is safe and may help."""
-    target = await _target(request, row, snapshot)
-    if row.name in (SUBSCRIBE, UNSUBSCRIBE):
-        return await _subscribe(request, row, target, snapshot)
-    live, began = snapshot.servers[target.server], asyncio.get_running_loop().time()
-    live.repeats.requests.total += 1
-    try:
-        return await _call(request, row, target, snapshot)
-    except ServerFault as fault:
-        if "requestState" in request.params:  # goes on with a call: the same one, or none
-            raise
-        spent_s = await once_more(fault, live, row, target.name, began)
-    return await _call(request, row, target, snapshot, spent_s)
 
 
 async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
@@ -186,14 +181,15 @@ async def _call(
         callee = InTurn(upstream, live.turns, _line(request.caller))
         result = await _asking(call, callee, request, snapshot)
     else:
-        if not live.turns.enter():
-            await live.turns.wait(_line(request.caller))
+        turns = live.turns
+        if not turns.enter():
+            await turns.wait(_line(request.caller))
         try:
             result = await (
                 _asking(call, upstream, request, snapshot) if row.asks else upstream.call(call)
             )
         finally:
-            live.turns.leave()
+            turns.end()
     if _LINK in result:
         _learn(result, target.server, snapshot.catalog)
     if modern != request.modern:

@@ -13,6 +13,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
+from time import monotonic
 from typing import Final
 
 from msgspec import Raw
@@ -70,7 +71,7 @@ class Live:
         self.reason = "" if config.enabled else "enabled: false in the configuration"
         self.restarts = 0
         self.turns = Turns(config.id, config.concurrency)
-        self.repeats = Budget(config.retry.budget, asyncio.get_running_loop().time())
+        self.repeats = Budget(config.retry.budget, monotonic())
         self.settled = asyncio.Event()  # the first attempt has ended, well or badly
         self.protocol = config.protocol
         self.is_sse = isinstance(config.transport, Sse)

@@ -2,7 +2,7 @@
 
     if not turns.enter(): await turns.wait(caller)
     try: … the call …
-    finally: turns.leave()
+    finally: turns.end()
 
 A turn lasts as long as the server works on the call. While a client of the other era answers a
 question of the server, the calls of `InTurn` come and go one by one.
@@ -16,38 +16,26 @@ from only1mcp.protocol.errors import Overloaded
 from only1mcp.upstream.base import Call, Greeting, Upstream
 
 
-class Turns:
+class Turns(Bulkhead):
     """The bulkhead of one server, with the futures of those who wait."""
 
-    __slots__ = ("_bulkhead", "_futures", "_server", "_settings", "enter")
+    __slots__ = ("_futures", "_server", "_settings")
 
     def __init__(self, server: str, settings: Concurrency) -> None:
+        super().__init__(settings)
         self._server = server
         self._settings = settings
-        self._bulkhead = Bulkhead(settings)
         self._futures: dict[Ticket, asyncio.Future[str]] = {}  # "", or why it is refused
-        self.enter = self._bulkhead.enter
-        """Take a turn if one is free; False: `wait` for it. A turn is owed a `leave`."""
-
-    @property
-    def in_flight(self) -> int:
-        """Calls that run."""
-        return self._bulkhead.in_flight
-
-    @property
-    def waiting(self) -> int:
-        """Calls that wait for a turn."""
-        return self._bulkhead.waiting
 
     async def wait(self, caller: str) -> None:
-        """Wait for a turn, which is then owed a `leave`.
+        """Wait for a turn, which is then owed an `end`.
 
         Raises:
             Overloaded: too many wait already, or it took too long.
         """
-        if (crowded_out := self._bulkhead.crowd_out(caller)) is not None:
+        if (crowded_out := self.crowd_out(caller)) is not None:
             self._refuse(crowded_out, self._full())
-        if (ticket := self._bulkhead.join(caller)) is None:
+        if (ticket := self.join(caller)) is None:
             raise self._overloaded(self._full())
         loop = asyncio.get_running_loop()
         future = self._futures[ticket] = loop.create_future()
@@ -57,20 +45,19 @@ class Turns:
         except asyncio.CancelledError:  # the client left, perhaps in the moment of its turn
             if ticket.granted or ticket in self._futures:
                 self._futures.pop(ticket, None)
-                self._hand_on(self._bulkhead.give_up(ticket, loop.time()))
+                self._hand_on(self.give_up(ticket, loop.time()))
             raise
         finally:
             timer.cancel()
         if refused:
             raise self._overloaded(refused)
 
-    def leave(self) -> None:
+    def end(self) -> None:
         """A turn is over; it goes on to whoever is next."""
-        bulkhead = self._bulkhead
-        if bulkhead.waiting:
-            self._hand_on(bulkhead.leave(asyncio.get_running_loop().time()))
+        if self.waiting:
+            self._hand_on(self.leave(asyncio.get_running_loop().time()))
         else:
-            bulkhead.leave(0.0)
+            self.in_flight -= 1
 
     def _hand_on(self, ticket: Ticket | None) -> None:
         if ticket is None:
@@ -81,7 +68,7 @@ class Turns:
 
     def _expire(self, ticket: Ticket) -> None:
         if ticket in self._futures:
-            self._bulkhead.give_up(ticket, 0.0)
+            self.give_up(ticket, 0.0)
             waited_s = self._settings.queue_timeout
             self._refuse(ticket, f"none ended within {waited_s:g} s (concurrency.queue_timeout)")
 
@@ -94,7 +81,7 @@ class Turns:
         return f"{self._settings.queue} wait already (concurrency.queue)"
 
     def _overloaded(self, why: str) -> Overloaded:
-        after_ms = int(self._bulkhead.retry_after_s() * 1000)
+        after_ms = int(self.retry_after_s() * 1000)
         return Overloaded(
             self._server,
             f"server '{self._server}' runs {self.in_flight} calls, and {why}",
@@ -126,4 +113,4 @@ class InTurn:
         try:
             return await self._upstream.call(call)
         finally:
-            self._turns.leave()
+            self._turns.end()
