@@ -333,3 +333,22 @@ async def test_all_together_have_one_too_and_without_names_only_that() -> None:
         gate.open()
         await asyncio.gather(*calls)
         assert gateway.snapshot().gate.inside == 0
+
+
+# --- lists ---
+
+
+@pytest.mark.parametrize("fault", [ServerUnavailable("lib", "refused"), ServerLost("lib", "eof")])
+async def test_a_list_that_did_not_come_is_asked_for_once_more(fault: Exception) -> None:
+    lib = failing(fault, method="tools/list")
+    async with gateway_of(lib) as gateway:
+        assert len((await ask(gateway, "tools/list"))["tools"]) == 1
+    assert (len(lib.asked("tools/list")), lib.connects) == (2, 1)
+
+
+async def test_a_list_that_does_not_come_twice_is_a_fault_of_the_server() -> None:
+    lib = failing(*[ServerLost("lib", "eof")] * 2, method="tools/list")
+    async with gateway_of(lib) as gateway:
+        await until(lambda: gateway.roster.servers["lib"].upstream is not None)
+        await until(lambda: gateway.roster.servers["lib"].state == "ready")
+    assert (len(lib.asked("tools/list")), lib.connects) == (3, 2)

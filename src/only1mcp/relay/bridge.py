@@ -29,7 +29,7 @@ from only1mcp.protocol.errors import (
 )
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.relay.seal import STATE_TTL_S, Claims, Seal, digest
-from only1mcp.upstream.base import Call, Greeting, QuestionSink
+from only1mcp.upstream.base import Call, Callee, QuestionSink
 
 log = logging.getLogger("only1mcp.bridge")
 
@@ -56,16 +56,6 @@ class Asked(Protocol):
 
     async def ask(self, method: str, params: bytes) -> bytes:
         """Put a question to a legacy client on this call's stream; its result as JSON text."""
-
-
-class Callee(Protocol):
-    """The server of a call: an Upstream, or what makes its calls wait for a turn."""
-
-    server: str
-    greeting: Greeting
-
-    async def call(self, call: Call) -> bytes:
-        """See upstream/base.py."""
 
 
 def asks(result: bytes) -> Params | None:

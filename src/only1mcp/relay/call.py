@@ -18,6 +18,7 @@ from msgspec import Raw
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
 from only1mcp.catalog.view import Target, View
+from only1mcp.config.servers import Timeouts
 from only1mcp.policy.access import ANONYMOUS
 from only1mcp.protocol import downlevel, eras, message, questions
 from only1mcp.protocol.errors import (
@@ -34,10 +35,10 @@ from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
 from only1mcp.relay import mirror
 from only1mcp.relay.admission import once_more, refuse
-from only1mcp.relay.bridge import Callee, asker
+from only1mcp.relay.bridge import asker
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
-from only1mcp.upstream.base import Call
+from only1mcp.upstream.base import Call, Callee
 from only1mcp.upstream.roster import State
 from only1mcp.upstream.turns import InTurn
 
@@ -157,26 +158,10 @@ async def _call(
     if not live.shares(upstream, request.modern):
         who = _isolated(live.config.isolation, request.caller)
         upstream = await live.apart(upstream, request.modern, who)
-    params, modern = request.params, upstream.greeting.modern
-    wanted = target.header_params
-    if wanted and request.modern and request.caller.headers is not None:
-        mirror.check(wanted, params, request.caller.headers)
-    if modern != request.modern:
-        params = dict(params)  # the next attempt may be at a server of another era
-        params = eras.params_to_legacy(params) if request.modern else _stamped(params, request)
-        if request.modern and (level := request.caller.log_level) is not None:
-            await snapshot.levels.called(upstream, level)
-    timeouts = live.config.timeouts
-    call = Call(
-        request.method,
-        params,
-        target.name,
-        request.caller.notify,
-        timeouts.call_idle,
-        timeouts.call_max - spent_s,
-        mirror.mirrored(wanted, params) if wanted and modern else (),
-        on_resumable=request.caller.resumable,
-    )
+    modern = upstream.greeting.modern
+    call = _outgoing(request, target, modern, live.config.timeouts, spent_s)
+    if request.modern and not modern and (level := request.caller.log_level) is not None:
+        await snapshot.levels.called(upstream, level)
     if row.asks and modern != request.modern:  # a client may think between two calls to the server
         callee = InTurn(upstream, live.turns, _line(request.caller))
         result = await _asking(call, callee, request, snapshot)
@@ -195,6 +180,28 @@ async def _call(
     if modern != request.modern:
         result = _translated(result, request, row, target)
     return downlevel.tool_result(result, request.revision) if row is _TOOLS_CALL else result
+
+
+def _outgoing(
+    request: Request, target: Target, modern: bool, timeouts: Timeouts, spent_s: float
+) -> Call:
+    """The request as a server of this era gets it."""
+    params, wanted = request.params, target.header_params
+    if wanted and request.modern and request.caller.headers is not None:
+        mirror.check(wanted, params, request.caller.headers)
+    if modern != request.modern:
+        params = dict(params)  # the next attempt may be at a server of another era
+        params = eras.params_to_legacy(params) if request.modern else _stamped(params, request)
+    return Call(
+        request.method,
+        params,
+        target.name,
+        request.caller.notify,
+        timeouts.call_idle,
+        timeouts.call_max - spent_s,
+        mirror.mirrored(wanted, params) if wanted and modern else (),
+        on_resumable=request.caller.resumable,
+    )
 
 
 def _translated(result: bytes, request: Request, row: Method, target: Target) -> bytes:

@@ -13,7 +13,7 @@ import asyncio
 from only1mcp.config.resilience import Concurrency
 from only1mcp.policy.limit import Bulkhead, Ticket
 from only1mcp.protocol.errors import Overloaded
-from only1mcp.upstream.base import Call, Greeting, Upstream
+from only1mcp.upstream.base import Call, Callee
 
 
 class Turns(Bulkhead):
@@ -93,17 +93,17 @@ class Turns(Bulkhead):
 class InTurn:
     """A connection whose every call waits for a turn of its own."""
 
-    __slots__ = ("_caller", "_turns", "_upstream", "greeting", "server")
+    __slots__ = ("_callee", "_caller", "_turns", "greeting", "server")
 
-    def __init__(self, upstream: Upstream, turns: Turns, caller: str) -> None:
-        self.server: str = upstream.server
-        self.greeting: Greeting = upstream.greeting
-        self._upstream = upstream
+    def __init__(self, callee: Callee, turns: Turns, caller: str) -> None:
+        self.server = callee.server
+        self.greeting = callee.greeting
+        self._callee = callee
         self._turns = turns
         self._caller = caller
 
     async def call(self, call: Call) -> bytes:
-        """The result of `call`; see `Upstream.call`.
+        """The result of `call`.
 
         Raises:
             Overloaded: it had no turn.
@@ -111,6 +111,6 @@ class InTurn:
         if not self._turns.enter():
             await self._turns.wait(self._caller)
         try:
-            return await self._upstream.call(call)
+            return await self._callee.call(call)
         finally:
             self._turns.end()
