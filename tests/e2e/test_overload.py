@@ -103,7 +103,7 @@ async def test_a_hung_server_is_alone_with_that(tmp_path: Path) -> None:
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert last(refused)["error"] == {
             "code": -31005,
-            "message": "server 'busy' runs 2 calls, and 1 wait already (concurrency.queue)",
+            "message": "server 'busy' is full: 2 in flight, 1 waiting (concurrency.queue)",
             "data": {
                 "server": "busy",
                 "outcome": "not_sent",

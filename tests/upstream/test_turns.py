@@ -44,7 +44,7 @@ async def test_a_full_queue_refuses_at_once() -> None:
     with pytest.raises(Overloaded) as refused:
         await one.wait("a")
     assert refused.value.message == (
-        "server 's' runs 1 calls, and 0 wait already (concurrency.queue)"
+        "server 's' is full: 1 in flight, 0 waiting (concurrency.queue)"
     )
     assert refused.value.data == {
         "server": "s",
@@ -60,7 +60,7 @@ async def test_who_has_few_calls_is_not_kept_out_by_who_has_many() -> None:
     many = [start(one.wait("a")) for _ in range(2)]
     await until(lambda: one.waiting == 2)
     few = start(one.wait("b"))
-    with pytest.raises(Overloaded, match="2 wait already"):
+    with pytest.raises(Overloaded, match="1 in flight, 2 waiting"):
         await many[1]
     one.end()
     await many[0]

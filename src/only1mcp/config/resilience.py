@@ -129,5 +129,5 @@ class Limits(Model):
     """Requests to servers at once, the waiting ones included; more are refused (-31005, to modern
     clients with HTTP status 503)."""
     per_caller: Annotated[Count, Field(ge=1, le=1_000_000)] = 512
-    """The same for one caller, which is a bearer token; more are refused (-31005, status 429).
-    Without tokens there are no callers to tell apart."""
+    """The same for one caller, which is a bearer token or the client on stdin; more are refused
+    (-31005, status 429). Clients without a token cannot be told apart."""

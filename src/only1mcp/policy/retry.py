@@ -7,10 +7,11 @@
     tasks/update, tasks/cancel      yes        no          no                 no
 
 A call that may have run is never repeated: what a tool did twice nobody can take back. What a
-server says of its tools (idempotentHint) is not relied on; only the configuration is.
+server says of its tools (idempotentHint) is not relied on; only the configuration is. A server of
+another revision (-32022) is found by `upstream/probe.py`, a listen renewed by `relay/listening.py`.
 
-Bounds  one repeat per request; BUDGET per server over WINDOW_S, since in an outage every request
-        fails, and repeating them all would double the load on what is left.
+Bounds  one repeat per request, and a budget per server over WINDOW_S: in an outage every request
+        fails, and to repeat them all would double the load on what is left.
 Source  Caddy's tryAgain; Finagle's RetryBudget; AWS, "Exponential Backoff And Jitter".
 """
 
@@ -44,18 +45,17 @@ class Fate(Enum):
     ANSWERED = "answered"  # with an error, or with something that is no answer
 
 
+_ANSWERS: Final = (ServerRefused, AnswerTooLarge, ServerProtocolError)
 _ALWAYS: Final = frozenset((Fate.NOT_SENT, Fate.NO_ANSWER, Fate.BUSY))
 _UNSENT: Final = frozenset((Fate.NOT_SENT,))
 
 
 def fate(error: McpError) -> Fate:
     """What `error` says about the attempt."""
+    if not isinstance(error, ServerFault) or error.in_part or isinstance(error, _ANSWERS):
+        return Fate.ANSWERED
     if isinstance(error, ServerBusy):
         return Fate.ANSWERED if error.retry_after_ms is None else Fate.BUSY
-    if not isinstance(error, ServerFault) or isinstance(
-        error, ServerRefused | AnswerTooLarge | ServerProtocolError
-    ):
-        return Fate.ANSWERED
     return Fate.NO_ANSWER if error.may_have_run else Fate.NOT_SENT
 
 

@@ -138,6 +138,12 @@ class ServerFault(McpError):
         self.server = server
         self.retry_after_ms = retry_after_ms
         self.may_have_run = (outcome or self.outcome) is not Outcome.NOT_SENT
+        self.in_part = False
+
+    def after_a_part(self) -> None:
+        """It ends a call that the server has answered in part before: so that may have run."""
+        self.may_have_run = self.in_part = True
+        self.data["outcome"] = str(Outcome.UNKNOWN)
 
 
 class ServerUnavailable(ServerFault):

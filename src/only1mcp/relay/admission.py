@@ -61,7 +61,7 @@ async def once_more(fault: ServerFault, live: Live, row: Method, name: str, bega
         raise fault
     if live.upstream is not None:
         await asyncio.sleep(after_s)
-    elif not await live.returns(RETURN_S):
+    if live.upstream is None and not await live.returns(RETURN_S):
         raise fault
     return monotonic() - began
 

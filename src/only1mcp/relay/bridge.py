@@ -23,8 +23,9 @@ from only1mcp.protocol.errors import (
     ClientRefused,
     InvalidParams,
     McpError,
+    Overloaded,
+    ServerFault,
     ServerProtocolError,
-    ServerUnavailable,
     UpstreamError,
 )
 from only1mcp.protocol.message import Params, as_raw
@@ -122,8 +123,13 @@ class Bridge:
         """
         original = dict(call.params or {})
         pause_s = FIRST_PAUSE_S
-        for _ in range(MAX_ROUNDS):
-            result = await upstream.call(call)
+        for round in range(MAX_ROUNDS):
+            try:
+                result = await upstream.call(call)
+            except ServerFault as fault:
+                if round:
+                    fault.after_a_part()
+                raise
             asked = asks(result)
             if asked is None:
                 return result
@@ -199,7 +205,7 @@ class Bridge:
 
     def _begin(self, upstream: Callee, call: Call, caller: Asked) -> "_Parked":
         if len(self._parked) >= MAX_PARKED:
-            raise ServerUnavailable(
+            raise Overloaded(
                 upstream.server,
                 f"{MAX_PARKED} calls wait for answers of their clients already",
                 hint="answer or abandon some; try again later",

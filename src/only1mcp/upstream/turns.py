@@ -34,9 +34,9 @@ class Turns(Bulkhead):
             Overloaded: too many wait already, or it took too long.
         """
         if (crowded_out := self.crowd_out(caller)) is not None:
-            self._refuse(crowded_out, self._full())
+            self._refuse(crowded_out, self._full)
         if (ticket := self.join(caller)) is None:
-            raise self._overloaded(self._full())
+            raise self._overloaded(self._full)
         loop = asyncio.get_running_loop()
         future = self._futures[ticket] = loop.create_future()
         timer = loop.call_later(self._settings.queue_timeout, self._expire, ticket)
@@ -77,14 +77,15 @@ class Turns(Bulkhead):
         if not future.done():
             future.set_result(why)
 
+    @property
     def _full(self) -> str:
-        return f"{self._settings.queue} wait already (concurrency.queue)"
+        return f"{self._settings.queue} waiting (concurrency.queue)"
 
     def _overloaded(self, why: str) -> Overloaded:
         after_ms = int(self.retry_after_s() * 1000)
         return Overloaded(
             self._server,
-            f"server '{self._server}' runs {self.in_flight} calls, and {why}",
+            f"server '{self._server}' is full: {self.in_flight} in flight, {why}",
             hint=f"the call did not reach it; repeat it in {after_ms / 1000:.0f} s or later",
             retry_after_ms=after_ms,
         )
