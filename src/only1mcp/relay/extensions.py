@@ -103,7 +103,7 @@ def other_target(method: str, view: View, caller: Client, *, modern: bool) -> Ta
         found = view.declared("extensions").items()
         able = [server for server, names in found if set(names) - {tasks.EXTENSION}]
     else:
-        able = list(view.declared("experimental"))
+        able = [server for server, names in view.declared("experimental").items() if names]
     if len(able) != 1:
         hint = {"hint": f"servers with extensions: {', '.join(able)}; ask one at its own path"}
         raise MethodNotFound(f"unknown method {method}", hint if able else None)
@@ -181,10 +181,11 @@ async def task_list(
         for entry in entries:
             own = message.text(entry.get("taskId")) or ""
             known = handed.owner(server, own)
-            if alone if known is None else known.principal == caller.principal:
-                if view.server is None:
-                    entry["taskId"] = as_raw(tasks.shown(server, own))
-                found.append(entry)
+            if not (alone if known is None else known.principal == caller.principal):
+                continue
+            if view.server is None:
+                entry["taskId"] = as_raw(tasks.shown(server, own))
+            found.append(entry)
     return message.encode({"tasks": found})
 
 
