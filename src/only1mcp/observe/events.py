@@ -23,7 +23,8 @@ LISTS: Final = "lists"
 LOG: Final = "log"
 KEPT: Final[Mapping[str, int]] = MappingProxyType(
     {
-        **{REQUEST: 500, LOG: 500},
+        REQUEST: 500,
+        LOG: 500,
         **dict.fromkeys((SERVER, HEALTH, BREAKER, RESTART, RELOAD, LISTS), 200),
     }
 )
