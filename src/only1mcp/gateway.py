@@ -17,7 +17,9 @@ from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
 from only1mcp.config.model import Config
 from only1mcp.observe import access
+from only1mcp.observe.meter import Meter
 from only1mcp.observe.tasks import Tasks
+from only1mcp.observe.watch import watch
 from only1mcp.policy.access import Access
 from only1mcp.policy.limit import Gate
 from only1mcp.relay.audience import CHANGED, Audience
@@ -64,6 +66,7 @@ class Gateway:
             one_principal=_one_principal(config),
         )
         self._gate = Gate(config.server.limits)
+        self._meter = Meter(config.metrics.tools) if config.metrics.enabled else None
         self._bridge = Bridge(asyncio.get_running_loop().time)
         self._snapshot = self._take_snapshot(self._listings.catalog)
         self._announced = self._snapshot.catalog
@@ -142,7 +145,7 @@ class Gateway:
             self._bridge,
             self._audience,
             self._gate,
-            access.current(),
+            watch(self._meter, access.current()),
         )
 
     async def _joined(self, live: Live) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from only1mcp.config.resilience import Limits
+from only1mcp.config.resilience import Count, Limits
 from only1mcp.config.servers import Server
 from only1mcp.config.values import (
     Duration,
@@ -117,6 +117,16 @@ class Logging(Model):
     """Who called what."""
 
 
+class Metrics(Model):
+    """Numbers of what the gateway does, for Prometheus: docs/metrics.md names them all."""
+
+    enabled: bool = True
+    """Count requests and serve /metrics and /api/v1/admin/metrics; false: both answer 404."""
+    tools: Annotated[Count, Field(ge=0, le=2000)] = 500
+    """How many tools have a label of their own; the rest share `_other`. Each costs about forty
+    lines of every scrape once it has been called; 0: tools are not told apart."""
+
+
 class Config(Model):
     """The whole file."""
 
@@ -128,6 +138,8 @@ class Config(Model):
     """How the names of several servers share one list."""
     logging: Logging = Logging()
     """What the gateway tells of its work."""
+    metrics: Metrics = Metrics()
+    """Numbers of its work."""
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:

@@ -22,13 +22,17 @@ MAX_NAME: Final = 500
 _TRACE_ID: Final = slice(3, 35)  # of 00-<trace id>-<parent id>-<flags>, W3C Trace Context
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Finished:
     """One request that has been answered, or given up."""
 
+    number: int
+    """Counts all requests of this process: log lines name it as request_id."""
     at: float
     """When it came, in seconds since 1970."""
     duration_s: float
+    upstream_s: float
+    """How long its server had it; 0: it went to none."""
     principal: str
     """Who asked, by name; never a token."""
     session: str | None
@@ -61,6 +65,7 @@ class AccessLog:
         """One line; what is not there is left out."""
         fields: dict[str, Any] = {
             "ts": logs.timestamp(finished.at),
+            "request_id": str(finished.number),
             "principal": finished.principal,
             "session": finished.session and finished.session[:8],  # its id is as good as a key
             "method": finished.method[:MAX_NAME],
@@ -69,6 +74,7 @@ class AccessLog:
             "outcome": finished.outcome,
             "code": finished.code,
             "duration_ms": round(finished.duration_s * 1000, 3),
+            "upstream_ms": round(finished.upstream_s * 1000, 3) if finished.upstream_s else None,
             "revision": finished.revision,
             "trace_id": finished.traceparent and finished.traceparent[_TRACE_ID],
         }

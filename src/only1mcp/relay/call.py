@@ -9,9 +9,10 @@ Source  docs/life-of-a-request.md.
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from time import monotonic
+from itertools import count
+from time import monotonic, perf_counter
 from typing import Any, Final, Protocol
 
 from msgspec import Raw
@@ -93,6 +94,14 @@ class Request:
     modern: bool
     view: View
     caller: Caller
+    number: int = field(default_factory=count(1).__next__)
+    """Counts all requests of this process."""
+    target: Target | None = None
+    """Whose it is, once the relay has found that."""
+    upstream_s: float = 0.0
+    """How long servers have had it."""
+    waited_s: float = 0.0
+    """How long it waited for a turn, or to be sent again."""
 
 
 async def relay(request: Request, snapshot: Snapshot) -> bytes:
@@ -115,7 +124,7 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
     if (bound := gate.enter(caller)) is not None:
         refuse(bound, gate)
     try:
-        target = await _target(request, row, snapshot)
+        target = request.target = await _target(request, row, snapshot)
         if row.name in (SUBSCRIBE, UNSUBSCRIBE):
             return await _subscribe(request, row, target, snapshot)
         live, began = snapshot.servers[target.server], monotonic()
@@ -126,6 +135,7 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
             if "requestState" in request.params:  # it goes on with a call: with that, or with none
                 raise
             spent_s = await once_more(fault, live, row, target.name, began)
+            request.waited_s = spent_s - request.upstream_s
         return await _call(request, row, target, snapshot, spent_s)
     finally:
         gate.leave(caller)
@@ -179,17 +189,22 @@ async def _call(
     if request.modern and not modern and (level := request.caller.log_level) is not None:
         await snapshot.levels.called(upstream, level)
     if row.asks and modern != request.modern:  # a client may think between two calls to the server
-        callee = InTurn(upstream, live.turns, _line(request.caller))
-        result = await _asking(call, callee, request, snapshot)
+        sent, callee = perf_counter(), InTurn(upstream, live.turns, _line(request.caller))
+        try:
+            result = await _asking(call, callee, request, snapshot)
+        finally:
+            request.upstream_s += perf_counter() - sent
     else:
         turns = live.turns
         if not turns.enter():
-            await turns.wait(_line(request.caller))
+            request.waited_s += await turns.wait(_line(request.caller))
+        sent = perf_counter()
         try:
             result = await (
                 _asking(call, upstream, request, snapshot) if row.asks else upstream.call(call)
             )
         finally:
+            request.upstream_s += perf_counter() - sent
             turns.end()
     if _LINK in result:
         _learn(result, target.server, snapshot.catalog)

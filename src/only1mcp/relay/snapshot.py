@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.view import View
 from only1mcp.config.model import Config
-from only1mcp.observe.access import OnFinished
+from only1mcp.observe.watch import Watch
 from only1mcp.policy.limit import Gate
 from only1mcp.relay.audience import Audience
 from only1mcp.relay.bridge import Bridge
@@ -32,7 +32,7 @@ class Snapshot:
     bridge: Bridge
     audience: Audience
     gate: Gate
-    on_finished: OnFinished | None = None
+    watch: Watch | None = None
     """Hears of each finished request; None: nobody does."""
 
     def view(self, mount: str | None) -> View | None:

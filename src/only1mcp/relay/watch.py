@@ -7,7 +7,9 @@ from asyncio import CancelledError
 from contextlib import suppress
 from time import perf_counter, time
 
-from only1mcp.observe.access import Finished, OnFinished
+from only1mcp.observe.access import Finished
+from only1mcp.observe.meter import OTHER, Key
+from only1mcp.observe.watch import Watch
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import McpError, UpstreamError
 from only1mcp.protocol.methods import METHODS, Route
@@ -15,11 +17,10 @@ from only1mcp.relay.call import Request, relay
 from only1mcp.relay.snapshot import Snapshot
 
 
-async def watched(request: Request, snapshot: Snapshot, tell: OnFinished) -> bytes:
-    """As `relay`; `tell` hears of it when it is over, whichever way."""
-    at, began = time(), perf_counter()
-    name, arguments = _name(request), request.params.get("arguments")
-    trace = _traceparent(request)
+async def watched(request: Request, snapshot: Snapshot, watch: Watch) -> bytes:
+    """As `relay`; `watch` hears of it when it is over, whichever way."""
+    name = _name(request) if watch.tell else None  # the relay gives it its server's name
+    began = perf_counter()
     outcome, code = "error", None
     try:
         result = await relay(request, snapshot)
@@ -32,13 +33,37 @@ async def watched(request: Request, snapshot: Snapshot, tell: OnFinished) -> byt
         outcome = "cancelled"
         raise
     finally:
-        tell(
-            Finished(
-                *(at, perf_counter() - began, request.caller.principal, request.caller.session),
-                *(request.method, request.revision, name, _server(request, name)),
-                *(outcome, code, None if arguments is None else bytes(arguments), trace),
-            )
-        )
+        took_s = perf_counter() - began
+        if watch.meter is not None:
+            labels = _labels(request, outcome, code)
+            watch.meter.done(labels, took_s, request.upstream_s, request.waited_s)
+        if watch.tell:
+            finished = _finished(request, name, outcome, code, took_s)
+            for tell in watch.tell:
+                tell(finished)
+
+
+def _labels(request: Request, outcome: str, code: int | None) -> Key:
+    """What the request counts as. What only the client calls so is nobody's label."""
+    method, target, pipe = request.method, request.target, request.caller.headers is None
+    if target is None:
+        method = method if method in METHODS else OTHER
+        return method, request.view.server or "", "", outcome, code, request.revision, pipe
+    tool = target.name if method == "tools/call" else ""
+    return method, target.server, tool, outcome, code, request.revision, pipe
+
+
+def _finished(
+    request: Request, name: str | None, outcome: str, code: int | None, took_s: float
+) -> Finished:
+    caller, target = request.caller, request.target
+    arguments = request.params.get("arguments")
+    return Finished(
+        *(request.number, time() - took_s, took_s, request.upstream_s),
+        *(caller.principal, caller.session, request.method, request.revision),
+        *(name, request.view.server if target is None else target.server, outcome, code),
+        *(None if arguments is None else bytes(arguments), _traceparent(request)),
+    )
 
 
 def _name(request: Request) -> str | None:
@@ -51,20 +76,6 @@ def _name(request: Request) -> str | None:
         if row is not None and row.target:
             return message.text(params.get(row.target))
     return None
-
-
-def _server(request: Request, name: str | None) -> str | None:
-    """Whose it is, by the view the request was answered from."""
-    view = request.view
-    if view.server is not None or name is None:
-        return view.server
-    if request.method == "tools/call":
-        target = view.tool(name)
-    elif request.method == "prompts/get":
-        target = view.prompt(name)
-    else:
-        target = view.prompt(name) or view.resource(name)
-    return target.server if target is not None else None
 
 
 def _says_error(request: Request, result: bytes) -> bool:

@@ -98,8 +98,8 @@ def draining(id: Raw) -> bytes:
 async def answer(id: Raw, request: Request, snapshot: Snapshot) -> tuple[bytes, int]:
     """The complete answer to `request`, whatever happens, and its HTTP status if modern."""
     try:
-        if (tell := snapshot.on_finished) is not None:
-            return message.result(id, await watched(request, snapshot, tell)), HTTPStatus.OK
+        if (watch := snapshot.watch) is not None:
+            return message.result(id, await watched(request, snapshot, watch)), HTTPStatus.OK
         return message.result(id, await relay(request, snapshot)), HTTPStatus.OK
     except McpError as error:
         code = status(error) if request.modern else HTTPStatus.OK

@@ -11,6 +11,7 @@ question of the server, the calls of `InTurn` come and go one by one.
 import asyncio
 
 from only1mcp.config.resilience import Concurrency
+from only1mcp.observe.meter import FINE, Histogram
 from only1mcp.policy.limit import Bulkhead, Ticket
 from only1mcp.protocol.errors import Overloaded
 from only1mcp.upstream.base import Call, Callee
@@ -19,16 +20,18 @@ from only1mcp.upstream.base import Call, Callee
 class Turns(Bulkhead):
     """The bulkhead of one server, with the futures of those who wait."""
 
-    __slots__ = ("_futures", "_server", "_settings")
+    __slots__ = ("_futures", "_server", "_settings", "waits")
 
     def __init__(self, server: str, settings: Concurrency) -> None:
         super().__init__(settings)
         self._server = server
         self._settings = settings
+        self.waits = Histogram(FINE)
+        """How long those who waited did, in seconds."""
         self._futures: dict[Ticket, asyncio.Future[str]] = {}  # "", or why it is refused
 
-    async def wait(self, caller: str) -> None:
-        """Wait for a turn, which is then owed an `end`.
+    async def wait(self, caller: str) -> float:
+        """Wait for a turn, which is then owed an `end`; the seconds it took.
 
         Raises:
             Overloaded: too many wait already, or it took too long.
@@ -38,6 +41,7 @@ class Turns(Bulkhead):
         if (ticket := self.join(caller)) is None:
             raise self._overloaded(self._full)
         loop = asyncio.get_running_loop()
+        began = loop.time()
         future = self._futures[ticket] = loop.create_future()
         timer = loop.call_later(self._settings.queue_timeout, self._expire, ticket)
         try:
@@ -49,8 +53,10 @@ class Turns(Bulkhead):
             raise
         finally:
             timer.cancel()
+            self.waits.add(waited_s := loop.time() - began)
         if refused:
             raise self._overloaded(refused)
+        return waited_s
 
     def end(self) -> None:
         """A turn is over; it goes on to whoever is next."""
