@@ -23,7 +23,9 @@ from only1mcp.protocol.errors import UpstreamError
 from only1mcp.protocol.methods import MODERN, NEWEST_LEGACY, NEWEST_MODERN
 from only1mcp.relay.call import Request, relay
 from only1mcp.upstream.base import Call, Greeting
-from only1mcp.upstream.roster import Live
+from only1mcp.upstream.live import Live
+from only1mcp.upstream.replica import Replica
+from only1mcp.upstream.standing import Counted
 
 Answer = Any  # JSON-able result, bytes, an exception, or a callable of (Call) giving one of these
 _ALL: dict[str, Any] = {"tools": {}, "prompts": {}, "resources": {}, "completions": {}}
@@ -183,6 +185,20 @@ def plain(params: Mapping[str, Raw] | None) -> dict[str, Any]:
     return {key: message.any_value(value) for key, value in (params or {}).items()}
 
 
+def attach(live: Live, fake: FakeUpstream | None) -> None:
+    """Make `fake` the connection of a server that is not started; None: it has none."""
+    (replica,) = live.replicas
+    replica.upstream, live.lead = fake, replica
+    replica.calls = None if fake is None else Counted(replica, fake)
+    replica.changed()
+
+
+def no_pause(live: Live) -> None:
+    """Let a server that is lost be started again without a pause."""
+    for one in live.replicas:
+        one._restarts._pause_s = 0.0
+
+
 @contextlib.asynccontextmanager
 async def gateway_of(
     *upstreams: FakeUpstream,
@@ -198,11 +214,11 @@ async def gateway_of(
     twins = {one.server: one for one in upstreams}
     more = entries or {}
     servers = tuple(
-        Server(**{"id": id, "transport": Stdio(command="never-started"), **more.get(id, {})})
+        Server(**{"id": id, **_way(more.get(id, {})), **more.get(id, {})})
         for id in dict.fromkeys([*twins, *more])
     )
 
-    def make(live: Live, era: str) -> FakeUpstream:
+    def make(live: Live, replica: Replica, era: str) -> FakeUpstream:
         return twins[live.id]
 
     gateway = Gateway(Config(servers=servers, **config), notice)
@@ -215,6 +231,10 @@ async def gateway_of(
         yield gateway
     finally:
         await gateway.close()
+
+
+def _way(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {} if "replicas" in entry else {"transport": Stdio(command="never-started")}
 
 
 class Heard:

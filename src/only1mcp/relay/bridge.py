@@ -29,7 +29,7 @@ from only1mcp.protocol.errors import (
 )
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.relay.seal import STATE_TTL_S, Claims, Seal, digest
-from only1mcp.upstream.base import Call, QuestionSink, Upstream
+from only1mcp.upstream.base import Call, Greeting, QuestionSink
 
 log = logging.getLogger("only1mcp.bridge")
 
@@ -56,6 +56,21 @@ class Asked(Protocol):
 
     async def ask(self, method: str, params: bytes) -> bytes:
         """Put a question to a legacy client on this call's stream; its result as JSON text."""
+
+
+class Callee(Protocol):
+    """The server of a call: a connection, or what counts its calls."""
+
+    @property
+    def server(self) -> str:
+        """Its id."""
+
+    @property
+    def greeting(self) -> Greeting:
+        """What it said of itself."""
+
+    async def call(self, call: Call) -> bytes:
+        """See upstream/base.py."""
 
 
 def asks(result: bytes) -> Params | None:
@@ -93,7 +108,7 @@ class Bridge:
 
     # --- modern client, modern server: only the state is wrapped ---
 
-    async def pass_on(self, upstream: Upstream, call: Call, caller: Asked) -> bytes:
+    async def pass_on(self, upstream: Callee, call: Call, caller: Asked) -> bytes:
         """The server's own questions reach the client as they are; the state comes back here."""
         params = call.params or {}
         if (state := params.pop("requestState", None)) is not None:
@@ -112,7 +127,7 @@ class Bridge:
 
     # --- legacy client, modern server: unfold ---
 
-    async def unfold(self, upstream: Upstream, call: Call, caller: Asked) -> bytes:
+    async def unfold(self, upstream: Callee, call: Call, caller: Asked) -> bytes:
         """Ask the client what the server wants to know and call again, until it is complete.
 
         Raises:
@@ -141,7 +156,7 @@ class Bridge:
 
     # --- modern client, legacy server: park ---
 
-    async def park(self, upstream: Upstream, call: Call, caller: Asked) -> bytes:
+    async def park(self, upstream: Callee, call: Call, caller: Asked) -> bytes:
         """Call, and turn the server's questions into input_required results.
 
         Raises:
@@ -184,9 +199,7 @@ class Bridge:
             self._forget(parked)
         await self._tasks.close()
 
-    def _ended(
-        self, found: bytes | McpError, upstream: Upstream, call: Call, caller: Asked
-    ) -> bytes:
+    def _ended(self, found: bytes | McpError, upstream: Callee, call: Call, caller: Asked) -> bytes:
         """The end of a parked call; -32042 asks the client to visit URLs and call again."""
         if isinstance(found, UpstreamError) and found.own_code == questions.URL_REQUIRED:
             wanted = questions.urls(found, caller.capabilities)
@@ -198,7 +211,7 @@ class Bridge:
             raise found
         return found
 
-    def _begin(self, upstream: Upstream, call: Call, caller: Asked) -> "_Parked":
+    def _begin(self, upstream: Callee, call: Call, caller: Asked) -> "_Parked":
         if len(self._parked) >= MAX_PARKED:
             raise ServerUnavailable(
                 upstream.server,

@@ -30,10 +30,10 @@ from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
 from only1mcp.relay import mirror
-from only1mcp.relay.bridge import asker
+from only1mcp.relay.bridge import Callee, asker
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
-from only1mcp.upstream.base import Call, Upstream
+from only1mcp.upstream.base import Call
 from only1mcp.upstream.roster import State
 
 _KIND_OF: Final = {row.value: row for row in Kind}
@@ -130,10 +130,11 @@ async def _subscribe(request: Request, row: Method, target: Target, snapshot: Sn
 
 async def _call(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
     live = snapshot.servers[target.server]
-    upstream = live.ready()
-    if not live.shares(upstream, request.modern):
-        who = _isolated(live.config.isolation, request.caller)
-        upstream = await live.apart(upstream, request.modern, who)
+    who = _isolated(live.config.isolation, request.caller)
+    replica = live.pick(who, _hash_key(live.hash_key, request) if live.hash_key else None)
+    upstream = replica.calls
+    if upstream is None or not replica.shares(request.modern):
+        upstream = await replica.apart(request.modern, who)
     params, modern = request.params, upstream.greeting.modern
     wanted = target.header_params
     if wanted and request.modern and request.caller.headers is not None:
@@ -180,7 +181,8 @@ async def _target(request: Request, row: Method, snapshot: Snapshot) -> Target:
     """Whose it is. A client need not list before it calls: while servers start, wait for them."""
     try:
         target = _resolve(request, row, snapshot)
-        if snapshot.servers[target.server].upstream is None:
+        if (live := snapshot.servers[target.server]).upstream is None:
+            await live.awake()
             await snapshot.listings.started((target.server,))
         return target
     except McpError:
@@ -197,7 +199,24 @@ def _isolated(isolation: str, caller: Caller) -> str | None:
     return caller.session or caller.principal if isolation == "session" else caller.principal
 
 
-async def _asking(call: Call, upstream: Upstream, request: Request, snapshot: Snapshot) -> bytes:
+def _hash_key(kind: str, request: Request) -> str | None:
+    """What consistent_hash goes by for this call; None: it has nothing of the kind."""
+    caller = request.caller
+    match kind:
+        case "session":
+            return caller.session or caller.principal
+        case "principal":
+            return caller.principal
+        case "tool":
+            return message.text(request.params.get("name"))
+    with suppress(McpError):
+        arguments = message.members(request.params.get("arguments", message.NO_RAW))
+        value = arguments.get(kind.removeprefix("argument:"))
+        return None if value is None else bytes(value).decode()
+    return None
+
+
+async def _asking(call: Call, upstream: Callee, request: Request, snapshot: Snapshot) -> bytes:
     """A call in which the server may ask the client; see relay/bridge.py for the four ways."""
     try:
         return await _asked(call, upstream, request, snapshot)
@@ -207,7 +226,7 @@ async def _asking(call: Call, upstream: Upstream, request: Request, snapshot: Sn
         raise eras.error_across(error, call.method) from None
 
 
-async def _asked(call: Call, upstream: Upstream, request: Request, snapshot: Snapshot) -> bytes:
+async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snapshot) -> bytes:
     bridge, caller = snapshot.bridge, request.caller
     match request.modern, upstream.greeting.modern:
         case True, True:

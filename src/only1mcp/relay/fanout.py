@@ -30,7 +30,8 @@ from only1mcp.protocol.errors import (
     UpstreamError,
 )
 from only1mcp.protocol.message import Params, as_raw
-from only1mcp.upstream.base import Call, Upstream
+from only1mcp.relay.bridge import Callee
+from only1mcp.upstream.base import Call
 from only1mcp.upstream.roster import Live, Roster
 
 log = logging.getLogger("only1mcp.lists")
@@ -167,8 +168,8 @@ class Listings:
         try:
             await asyncio.sleep(pause_s)
             self._again.discard(live.id)
-            if live.upstream is not None:
-                await self._fetch(live, live.upstream)
+            if live.lead is not None and live.lead.calls is not None:
+                await self._fetch(live, live.lead.calls)
         except McpError as error:
             fault = error
             self._put_off(live, error)
@@ -186,7 +187,7 @@ class Listings:
             kept.expires_at = asyncio.get_running_loop().time() + FAILED_TTL_S
             log.warning("server %s: lists not refreshed: %s", live.id, fault.message)
 
-    async def _fetch(self, live: Live, upstream: Upstream) -> None:
+    async def _fetch(self, live: Live, upstream: Callee) -> None:
         kept = self._kept.get(live.id)
         last = kept.listing if kept is not None else NOTHING
         listing, ttl_s = await fetch(upstream, live.config.timeouts.list, last)
@@ -200,7 +201,7 @@ class Listings:
 
 
 async def fetch(
-    upstream: Upstream, timeout_s: float, last: Listing = NOTHING
+    upstream: Callee, timeout_s: float, last: Listing = NOTHING
 ) -> tuple[Listing, float]:
     """Everything a server offers, and for how many seconds that holds.
 
@@ -241,7 +242,7 @@ def _asked(declared: Mapping[str, object]) -> list[Kind]:
 
 
 def _missing(
-    upstream: Upstream, kind: Kind, fault: McpError, last: Listing
+    upstream: Callee, kind: Kind, fault: McpError, last: Listing
 ) -> tuple[tuple[Params, ...], float]:
     if isinstance(fault, UpstreamError) and fault.own_code == MethodNotFound.code:
         return (), DEFAULT_TTL_S  # declared in part, e.g. resources without templates
@@ -250,7 +251,7 @@ def _missing(
 
 
 async def _pages(
-    upstream: Upstream, kind: Kind, timeout_s: float
+    upstream: Callee, kind: Kind, timeout_s: float
 ) -> tuple[tuple[Params, ...], float]:
     """One whole list and its time to live.
 
@@ -288,14 +289,14 @@ async def _pages(
     return tuple(entries[:MAX_ENTRIES]), ttl_s
 
 
-def _page_call(upstream: Upstream, kind: Kind, cursor: str | None, timeout_s: float) -> Call:
+def _page_call(upstream: Callee, kind: Kind, cursor: str | None, timeout_s: float) -> Call:
     params: Params = {} if cursor is None else {"cursor": as_raw(cursor)}
     if upstream.greeting.modern:
         params["_meta"] = as_raw(own_meta({}))
     return Call(_METHODS[kind], params, idle_s=timeout_s, max_s=timeout_s)
 
 
-def _no_list(upstream: Upstream, kind: Kind) -> ServerProtocolError:
+def _no_list(upstream: Callee, kind: Kind) -> ServerProtocolError:
     server, method = upstream.server, _METHODS[kind]
     return ServerProtocolError(
         server,

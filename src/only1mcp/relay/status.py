@@ -18,7 +18,7 @@ def describe_servers(snapshot: Snapshot) -> list[dict[str, Any]]:
 
 def describe_server(live: Live, snapshot: Snapshot) -> dict[str, Any]:
     """State, reason, transport, era, and what the server offers."""
-    transport = live.config.transport
+    transport = live.config.instances[0].transport
     upstream = live.upstream
     greeting = upstream.greeting if upstream is not None and live.state == "ready" else None
     view = snapshot.catalog.view(live.id)
