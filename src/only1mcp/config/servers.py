@@ -4,7 +4,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from only1mcp.config.resilience import CircuitBreaker, Count, HealthCheck, LoadBalancing
+from only1mcp.config.resilience import (
+    CircuitBreaker,
+    Concurrency,
+    Count,
+    HealthCheck,
+    LoadBalancing,
+    Retry,
+)
 from only1mcp.config.values import (
     Argument,
     Duration,
@@ -136,6 +143,10 @@ class Server(Model):
     """Which of its tools clients see."""
     timeouts: Timeouts = Timeouts()
     """How long to wait for it."""
+    concurrency: Concurrency = Concurrency()
+    """How many calls it runs at once, and how many may wait."""
+    retry: Retry = Retry()
+    """When a request to it is repeated."""
     health_check: HealthCheck = HealthCheck()
     """How the gateway finds out whether it is well while nobody calls it. A program that fails
     its checks is ended and started anew."""

@@ -10,6 +10,7 @@ Source  docs/life-of-a-request.md.
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Final, Protocol
 
 from msgspec import Raw
@@ -17,12 +18,15 @@ from msgspec import Raw
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
 from only1mcp.catalog.view import Target, View
+from only1mcp.config.servers import Timeouts
+from only1mcp.policy.access import ANONYMOUS
 from only1mcp.protocol import downlevel, eras, message, questions
 from only1mcp.protocol.errors import (
     InvalidParams,
     McpError,
     MethodNotFound,
     ResourceNotFound,
+    ServerFault,
     ServerProtocolError,
     UpstreamError,
 )
@@ -30,11 +34,13 @@ from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
 from only1mcp.relay import mirror
-from only1mcp.relay.bridge import Callee, asker
+from only1mcp.relay.admission import FIRST, Before, once_more, refuse
+from only1mcp.relay.bridge import asker
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
-from only1mcp.upstream.base import Call
+from only1mcp.upstream.base import Call, Callee
 from only1mcp.upstream.roster import State
+from only1mcp.upstream.turns import InTurn
 
 _KIND_OF: Final = {row.value: row for row in Kind}
 _CACHEABLE: Final = frozenset({"resources/read"})
@@ -102,10 +108,25 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         raise MethodNotFound(f"unknown method {request.method}")
     if row.route is Route.LIST:
         return await _list(request, row, snapshot)
-    target = await _target(request, row, snapshot)
-    if row.name in (SUBSCRIBE, UNSUBSCRIBE):
-        return await _subscribe(request, row, target, snapshot)
-    return await _call(request, row, target, snapshot)
+    gate, who = snapshot.gate, request.caller.principal
+    caller = None if who == ANONYMOUS else who
+    if (bound := gate.enter(caller)) is not None:
+        refuse(bound, gate)
+    try:
+        target = await _target(request, row, snapshot)
+        if row.name in (SUBSCRIBE, UNSUBSCRIBE):
+            return await _subscribe(request, row, target, snapshot)
+        live, began = snapshot.servers[target.server], monotonic()
+        live.repeats.total += 1
+        try:
+            return await _call(request, row, target, snapshot)
+        except ServerFault as fault:
+            if "requestState" in request.params:  # it goes on with a call: with that, or with none
+                raise
+            before = await once_more(fault, live, row, target.name, began)
+        return await _call(request, row, target, snapshot, before)
+    finally:
+        gate.leave(caller)
 
 
 async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
@@ -130,38 +151,61 @@ async def _subscribe(request: Request, row: Method, target: Target, snapshot: Sn
     return b"{}"
 
 
-async def _call(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
+async def _call(
+    request: Request, row: Method, target: Target, snapshot: Snapshot, before: Before = FIRST
+) -> bytes:
+    """One attempt; `before` is what has been tried."""
     live = snapshot.servers[target.server]
     who = _isolated(live.config.isolation, request.caller)
-    replica = live.pick(who, _hash_key(live.hash_key, request) if live.hash_key else None)
+    key = _hash_key(live.hash_key, request) if live.hash_key else None
+    replica = live.pick(who, key, before.tried)
     upstream = replica.calls
     if upstream is None or not replica.shares(request.modern):
         upstream = await replica.apart(request.modern, who)
-    params, modern = request.params, upstream.greeting.modern
-    wanted = target.header_params
-    if wanted and request.modern and request.caller.headers is not None:
-        mirror.check(wanted, params, request.caller.headers)
-    if modern != request.modern:
-        params = eras.params_to_legacy(params) if request.modern else _stamped(params, request)
-    timeouts = live.config.timeouts
-    call = Call(
-        request.method,
-        params,
-        target.name,
-        request.caller.notify,
-        timeouts.call_idle,
-        timeouts.call_max,
-        mirror.mirrored(wanted, params) if wanted and modern else (),
-        on_resumable=request.caller.resumable,
-    )
-    result = (
-        await _asking(call, upstream, request, snapshot) if row.asks else await upstream.call(call)
-    )
+    modern = upstream.greeting.modern
+    call = _outgoing(request, target, modern, live.config.timeouts, before.spent_s)
+    if request.modern and not modern and (level := request.caller.log_level) is not None:
+        await snapshot.levels.called(upstream.upstream, level)
+    if row.asks and modern != request.modern:  # a client may think between two calls to the server
+        callee = InTurn(upstream, live.turns, _line(request.caller))
+        result = await _asking(call, callee, request, snapshot)
+    else:
+        turns = live.turns
+        if not turns.enter():
+            await turns.wait(_line(request.caller))
+        try:
+            result = await (
+                _asking(call, upstream, request, snapshot) if row.asks else upstream.call(call)
+            )
+        finally:
+            turns.end()
     if _LINK in result:
         _learn(result, target.server, snapshot.catalog)
     if modern != request.modern:
         result = _translated(result, request, row, target)
     return downlevel.tool_result(result, request.revision) if row is _TOOLS_CALL else result
+
+
+def _outgoing(
+    request: Request, target: Target, modern: bool, timeouts: Timeouts, spent_s: float
+) -> Call:
+    """The request as a server of this era gets it."""
+    params, wanted = request.params, target.header_params
+    if wanted and request.modern and request.caller.headers is not None:
+        mirror.check(wanted, params, request.caller.headers)
+    if modern != request.modern:
+        params = dict(params)  # the next attempt may be at a server of another era
+        params = eras.params_to_legacy(params) if request.modern else _stamped(params, request)
+    return Call(
+        request.method,
+        params,
+        target.name,
+        request.caller.notify,
+        timeouts.call_idle,
+        timeouts.call_max - spent_s,
+        mirror.mirrored(wanted, params) if wanted and modern else (),
+        on_resumable=request.caller.resumable,
+    )
 
 
 def _translated(result: bytes, request: Request, row: Method, target: Target) -> bytes:
@@ -216,6 +260,11 @@ def _hash_key(kind: str, request: Request) -> str | None:
         value = arguments.get(kind.removeprefix("argument:"))
         return None if value is None else bytes(value).decode()
     return None
+
+
+def _line(caller: Caller) -> str:
+    """In whose line a call waits for its turn: sessions count as callers if nobody has a name."""
+    return (caller.session or "") if caller.principal == ANONYMOUS else caller.principal
 
 
 async def _asking(call: Call, upstream: Callee, request: Request, snapshot: Snapshot) -> bytes:

@@ -13,6 +13,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import suppress
+from time import monotonic
 from typing import Final
 
 from msgspec import Raw
@@ -23,9 +24,12 @@ from only1mcp.observe.tasks import Tasks
 from only1mcp.policy.balance import Balancer, balancer
 from only1mcp.policy.breaker import State as BreakerState
 from only1mcp.policy.ejection import FIRST_SHARE, GROUP, eligible
+from only1mcp.policy.retry import Budget
 from only1mcp.protocol.errors import CircuitOpen, McpError, ServerFault, ServerUnavailable
 from only1mcp.upstream.base import Upstream
 from only1mcp.upstream.replica import Replica, State
+from only1mcp.upstream.standing import Counted
+from only1mcp.upstream.turns import Turns
 
 log = logging.getLogger("only1mcp.servers")
 
@@ -60,6 +64,8 @@ class Live:
         self.replicas = tuple(
             Replica(config, one, id, self) for one, id in zip(config.instances, names, strict=True)
         )
+        self.turns = Turns(config.id, config.concurrency)
+        self.repeats = Budget(config.retry.budget, monotonic())
         self.lead: Replica | None = None
         """The replica whose lists and subscriptions are those of the server."""
         self.hash_key = self._hash_key()
@@ -72,6 +78,7 @@ class Live:
         self._closing = False
         self._homes: dict[str, Replica] = {}
         self._joining = asyncio.Lock()
+        self._up = asyncio.Event()  # some replica takes calls
         self._awake = asyncio.Event()
         self._awake.set()
         self._tasks = Tasks()
@@ -89,6 +96,11 @@ class Live:
     def upstream(self) -> Upstream | None:
         """The connection for lists and subscriptions, if there is one now."""
         return self.lead.upstream if self.lead is not None else None
+
+    @property
+    def calls(self) -> Counted | None:
+        """The same for what counts as a call."""
+        return self.lead.calls if self.lead is not None else None
 
     @property
     def restarts(self) -> int:
@@ -136,6 +148,22 @@ class Live:
         if (upstream := self.upstream) is not None:
             return upstream
         raise self.unavailable()
+
+    def takes_calls(self, besides: Collection[str]) -> bool:
+        """Whether a replica takes calls that is none of `besides`, of which there is one."""
+        return bool(besides) and any(one.id not in besides for one in self._group)
+
+    async def returns(self, within_s: float) -> bool:
+        """Wait for it to take calls again, unless that will take longer; whether it does."""
+        now = self.clock()
+        soon = any(
+            one.state is State.WAITING and one.tries_at - now < within_s for one in self.replicas
+        )
+        if soon or self.state is State.STARTING:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await self._up.wait()
+        return bool(self._group)
 
     def unavailable(self) -> ServerFault:
         """What to tell a client while no replica takes calls."""
@@ -252,6 +280,10 @@ class Live:
         self._regroup()
         if self._closing:
             return
+        if self._group:
+            self._up.set()
+        else:
+            self._up.clear()
         self._change_lead()
         self.state, self.reason = self._sum_up()
         if self.state is State.READY or all(one.tried for one in self.replicas):
