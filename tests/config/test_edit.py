@@ -68,8 +68,9 @@ def ids(text: str, format: Format) -> list[str]:
 
 def transport(text: str, format: Format, index: int) -> dict[str, Any]:
     """How a server is reached."""
-    found: dict[str, Any] = load(text, format).servers[index].transport.model_dump()
-    return found
+    found = load(text, format).servers[index].transport
+    assert found is not None
+    return found.model_dump()
 
 
 @pytest.mark.parametrize(("format", "text"), FORMATS)

@@ -45,9 +45,9 @@ class Event(NamedTuple):
 
 
 class Missed(NamedTuple):
-    """Events that are not there any more; `count` is None if nobody knows how many, if any."""
+    """Events that are not there any more; `many` is None if nobody knows how many, if any."""
 
-    count: int | None
+    many: int | None
 
 
 class Follower:
