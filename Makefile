@@ -17,7 +17,7 @@ UV := .cache/uv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help demo test check conformance bench soak lock format clean
+.PHONY: help demo test check eras conformance bench soak lock format clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this list
@@ -38,6 +38,9 @@ check: $(READY)  ## Fast: style, types, layers and the tests of what changed
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $$($(BIN)/python -m scripts.changed) $(ARGS)
+
+eras: $(READY)  ## Every client with every server; writes docs/eras.md
+	$(BIN)/python scripts/eras.py
 
 conformance: $(READY)  ## The official suites, without and with the gateway (fetches Node.js, no root)
 	@PYTHONPATH="$(CURDIR)/tests" $(BIN)/python -m scripts.conformance $(ARGS)

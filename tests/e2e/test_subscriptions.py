@@ -5,7 +5,7 @@ Source  MCP 2025-11-25 server/resources "Subscriptions"; 2026-07-28 basic/patter
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,69 +14,14 @@ import pytest
 import pytest_asyncio
 
 from fakes.gateway import Running, gateway, http_server, stdio_server
-from fakes.mirror import Asked, Mirror, over_stdio
+from fakes.library import ACK, PROMPTS, TAG, TOOLS, UPDATED, Library
+from fakes.mirror import over_stdio
 from fakes.mirror_http import over_http
 from fakes.wire import BOTH, Json, Web, events, headers_of, modern, web
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
 IDS = ("legacy-http", "legacy-stdio", "modern-http", "modern-stdio")
-ACK = "notifications/subscriptions/acknowledged"
-UPDATED = "notifications/resources/updated"
-TOOLS = "notifications/tools/list_changed"
-PROMPTS = "notifications/prompts/list_changed"
-TAG = "io.modelcontextprotocol/subscriptionId"
-
-
-class Library(Mirror):
-    """A server with one resource that tells its subscribers what they ask for."""
-
-    def __init__(self, id: str) -> None:
-        can = {"listChanged": True}
-        kinds = {"tools": can, "prompts": can, "resources": {"subscribe": True, **can}}
-        super().__init__(id, modern=id.startswith("modern"), **kinds)
-        self.uri = f"{id}://shelf"
-        self.lists["resources"] = [{"uri": self.uri, "name": "shelf"}]
-        self.listens: list[Asked] = []
-        self.on("subscriptions/listen", self._listen)
-        for method in ("resources/subscribe", "resources/unsubscribe"):
-            self.on(method, self._agree)
-
-    async def _agree(self, asked: Asked) -> bytes:
-        return b"{}"
-
-    async def _listen(self, asked: Asked) -> bytes:
-        self.listens.append(asked)
-        await self._tell(asked, ACK, notifications=asked.json["notifications"])
-        await self.changed()
-        try:
-            await asked.cancelled.wait()
-        finally:
-            self.listens.remove(asked)
-            await self.changed()
-        return b'{"resultType":"complete"}'
-
-    async def _tell(self, asked: Asked, method: str, **params: Any) -> None:
-        await asked.notify(method, **params, _meta={TAG: json.loads(asked.id)})
-
-    async def says(self, method: str, **params: Any) -> None:
-        """Announce something to whoever listens."""
-        if not self.modern:
-            await self.announce(method, **params)
-        for asked in list(self.listens):
-            with suppress(ConnectionError):  # one that was replaced, and has not noticed
-                await self._tell(asked, method, **params)
-
-    def is_heard(self) -> bool:
-        """Whether there is somebody to announce something to."""
-        return bool(self.listens if self.modern else self.channels)
-
-    def subscribed(self) -> bool:
-        """Whether it has been asked to watch its resource, and still is."""
-        if self.modern:
-            filters = [one.json["notifications"] for one in self.listens]
-            return any(self.uri in one.get("resourceSubscriptions", ()) for one in filters)
-        return len(self.calls("resources/subscribe")) > len(self.calls("resources/unsubscribe"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -97,3 +98,33 @@ async def test_telling_is_bounded_by_the_patience() -> None:
     await told.changed()
     (call,) = one.sent
     assert call.idle_s == call.max_s == levels.PATIENCE_S
+
+
+async def test_a_call_that_wants_more_has_the_server_told_once() -> None:
+    one = logger("one")
+    told, _ = desk([ERROR], one)
+    await told.called(one, "info")
+    await told.called(one, "info")
+    await told.called(one, "error")
+    assert one.asked("logging/setLevel") == [{"level": "info"}]
+    await told.called(one, "debug")
+    await told.changed()
+    await told.called(one, "info")
+    levels_told = [each["level"] for each in one.asked("logging/setLevel")]
+    assert levels_told == ["info", "debug", "error", "info"]
+
+
+async def test_a_server_that_greets_anew_knows_no_level() -> None:
+    one = logger("one")
+    told, _ = desk([], one)
+    await told.called(one, "info")
+    one.greeting = replace(one.greeting)
+    await told.called(one, "info")
+    assert one.asked("logging/setLevel") == [{"level": "info"}] * 2
+
+
+async def test_a_call_to_a_server_that_does_not_log_tells_nothing() -> None:
+    silent = FakeUpstream("silent", capabilities={"tools": {}})
+    told, _ = desk([], silent)
+    await told.called(silent, "debug")
+    assert silent.calls == []

@@ -141,6 +141,8 @@ async def _call(request: Request, row: Method, target: Target, snapshot: Snapsho
         mirror.check(wanted, params, request.caller.headers)
     if modern != request.modern:
         params = eras.params_to_legacy(params) if request.modern else _stamped(params, request)
+        if request.modern and (level := request.caller.log_level) is not None:
+            await snapshot.levels.called(upstream, level)
     timeouts = live.config.timeouts
     call = Call(
         request.method,

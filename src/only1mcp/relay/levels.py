@@ -1,19 +1,21 @@
 """Log levels: each legacy client sets its own, a shared server knows only one.
 
 A server is set to the most verbose level any client wants; each client's edge leaves out
-what that client did not ask for.
+what that client did not ask for. A modern client says with each call what it wants: a legacy
+server that was set to less is told before the call.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from only1mcp.observe.tasks import Tasks
 from only1mcp.protocol.eras import LOG_LEVELS
 from only1mcp.protocol.errors import McpError
 from only1mcp.protocol.message import as_raw
-from only1mcp.upstream.base import Call, Upstream
+from only1mcp.upstream.base import Call, Greeting, Upstream
 from only1mcp.upstream.roster import Roster
 
 log = logging.getLogger("only1mcp.levels")
@@ -29,6 +31,7 @@ class LogLevels:
         """`wanted` gives the level of every client that set one, as indexes in LOG_LEVELS."""
         self._roster = roster
         self._wanted = wanted
+        self._told: WeakKeyDictionary[Upstream, tuple[Greeting, int]] = WeakKeyDictionary()
         self._tasks = Tasks()
 
     async def changed(self) -> None:
@@ -51,11 +54,19 @@ class LogLevels:
         if level is not None and _logs(upstream):
             await self._tell(upstream, level)
 
+    async def called(self, upstream: Upstream, level: str) -> None:
+        """A modern client wants log messages of this level with a call it is about to make."""
+        wanted = LOG_LEVELS.index(level)
+        greeting, told = self._told.get(upstream, (None, 0))
+        if _logs(upstream) and (greeting is not upstream.greeting or told > wanted):
+            await self._tell(upstream, wanted)
+
     async def close(self) -> None:
         """Stop telling."""
         await self._tasks.close()
 
     async def _tell(self, upstream: Upstream, level: int) -> None:
+        self._told[upstream] = upstream.greeting, level
         params = {"level": as_raw(LOG_LEVELS[level])}
         call = Call("logging/setLevel", params, idle_s=PATIENCE_S, max_s=PATIENCE_S)
         try:
