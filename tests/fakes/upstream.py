@@ -16,7 +16,7 @@ from msgspec import Raw
 
 from fakes.edge import PATIENCE_S
 from only1mcp.config.model import Config
-from only1mcp.config.servers import Server, Stdio
+from only1mcp.config.servers import Http, Server, Stdio
 from only1mcp.gateway import Gateway
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import UpstreamError
@@ -209,17 +209,18 @@ async def gateway_of(
 ) -> AsyncIterator[Gateway]:
     """A started gateway whose servers are these fakes (no listener yet).
 
+    Several fakes of one name are the replicas of one server.
     `entries` are more settings of a server, by id; an id without a fake is never started.
     """
-    twins = {one.server: one for one in upstreams}
+    twins = by_server(*upstreams)
     more = entries or {}
     servers = tuple(
-        Server(**{"id": id, **_way(more.get(id, {})), **more.get(id, {})})
+        Server(**{"id": id, **_way(len(twins.get(id, ()))), **more.get(id, {})})
         for id in dict.fromkeys([*twins, *more])
     )
 
     def make(live: Live, replica: Replica, era: str) -> FakeUpstream:
-        return twins[live.id]
+        return twins[live.id][live.replicas.index(replica)]
 
     gateway = Gateway(Config(servers=servers, **config), notice)
     for live in gateway.roster.servers.values():
@@ -233,8 +234,20 @@ async def gateway_of(
         await gateway.close()
 
 
-def _way(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {} if "replicas" in entry else {"transport": Stdio(command="never-started")}
+def by_server(*upstreams: FakeUpstream) -> dict[str, list[FakeUpstream]]:
+    """The fakes of each server, in order."""
+    found: dict[str, list[FakeUpstream]] = {}
+    for one in upstreams:
+        found.setdefault(one.server, []).append(one)
+    return found
+
+
+def _way(replicas: int) -> dict[str, Any]:
+    """How a server is said to be reached that has so many replicas."""
+    if replicas < 2:
+        return {"transport": Stdio(command="never-started")}
+    urls = (f"http://127.0.0.1:{port}/mcp" for port in range(1, replicas + 1))
+    return {"replicas": [{"transport": Http(url=url)} for url in urls]}
 
 
 class Heard:

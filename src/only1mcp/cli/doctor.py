@@ -98,7 +98,7 @@ class _Clock:
         self.took: dict[str, float] = {}
 
     def __call__(self, live: Live) -> None:
-        if live.state in (State.READY, State.WAITING):
+        if live.state in (State.READY, State.WAITING, State.FAILED):
             self.took.setdefault(live.id, time.monotonic() - self.began)
 
 

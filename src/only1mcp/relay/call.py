@@ -40,6 +40,8 @@ _KIND_OF: Final = {row.value: row for row in Kind}
 _CACHEABLE: Final = frozenset({"resources/read"})
 _TOOLS_CALL: Final = METHODS["tools/call"]
 _LINK: Final = b'"resource_link"'
+_UP: Final = (State.READY, State.IDLE)
+"""A server in these states has said what it offers."""
 
 
 class Caller(Protocol):
@@ -299,7 +301,7 @@ def _unknown(kind: Kind, name: str, view: View, snapshot: Snapshot) -> McpError:
     meant = None
     if view.server is None:
         owner = snapshot.catalog.prefix_owner(name)
-        if owner is not None and snapshot.servers[owner].state is not State.READY:
+        if owner is not None and snapshot.servers[owner].state not in _UP:
             return snapshot.servers[owner].unavailable()
         meant = snapshot.catalog.suggest(kind, name)
     word = "tool" if kind is Kind.TOOLS else "prompt"

@@ -1,6 +1,7 @@
 """Lists: ask each server for all it offers, keep the answers, know when they are too old.
 
     server joins / says list_changed / its time is up ──► fetch ──► Listing ──► Catalog
+    server is down ──stale_lists──► hidden, until it is back
 
 Requests never wait for a server that is merely slow: after GRACE_S they get the last list.
 Bounds  pages, entries and bytes per list, one fetch at a time per server.
@@ -32,7 +33,7 @@ from only1mcp.protocol.errors import (
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.relay.bridge import Callee
 from only1mcp.upstream.base import Call
-from only1mcp.upstream.roster import Live, Roster
+from only1mcp.upstream.roster import Live, Roster, State
 
 log = logging.getLogger("only1mcp.lists")
 
@@ -89,6 +90,8 @@ class Listings:
         self._kept: dict[str, _Kept] = {}
         self._fetching: dict[str, _Fetch] = {}
         self._again: set[str] = set()
+        self._leaving: dict[str, asyncio.TimerHandle] = {}  # down: when its lists are hidden
+        self._hidden: set[str] = set()
         self._tasks = Tasks()
         self._born = asyncio.get_running_loop().time()
 
@@ -97,7 +100,8 @@ class Listings:
         """Who offers what, as of now; built when first asked for after a change."""
         if self._outdated or self._catalog is None:
             servers = [live.config for live in self._roster.servers.values()]
-            known = {id: kept.listing for id, kept in self._kept.items()}
+            shown = self._kept.keys() - self._hidden
+            known = {id: kept.listing for id, kept in self._kept.items() if id in shown}
             self._catalog = Catalog.build(servers, known, self._naming, self._catalog)
             self._outdated = False
         return self._catalog
@@ -119,6 +123,16 @@ class Listings:
             self._again.add(live.id)  # the answer under way may predate the change
         else:
             self._refresh(live, CALM_S)
+
+    def noticed(self, live: Live) -> None:
+        """Its state has changed. The last lists of a server that is down are shown for a while
+        longer: tools that come and go with it cost clients more than a call that fails."""
+        if live.state in (State.READY, State.IDLE):
+            self._show(live.id)
+        elif live.id in self._kept and live.id not in self._hidden | self._leaving.keys():
+            loop = asyncio.get_running_loop()
+            stale_s = live.config.stale_lists
+            self._leaving[live.id] = loop.call_later(stale_s, self._hide, live)
 
     async def started(self, ids: Sequence[str]) -> bool:
         """Wait for those of these servers that are still starting, until GRACE_S after our own
@@ -152,7 +166,26 @@ class Listings:
 
     async def close(self) -> None:
         """End the fetches under way."""
+        for timer in self._leaving.values():
+            timer.cancel()
         await self._tasks.close()
+
+    def _hide(self, live: Live) -> None:
+        log.warning("server %s: down for too long, its lists are hidden", live.id)
+        del self._leaving[live.id]
+        self._hidden.add(live.id)
+        self._change()
+
+    def _show(self, id: str) -> None:
+        if (timer := self._leaving.pop(id, None)) is not None:
+            timer.cancel()
+        if id in self._hidden:
+            self._hidden.remove(id)
+            self._change()
+
+    def _change(self) -> None:
+        self._outdated = True
+        self._on_change()
 
     def _refresh(self, live: Live, pause_s: float = 0.0) -> _Fetch:
         fetch = self._fetching.get(live.id)
@@ -196,8 +229,7 @@ class Listings:
             kept.expires_at = expires_at  # unchanged: keep the object, and all built from it
             return
         self._kept[live.id] = _Kept(listing, expires_at)
-        self._outdated = True
-        self._on_change()
+        self._change()
 
 
 async def fetch(

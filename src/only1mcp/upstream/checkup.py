@@ -45,9 +45,9 @@ class Checkup:
         self._settings = standing.config.health_check
         self._is_program = isinstance(transport, Stdio)
         self._give_up = give_up
+        self._transport = transport
         self._page: Page | None = None
-        if self._settings.path is not None and isinstance(transport, Http):
-            self._page = Page(standing.server, transport, self._settings.path)
+        self._grows_at = 0.0
         self._stirred = asyncio.Event()
 
     def stir(self) -> None:
@@ -58,25 +58,29 @@ class Checkup:
         """Check until cancelled."""
         try:
             while True:
-                await self._until(self._next())
-                await self._look(upstream)
+                await self._until(self.next_at())
+                await self.look(upstream)
         finally:
-            if self._page is not None:
-                await self._page.close()
+            await self.close()
 
-    def _next(self) -> float:
-        """When there is something to do."""
+    async def close(self) -> None:
+        """Cut the connection to a health page."""
+        page, self._page = self._page, None
+        if page is not None:
+            await page.close()
+
+    def next_at(self) -> float:
+        """When there is something to do; `stir` if that changes."""
         standing = self._standing
-        breaker, now = standing.breaker, standing.clock()
-        times = [inf]
+        breaker, times = standing.breaker, [inf]
         if breaker.state is State.OPEN:
             times.append(breaker.retry_at)
         elif self._settings.enabled:
             times.append(standing.health.due_at)
-        if breaker.paused_until > now:
+        if breaker.paused_until:
             times.append(breaker.paused_until)
         if standing.back_since is not None:
-            times.append(now + standing.config.load_balancing.slow_start / RAMP_STEPS)
+            times.append(self._grows_at)
         return min(times)
 
     async def _until(self, at: float) -> None:
@@ -86,7 +90,8 @@ class Checkup:
             async with asyncio.timeout(None if wait_s == inf else max(wait_s, 0.0)):
                 await self._stirred.wait()
 
-    async def _look(self, upstream: Upstream) -> None:
+    async def look(self, upstream: Upstream) -> None:
+        """Do what is due."""
         standing, breaker = self._standing, self._standing.breaker
         now = standing.clock()
         if standing.back_since is not None:
@@ -103,8 +108,9 @@ class Checkup:
                 self._judge(await self._ask(upstream))
 
     def _grow(self, since: float, now: float) -> None:
-        standing = self._standing
-        standing.slow_start = ramp(since, now, standing.config.load_balancing.slow_start)
+        standing, length_s = self._standing, self._standing.config.load_balancing.slow_start
+        standing.slow_start = ramp(since, now, length_s)
+        self._grows_at = now + length_s / RAMP_STEPS
         if standing.slow_start >= 1:
             standing.back_since = None
 
@@ -139,12 +145,18 @@ class Checkup:
     async def _ask(self, upstream: Upstream) -> str:
         """What is wrong with it; empty if nothing is."""
         try:
-            if self._page is not None:
-                return await self._page.ask(self._settings.timeout)
+            if self._settings.path is not None:
+                return await self._page_of(self._settings.path).ask(self._settings.timeout)
             await upstream.call(question(upstream.greeting.modern, self._settings.timeout))
         except McpError as error:
             return error.message if is_failure(error) else ""
         return ""
+
+    def _page_of(self, path: str) -> "Page":
+        if self._page is None:
+            assert isinstance(self._transport, Http)  # else the configuration is refused
+            self._page = Page(self._standing.server, self._transport, path)
+        return self._page
 
 
 def question(modern: bool, timeout_s: float) -> Call:

@@ -29,7 +29,10 @@ from only1mcp.upstream.replica import Replica, State
 
 log = logging.getLogger("only1mcp.servers")
 
-_WORST: Final = tuple(State)
+_BEST_FIRST: Final = (
+    *(State.READY, State.STARTING, State.IDLE, State.WAITING),
+    *(State.FAILED, State.DISABLED, State.STOPPED),
+)
 """The state of a server is the first of these that one of its replicas is in."""
 _SOON: Final = "try again in a moment"
 
@@ -264,18 +267,18 @@ class Live:
         if found.panic and not self._panic:
             log.warning("server %s: too few replicas are well, so all get calls", self.id)
         self._panic = found.panic
-        if found.members == before:
-            return
-        self._group = found.members
-        for one in self.replicas:
-            if one in before and one not in self._group:
+        if found.members != before:
+            self._group = found.members
+        for one in self.replicas if len(self.replicas) >= GROUP else ():
+            well = one.connected and one.usable and one.open_since is None
+            if one in before and not well:
                 one.was_out = True
-            elif one.was_out and one in self._group:
+            elif one.was_out and well:
                 one.was_out = False
                 self._begin_slowly(one)
 
     def _begin_slowly(self, replica: Replica) -> None:
-        if len(self.replicas) >= GROUP and self.config.load_balancing.slow_start:
+        if self.config.load_balancing.slow_start:
             replica.slow_start, replica.back_since = FIRST_SHARE, self.clock()
 
     def _change_lead(self) -> None:
@@ -298,7 +301,7 @@ class Live:
                 log.warning("server %s: its lists cannot be had: %s", replica.name, fault.message)
 
     def _sum_up(self) -> tuple[State, str]:
-        first = min(self.replicas, key=lambda one: _WORST.index(one.state))
+        first = min(self.replicas, key=lambda one: _BEST_FIRST.index(one.state))
         return first.state, first.reason
 
     def _hash_key(self) -> str | None:

@@ -18,7 +18,7 @@ from only1mcp.upstream.stdio import StdioServer
 from only1mcp.upstream.streamable import StreamableHttp
 from only1mcp.upstream.warden import Warden
 
-__all__ = ["FromServer", "Live", "Roster", "State"]
+__all__ = ["FromServer", "Live", "Replica", "Roster", "State"]
 
 
 async def _unheard(upstream: Upstream) -> None:
