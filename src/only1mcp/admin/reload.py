@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from only1mcp.config.diff import Diff
+from only1mcp.config.diff import SAME, Diff
 from only1mcp.config.faults import ConfigError, Fault
 from only1mcp.config.load import Loaded
 from only1mcp.config.model import Config
@@ -26,7 +26,7 @@ log = logging.getLogger("only1mcp.config")
 class Outcome:
     """How a reload ended: with faults, and nothing has changed, or with what has."""
 
-    changes: Diff = Diff()
+    changes: Diff = SAME
     faults: tuple[Fault, ...] = ()
     warnings: tuple[Fault, ...] = ()
 
@@ -86,4 +86,6 @@ class Reloads:
         if str(now.changes):
             log.info("configuration reloaded: %s", now.changes)
         elif before is not None and before.faults:
-            log.info("configuration mended: as it is in force")
+            log.info("configuration reloaded: mended, as it is in force")
+        elif not now.changes:
+            log.info("configuration reloaded: nothing is other")

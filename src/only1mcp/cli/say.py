@@ -1,19 +1,25 @@
 """How commands speak: results on stdout, everything else on stderr, errors with a next step."""
 
 import sys
+from collections.abc import Mapping
 from enum import IntEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from only1mcp.config.load import ConfigError, Loaded, find, load
 from only1mcp.config.model import Config
 from only1mcp.config.overrides import depth
 from only1mcp.config.secrets import secrets
+from only1mcp.config.watch import Source, content
 from only1mcp.observe import access, logs
 from only1mcp.observe.writer import File, Sink
 
 MAX_DEPTH: Final = 1
 """One gateway may be a server of another; deeper than that, one has started itself."""
+
+
+NO_OPTIONS: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 class Exit(IntEnum):
@@ -76,6 +82,16 @@ def load_config(
     for warning in loaded.warnings:
         note(str(warning))
     return loaded
+
+
+def source_of(
+    file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] = NO_OPTIONS
+) -> Source | None:
+    """What to read again; to be asked for before it is read first. None: there is no file."""
+    path = file or find(environ)
+    if path is None:
+        return None
+    return Source(path, lambda: load(path, environ, overrides), content(path))
 
 
 def start_logs(config: Config, stderr: Sink | None = None) -> None:

@@ -49,7 +49,7 @@ class Diff:
 
     def __bool__(self) -> bool:
         """Whether there is any difference."""
-        return self != Diff()
+        return self != SAME
 
     def __str__(self) -> str:
         """For people: `added a, b; changed c`; empty if nothing is other."""
@@ -62,6 +62,9 @@ class Diff:
             "set": self.settings,
         }
         return "; ".join(f"{word} {', '.join(ids)}" for word, ids in parts.items() if ids)
+
+
+SAME: Final = Diff()
 
 
 def diff(old: Config, new: Config) -> Diff:
@@ -83,6 +86,19 @@ def diff(old: Config, new: Config) -> Diff:
         settings=tuple(key for key, live in others if live),
         restart=tuple(key for key, live in others if not live),
     )
+
+
+def in_force(old: Config, new: Config, changes: Diff) -> Config:
+    """`new`, but for what needs a restart: that stays as it is in `old`."""
+    update: dict[str, Any] = {}
+    for key in changes.restart:
+        section, _, name = key.partition(".")
+        was = getattr(old, section)
+        if name:
+            now = update.get(section, getattr(new, section))
+            was = now.model_copy(update={name: getattr(was, name)})
+        update[section] = was
+    return new.model_copy(update=update)
 
 
 def connects(server: Server) -> tuple[Any, ...]:

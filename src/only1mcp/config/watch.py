@@ -16,12 +16,15 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from threading import Event
 from typing import Final
 
 from watchfiles import awatch
+
+from only1mcp.config.load import Loaded
 
 log = logging.getLogger("only1mcp.config")
 
@@ -33,6 +36,17 @@ _GATHER_MS: Final = 100
 _MAX_LINKS: Final = 16
 
 Stamp = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the configuration in force has come from."""
+
+    file: Path
+    read: Callable[[], Loaded]
+    """Reads it again. Raises ConfigError."""
+    content: str
+    """Of the file, as it was read first."""
 
 
 class Pace:

@@ -144,7 +144,7 @@ async def _call(request: Request, row: Method, target: Target, snapshot: Snapsho
     if modern != request.modern:
         params = eras.params_to_legacy(params) if request.modern else _stamped(params, request)
         if request.modern and (level := request.caller.log_level) is not None:
-            await snapshot.levels.called(upstream, level)
+            await snapshot.levels.called(upstream.upstream, level)
     timeouts = live.config.timeouts
     call = Call(
         request.method,
@@ -193,7 +193,10 @@ async def _target(request: Request, row: Method, snapshot: Snapshot) -> Target:
         if not await snapshot.listings.started(request.view.servers):
             raise
     request.view = snapshot.listings.catalog.view(request.view.server) or request.view
-    return _resolve(request, row, snapshot)
+    target = _resolve(request, row, snapshot)
+    if target.server not in snapshot.servers:  # added since: not what this request has seen
+        raise InvalidParams(f"server '{target.server}' has just been added; ask again")
+    return target
 
 
 def _isolated(isolation: str, caller: Caller) -> str | None:

@@ -74,6 +74,9 @@ class Live:
         self._joining = asyncio.Lock()
         self._awake = asyncio.Event()
         self._awake.set()
+        self._waking = 0
+        self._held: Held | None = None
+        self._idle: asyncio.Task[None] | None = None
         self._tasks = Tasks()
         self.state, self.reason = self._sum_up()
         self._noticed: tuple[State, str] | None = None
@@ -101,6 +104,11 @@ class Live:
             if one.upstream is not None:
                 yield one.upstream
             yield from one.further
+
+    @property
+    def busy(self) -> bool:
+        """Whether calls are under way, or wait for it to start."""
+        return self._waking > 0 or any(one.in_flight for one in self.replicas)
 
     # --- for calls ---
 
@@ -173,13 +181,34 @@ class Live:
 
     def start(self, joined: "Joined", notice: "Notice", held: "Held") -> None:
         """Keep all replicas connected; `joined` runs before the first counts as ready."""
-        self._joined, self._notice = joined, notice
+        self._joined, self._notice, self._held = joined, notice, held
         if not self.config.enabled:
             return
         for one in self.replicas:
             self._tasks.start(one.keep(), f"server {one.name}")
-        if self.config.idle_stop:
-            self._tasks.start(self._rest_when_idle(held), f"idle {self.id}")
+        self._mind_idleness(held)
+
+    def adopt(self, config: Server) -> None:
+        """Go by other settings of the same server that leave its connections as they are."""
+        if config == self.config:
+            return
+        balancing = config.load_balancing != self.config.load_balancing
+        weights = {
+            one.id: new.weight for one, new in zip(self.replicas, config.instances, strict=True)
+        }
+        if balancing or weights != {one.id: one.weight for one in self.replicas}:
+            self._balancer = balancer(config.load_balancing, weights)
+        idle_s, self.config = self.config.idle_stop, config
+        self.hash_key = self._hash_key()
+        for one in self.replicas:
+            one.adopt(config, weights[one.id])
+        if config.idle_stop != idle_s and self._held is not None:
+            self._mind_idleness(self._held)
+
+    def retire(self) -> None:
+        """It is on its way out: what is lost from now on is not started again."""
+        for one in self.replicas:
+            one.is_last = True
 
     async def awake(self) -> None:
         """Start it if it is idle; returns when that has ended, well or badly."""
@@ -187,9 +216,13 @@ class Live:
             return
         for one in self.replicas:
             one.wake()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.config.timeouts.start):
-                await self._awake.wait()
+        self._waking += 1
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.config.timeouts.start):
+                    await self._awake.wait()
+        finally:
+            self._waking -= 1
 
     def restart(self) -> None:
         """Start every replica anew, whatever state it is in; calls under way are lost."""
@@ -217,13 +250,19 @@ class Live:
         self.state, self.reason = State.STOPPED, reason
         self._awake.set()
 
+    def _mind_idleness(self, held: "Held") -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        if self.config.idle_stop and self.config.enabled:
+            self._idle = self._tasks.start(self._rest_when_idle(held), f"idle {self.id}")
+
     async def _rest_when_idle(self, held: "Held") -> None:
         idle_s = self.config.idle_stop
         while True:
             due = max(one.used_at for one in self.replicas) + idle_s
             wait_s = due - self.clock()
-            calls = any(one.in_flight for one in self.replicas)
-            if wait_s <= 0 and self.state is State.READY and not calls and not held(self):
+            if wait_s <= 0 and self.state is State.READY and not self.busy and not held(self):
                 self._awake.clear()
                 for one in self.replicas:
                     one.rest()

@@ -88,6 +88,8 @@ class Replica(Standing):
         self.restarts = 0
         self.was_out = False
         """Whether it has taken no calls for a while, for a reason."""
+        self.is_last = False
+        """Whether it is not started again once this connection has ended: it is on its way out."""
         self.tried = not config.enabled
         """Whether the first attempt has ended, well or badly."""
         self.protocol = config.protocol
@@ -135,15 +137,18 @@ class Replica(Standing):
         assert upstream is not None and shared is not None
         both = upstream.greeting.modern
         era = both and (modern or not self._two_eras)
+        self.in_flight += 1  # who waits for a connection is a call to come
         try:
             return Counted(self, await self.further.get(Key(era, who)))
         except ServerProtocolError:
             if era == both:
                 raise
             self._two_eras = False  # it refused the handshake: bridge instead
-        if self.config.isolation == "shared":
-            return shared
-        return Counted(self, await self.further.get(Key(both, who)))
+            if self.config.isolation == "shared":
+                return shared
+            return Counted(self, await self.further.get(Key(both, who)))
+        finally:
+            self.in_flight -= 1
 
     # --- one life ---
 
@@ -154,6 +159,8 @@ class Replica(Standing):
             self._restarts.begins(self.clock())
             self._become(State.STARTING, "")
             ended = await self._run()
+            if self.is_last:
+                return
             if self.state is State.IDLE:
                 await self._go.wait()
                 continue
