@@ -49,7 +49,7 @@ SWEEP_S: Final = 1.0
 """How often idle sessions and silent streams are looked at."""
 ANNOUNCE_S: Final = 0.1
 """Changes within this time make one list_changed."""
-TOGETHER_S: Final = 5.0
+TOGETHER_S: Final = 10.0
 """So long the servers that a reload starts may take to be part of its one list_changed."""
 HURRY_S: Final = 0.3
 """For clients to be told that their calls end, before everything is cut."""
