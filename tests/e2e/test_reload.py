@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -350,17 +351,17 @@ async def edit(file: Edited) -> None:
     for number in range(EDITS):
         extra = stdio_server("extra", *CHILD, f"--noise={number}")
         config = {**good, "servers": [*good["servers"], extra][: 2 + number % 2]}
-        ways: list[Callable[[], None]] = [
-            lambda config=config: file.replace(config),
-            lambda config=config: file.write(config),
-            lambda: file.write('{"servers": [{"id": '),
-            lambda config=config: file.write_slowly(config),
-            lambda config=config: file.recreate(config),
-            lambda: file.lock(),
-            lambda: file.unlock(),
-            lambda config=config, number=number: file.swap(config, number),
-            lambda: file.file.unlink(missing_ok=True),
-            lambda config=config: file.write(config),
+        ways: list[Callable[[], object]] = [
+            partial(file.replace, config),
+            partial(file.write, config),
+            partial(file.write, '{"servers": [{"id": '),
+            partial(file.write_slowly, config),
+            partial(file.recreate, config),
+            file.lock,
+            file.unlock,
+            partial(file.swap, config, number),
+            partial(file.file.unlink, missing_ok=True),
+            partial(file.write, config),
         ]
         ways[number % len(ways)]()
         await asyncio.sleep(PAUSE_S)

@@ -30,6 +30,13 @@ class Edited:
         other.write_text(json.dumps(config))
         other.rename(self.file)
 
+    def back_up(self, config: Any) -> None:
+        """What was there gets another name and is removed at the end, as vim does."""
+        backup = self.file.with_name(self.file.name + "~")
+        self.file.rename(backup)
+        self.write(config)
+        backup.unlink()
+
     def write_slowly(self, config: Any) -> None:
         """Emptied, then written in two pieces."""
         text = json.dumps(config)
@@ -55,6 +62,15 @@ class Edited:
         if not self.file.is_symlink():
             self.file.unlink()
             self.file.symlink_to(f"..data/{self.file.name}")
+
+    def move_folder(self, config: Any) -> None:
+        """Another directory takes the name of the one it is in, as a deployment may do."""
+        folder = self.file.parent
+        other, old = folder.with_name("other"), folder.with_name("old")
+        other.mkdir()
+        (other / self.file.name).write_text(json.dumps(config))
+        folder.rename(old)
+        other.rename(folder)
 
     def lock(self) -> None:
         """Nobody may read it."""

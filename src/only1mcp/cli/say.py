@@ -7,11 +7,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from only1mcp.config.faults import Fault
 from only1mcp.config.load import ConfigError, Loaded, find, load
 from only1mcp.config.model import Config
 from only1mcp.config.overrides import depth
 from only1mcp.config.secrets import secrets
-from only1mcp.config.watch import Source, content
+from only1mcp.config.watch import EMPTY, Source, content
 from only1mcp.observe import access, logs
 from only1mcp.observe.writer import File, Sink
 
@@ -87,11 +88,22 @@ def load_config(
 def source_of(
     file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] = NO_OPTIONS
 ) -> Source | None:
-    """What to read again; to be asked for before it is read first. None: there is no file."""
+    """What to read again; to be asked for before it is read first. None: there is no file.
+
+    A file without any content is good enough for a beginning, but once there is a configuration
+    it is one that was cut short.
+    """
     path = file or find(environ)
     if path is None:
         return None
-    return Source(path, lambda: load(path, environ, overrides), content(path))
+
+    def again() -> Loaded:
+        if content(path) == EMPTY:
+            hint = "write `servers: []` to have no servers"
+            raise ConfigError((Fault(str(path), 1, 1, "", "the file is empty", hint),))
+        return load(path, environ, overrides)
+
+    return Source(path, again, content(path))
 
 
 def start_logs(config: Config, stderr: Sink | None = None) -> None:

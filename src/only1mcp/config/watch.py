@@ -13,6 +13,7 @@ Units   seconds of the clock passed in.
 import asyncio
 import hashlib
 import logging
+import stat
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -32,6 +33,8 @@ MIN_S: Final = 2.0
 """From the end of one application to the next. A file that is never left alone is read about
 as often."""
 LOOK_S: Final = 5.0
+EMPTY: Final = hashlib.sha256().hexdigest()
+"""The content of a file without any."""
 _GATHER_MS: Final = 100
 _MAX_LINKS: Final = 16
 
@@ -124,8 +127,11 @@ class Watch:
 
 
 def content(file: Path) -> str:
-    """Stands for what is in the file, or for why it cannot be read."""
+    """Stands for what is in the file, or for why it cannot be read. A pipe is let alone: what is
+    read from it is taken from whoever reads it next."""
     try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            return "not a file"
         with file.open("rb") as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
