@@ -43,7 +43,7 @@ async def test_calls_that_wait_for_their_clients(monkeypatch: pytest.MonkeyPatch
         parked = (await call(wire))["result"]
         assert parked["resultType"] == "input_required"
         refused = (await call(wire, 2))["error"]
-        assert refused["code"] == -31001
+        assert refused["code"] == -31005
         assert refused["data"] == {
             "server": "lib",
             "outcome": "not_sent",
