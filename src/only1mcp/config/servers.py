@@ -136,7 +136,8 @@ class Server(Model):
     """Which replica gets a call; nothing to choose with one."""
     isolation: Literal["shared", "session", "principal"] = "shared"
     """Who shares one connection (stdio: one process): all clients, or each session or principal
-    has its own, opened on demand and closed when idle. For servers that remember their client."""
+    has its own, opened on demand and closed when idle. For servers that remember their client.
+    Lists and resource subscriptions stay those of one shared connection."""
     protocol: Literal["auto", "legacy", "modern"] = "auto"
     """Era: auto probes; legacy shakes hands (<= 2025-11-25), modern is 2026-07-28 and later."""
     tools: Tools = Tools()

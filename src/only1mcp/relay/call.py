@@ -9,7 +9,8 @@ Source  docs/life-of-a-request.md.
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 from typing import Any, Final, Protocol
 
@@ -33,7 +34,7 @@ from only1mcp.protocol.errors import (
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
-from only1mcp.relay import mirror
+from only1mcp.relay import extensions, mirror
 from only1mcp.relay.admission import FIRST, Before, once_more, refuse
 from only1mcp.relay.bridge import asker
 from only1mcp.relay.snapshot import Snapshot
@@ -46,6 +47,7 @@ _KIND_OF: Final = {row.value: row for row in Kind}
 _CACHEABLE: Final = frozenset({"resources/read"})
 _TOOLS_CALL: Final = METHODS["tools/call"]
 _LINK: Final = b'"resource_link"'
+_TASK: Final = b'"taskId"'
 _UP: Final = (State.READY, State.IDLE)
 """A server in these states has said what it offers."""
 
@@ -108,6 +110,8 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         raise MethodNotFound(f"unknown method {request.method}")
     if row.route is Route.LIST:
         return await _list(request, row, snapshot)
+    if row.route is Route.TASKS:
+        return await _task_list(request, row, snapshot)
     gate, who = snapshot.gate, request.caller.principal
     caller = None if who == ANONYMOUS else who
     if (bound := gate.enter(caller)) is not None:
@@ -140,6 +144,16 @@ async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
     return view.page(_KIND_OF[row.items or ""], start, request.modern)
 
 
+async def _task_list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
+    async def ask(server: str, params: Params) -> bytes:
+        asked = replace(request, params=params)
+        return await _call(asked, row, Target(server, "", message.NO_RAW), snapshot)
+
+    audience = snapshot.audience
+    place = request.view, request.caller, audience.handed
+    return await extensions.task_list(row, *place, ask, alone=audience.one_principal)
+
+
 async def _subscribe(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
     """One session of many that may want the same: the servers see only the first and the last."""
     owner, place = request.caller.session, Place(target.server, target.name)
@@ -163,6 +177,8 @@ async def _call(
     if upstream is None or not replica.shares(request.modern):
         upstream = await replica.apart(request.modern, who)
     modern = upstream.greeting.modern
+    if row.route is Route.OTHER and modern != request.modern:
+        raise MethodNotFound(f"unknown method {request.method}")
     call = _outgoing(request, target, modern, live.config.timeouts, before.spent_s)
     if request.modern and not modern and (level := request.caller.log_level) is not None:
         await snapshot.levels.called(upstream.upstream, level)
@@ -181,6 +197,9 @@ async def _call(
             turns.end()
     if _LINK in result:
         _learn(result, target.server, snapshot.catalog)
+    if _TASK in result and (row is _TOOLS_CALL or row.route is Route.TASK):
+        place = request.view, request.caller, snapshot.audience.handed
+        result = extensions.respelt(result, row, target.server, *place)
     if modern != request.modern:
         result = _translated(result, request, row, target)
     return downlevel.tool_result(result, request.revision) if row is _TOOLS_CALL else result
@@ -199,7 +218,7 @@ def _outgoing(
     return Call(
         request.method,
         params,
-        target.name,
+        target.name or None,
         request.caller.notify,
         timeouts.call_idle,
         timeouts.call_max - spent_s,
@@ -273,6 +292,8 @@ async def _asking(call: Call, upstream: Callee, request: Request, snapshot: Snap
         return await _asked(call, upstream, request, snapshot)
     except UpstreamError as error:
         if upstream.greeting.modern == request.modern:
+            if error.own_code == questions.URL_REQUIRED:
+                _note_visits(error, upstream.server, request, snapshot)
             raise
         raise eras.error_across(error, call.method) from None
 
@@ -289,8 +310,16 @@ async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snaps
         case True, False:
             questions.answers(call.params or {})  # to no question; malformed ones are refused
         case False, False:
-            call.on_question = asker(caller)
+            place = upstream.server, request.view, caller, snapshot.audience.handed
+            call.on_question = asker(caller, partial(extensions.question, *place))
     return await upstream.call(call)
+
+
+def _note_visits(error: UpstreamError, server: str, request: Request, snapshot: Snapshot) -> None:
+    with suppress(McpError):  # an error of another form is the client's to judge
+        data = message.members(message.members(error.raw).get("data", message.NO_RAW))
+        for one in message.objects(data.get("elicitations", message.NO_RAW)):
+            extensions.note_visit(one, server, request.caller, snapshot.audience.handed)
 
 
 def _stamped(params: Params, request: Request) -> Params:
@@ -303,6 +332,11 @@ def _resolve(request: Request, row: Method, snapshot: Snapshot) -> Target:
     params, view = request.params, request.view
     if row.route is Route.REF:
         return _resolve_ref(params, view, snapshot)
+    if row.route is Route.TASK:
+        handed = snapshot.audience.handed
+        return extensions.task_target(row, params, view, request.caller, handed)
+    if row.route is Route.OTHER:
+        return extensions.other_target(row.name, view, request.caller, modern=request.modern)
     name = message.text(params.get(row.target or ""))
     if name is None:
         raise InvalidParams(f"params.{row.target} must be a string")
