@@ -26,12 +26,13 @@ from only1mcp.config.watch import Source, Watch
 from only1mcp.observe import access, logs
 from only1mcp.observe.tasks import Tasks
 from only1mcp.policy.access import Access
+from only1mcp.policy.limit import Gate
 from only1mcp.protocol.errors import McpError
 from only1mcp.relay.audience import CHANGED, Audience
 from only1mcp.relay.bridge import Bridge
 from only1mcp.relay.fanout import Listings
 from only1mcp.relay.levels import LogLevels
-from only1mcp.relay.snapshot import Snapshot
+from only1mcp.relay.snapshot import Servers, Snapshot
 from only1mcp.server.http import Edge, Exchange, ListenError
 from only1mcp.server.reader import SSE_PATHS
 from only1mcp.server.session import Session, Sessions
@@ -84,6 +85,7 @@ class Gateway:
             *(self.roster.servers, self._clients, self._client, self._from_server),
             one_principal=_one_principal(config),
         )
+        self._gate = Gate(config.server.limits)
         self._bridge = Bridge(asyncio.get_running_loop().time)
         self._snapshot = self._take_snapshot(self._listings.catalog)
         self._announced = self._snapshot.catalog
@@ -181,11 +183,12 @@ class Gateway:
         return Snapshot(
             self.config,
             catalog,
-            dict(self.roster.servers),
+            Servers(self.roster.servers),
             self._listings,
             self._levels,
             self._bridge,
             self._audience,
+            self._gate,
             access.current(),
         )
 
@@ -212,6 +215,7 @@ class Gateway:
         renew()
         if changes:
             self.roster.change(config.servers)
+            self._gate.adopt(config.server.limits)
             self._audience.one_principal = _one_principal(config)
             self._listings.adopt(config.naming)
             self._end_others()

@@ -75,7 +75,7 @@ def test_every_setting_of_a_server_is_either_a_connection_or_adjusted() -> None:
     assert set(Server.model_fields) == {
         *("id", "transport", "replicas", "enabled", "protocol", "isolation"),  # other connections
         *("tools", "timeouts", "idle_stop", "stale_lists"),
-        *("load_balancing", "health_check", "circuit_breaker"),
+        *("load_balancing", "health_check", "circuit_breaker", "concurrency", "retry"),
     }
     assert len(connects(config(server()).servers[0])) == 5
 

@@ -9,8 +9,9 @@ import pytest
 import pytest_asyncio
 
 from fakes.edge import until
+from fakes.group import Group, url
 from fakes.upstream import FakeUpstream, Gate
-from only1mcp.config.servers import Http, Server, Stdio
+from only1mcp.config.servers import Stdio
 from only1mcp.observe.tasks import Tasks
 from only1mcp.policy import restart
 from only1mcp.protocol.errors import (
@@ -19,8 +20,7 @@ from only1mcp.protocol.errors import (
     ServerTimeout,
     ServerUnavailable,
 )
-from only1mcp.upstream.base import Call, Upstream
-from only1mcp.upstream.live import Live
+from only1mcp.upstream.base import Call
 from only1mcp.upstream.replica import Replica, State
 
 CALL = Call("tools/call")
@@ -31,52 +31,6 @@ LOST = ServerLost("one", "cut")
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for, but for what was given up."""
     monkeypatch.setattr(restart, "FIRST_PAUSE_S", 0.0)
-
-
-async def unheard(upstream: Upstream) -> None:
-    """Nobody listens to greetings here."""
-
-
-def url(port: int) -> Http:
-    """A place that is never dialled."""
-    return Http(url=f"http://127.0.0.1:{port}/mcp")
-
-
-class Group:
-    """A server whose replicas are these fakes."""
-
-    def __init__(self, *fakes: FakeUpstream, **settings: Any) -> None:
-        self.fakes = fakes
-        self.joins: list[Upstream | None] = []
-        self.refuse: list[Exception] = []  # what the next joins raise
-        self.seen: list[str] = []
-        self.held = False
-        ports = range(1, len(fakes) + 1)
-        entry = {"id": "one", "replicas": [{"transport": url(port)} for port in ports], **settings}
-        self.live = Live(Server.model_validate(entry), self._make, unheard)
-
-    def _make(self, live: Live, replica: Replica, era: str) -> FakeUpstream:
-        return self.fakes[live.replicas.index(replica)]
-
-    async def join(self, live: Live) -> None:
-        """What the gateway does with the replica that leads."""
-        self.joins.append(live.upstream)
-        if self.refuse:
-            raise self.refuse.pop(0)
-
-    def start(self) -> None:
-        """Start it."""
-        notice = lambda live: self.seen.append(str(live.state))  # noqa: E731
-        self.live.start(self.join, notice, lambda live: self.held)
-
-    async def all_ready(self) -> None:
-        """Wait until every replica is up."""
-        await until(lambda: {one.state for one in self.live.replicas} == {State.READY})
-
-    def picks(self, count: int = 12, **how: Any) -> list[int]:
-        """How often each replica is picked."""
-        chosen = [self.live.pick(**how) for _ in range(count)]
-        return [chosen.count(one) for one in self.live.replicas]
 
 
 Start = Callable[..., Any]

@@ -4,7 +4,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from only1mcp.config.resilience import CircuitBreaker, Count, HealthCheck, LoadBalancing
+from only1mcp.config.resilience import (
+    CircuitBreaker,
+    Concurrency,
+    Count,
+    HealthCheck,
+    LoadBalancing,
+    Retry,
+)
 from only1mcp.config.values import (
     Argument,
     Duration,
@@ -129,13 +136,18 @@ class Server(Model):
     """Which replica gets a call; nothing to choose with one."""
     isolation: Literal["shared", "session", "principal"] = "shared"
     """Who shares one connection (stdio: one process): all clients, or each session or principal
-    has its own, opened on demand and closed when idle. For servers that remember their client."""
+    has its own, opened on demand and closed when idle. For servers that remember their client.
+    Lists and resource subscriptions stay those of one shared connection."""
     protocol: Literal["auto", "legacy", "modern"] = "auto"
     """Era: auto probes; legacy shakes hands (<= 2025-11-25), modern is 2026-07-28 and later."""
     tools: Tools = Tools()
     """Which of its tools clients see."""
     timeouts: Timeouts = Timeouts()
     """How long to wait for it."""
+    concurrency: Concurrency = Concurrency()
+    """How many calls it runs at once, and how many may wait."""
+    retry: Retry = Retry()
+    """When a request to it is repeated."""
     health_check: HealthCheck = HealthCheck()
     """How the gateway finds out whether it is well while nobody calls it. A program that fails
     its checks is ended and started anew."""

@@ -165,22 +165,27 @@ async def happenings(file: Path) -> AsyncIterator[object]:
     """Something about every event in the directories of `file`."""
     complained = False
     while True:
-        watched = folders(file)
-        over = Event()
         try:
-            async for _ in awatch(
-                *watched, watch_filter=None, debounce=_GATHER_MS, step=_GATHER_MS,
-                stop_event=over, rust_timeout=int(LOOK_S * 1000), yield_on_timeout=True,
-                recursive=False,
-            ):  # fmt: skip
-                yield watched
-                if folders(file) != watched:
-                    break
+            async for event in _until_moved(file):
+                yield event
         except (OSError, RuntimeError) as error:
             if not complained:
                 complained = True
                 log.warning("%s: looked at every %g s only: %s", file, LOOK_S, error)
             await asyncio.sleep(LOOK_S)
-        finally:
-            over.set()
-        yield watched
+        yield file
+
+
+async def _until_moved(file: Path) -> AsyncIterator[object]:
+    """The events, until other directories are those of `file`."""
+    watched, over = folders(file), Event()
+    try:
+        async for event in awatch(
+            *watched, watch_filter=None, debounce=_GATHER_MS, step=_GATHER_MS, recursive=False,
+            stop_event=over, rust_timeout=int(LOOK_S * 1000), yield_on_timeout=True,
+        ):  # fmt: skip
+            yield event
+            if folders(file) != watched:
+                break
+    finally:
+        over.set()

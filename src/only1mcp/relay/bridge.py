@@ -23,13 +23,14 @@ from only1mcp.protocol.errors import (
     ClientRefused,
     InvalidParams,
     McpError,
+    Overloaded,
+    ServerFault,
     ServerProtocolError,
-    ServerUnavailable,
     UpstreamError,
 )
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.relay.seal import STATE_TTL_S, Claims, Seal, digest
-from only1mcp.upstream.base import Call, Greeting, QuestionSink
+from only1mcp.upstream.base import Call, Callee, QuestionSink
 
 log = logging.getLogger("only1mcp.bridge")
 
@@ -58,21 +59,6 @@ class Asked(Protocol):
         """Put a question to a legacy client on this call's stream; its result as JSON text."""
 
 
-class Callee(Protocol):
-    """The server of a call: a connection, or what counts its calls."""
-
-    @property
-    def server(self) -> str:
-        """Its id."""
-
-    @property
-    def greeting(self) -> Greeting:
-        """What it said of itself."""
-
-    async def call(self, call: Call) -> bytes:
-        """See upstream/base.py."""
-
-
 def asks(result: bytes) -> Params | None:
     """The members of an input_required result; None for any other."""
     if _INPUT not in result:
@@ -81,14 +67,15 @@ def asks(result: bytes) -> Params | None:
     return members if message.text(members.get("resultType")) == "input_required" else None
 
 
-def asker(caller: Asked) -> QuestionSink | None:
-    """Between legacy peers a question goes on as it is, if the client takes such at all."""
+def asker(caller: Asked, passed: Callable[[Raw], Raw]) -> QuestionSink | None:
+    """Between legacy peers a question goes on, if the client takes such at all; `passed` says
+    how its params look to the client."""
     if not questions.can_be_asked(caller.capabilities):
         return None
 
     async def ask(method: str, params: Raw) -> bytes:
         questions.check(method, message.members(params), caller.capabilities)
-        return await caller.ask(method, bytes(params))
+        return await caller.ask(method, bytes(passed(params)))
 
     return ask
 
@@ -110,7 +97,7 @@ class Bridge:
 
     async def pass_on(self, upstream: Callee, call: Call, caller: Asked) -> bytes:
         """The server's own questions reach the client as they are; the state comes back here."""
-        params = call.params or {}
+        call.params = params = dict(call.params or {})  # the request keeps its own
         if (state := params.pop("requestState", None)) is not None:
             claims = self._open(state, call, caller)
             if claims.server != upstream.server or claims.parked is not None:
@@ -136,8 +123,13 @@ class Bridge:
         """
         original = dict(call.params or {})
         pause_s = FIRST_PAUSE_S
-        for _ in range(MAX_ROUNDS):
-            result = await upstream.call(call)
+        for round in range(MAX_ROUNDS):
+            try:
+                result = await upstream.call(call)
+            except ServerFault as fault:
+                if round:
+                    fault.after_a_part()
+                raise
             asked = asks(result)
             if asked is None:
                 return result
@@ -163,7 +155,7 @@ class Bridge:
             InvalidParams: a retry whose state is forged, expired or of another call, or whose
                 answers are no objects.
         """
-        params = call.params or {}
+        call.params = params = dict(call.params or {})  # the request keeps its own
         state = params.pop("requestState", None)
         answers = questions.answers(params)
         claims = None if state is None else self._open(state, call, caller)
@@ -213,7 +205,7 @@ class Bridge:
 
     def _begin(self, upstream: Callee, call: Call, caller: Asked) -> "_Parked":
         if len(self._parked) >= MAX_PARKED:
-            raise ServerUnavailable(
+            raise Overloaded(
                 upstream.server,
                 f"{MAX_PARKED} calls wait for answers of their clients already",
                 hint="answer or abandon some; try again later",

@@ -9,7 +9,9 @@ Source  docs/life-of-a-request.md.
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from time import monotonic
 from typing import Any, Final, Protocol
 
 from msgspec import Raw
@@ -17,29 +19,35 @@ from msgspec import Raw
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
 from only1mcp.catalog.view import Target, View
+from only1mcp.config.servers import Timeouts
+from only1mcp.policy.access import ANONYMOUS
 from only1mcp.protocol import downlevel, eras, message, questions
 from only1mcp.protocol.errors import (
     InvalidParams,
     McpError,
     MethodNotFound,
     ResourceNotFound,
+    ServerFault,
     ServerProtocolError,
     UpstreamError,
 )
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
-from only1mcp.relay import mirror
-from only1mcp.relay.bridge import Callee, asker
+from only1mcp.relay import extensions, mirror
+from only1mcp.relay.admission import FIRST, Before, once_more, refuse
+from only1mcp.relay.bridge import asker
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
-from only1mcp.upstream.base import Call
+from only1mcp.upstream.base import Call, Callee
 from only1mcp.upstream.roster import State
+from only1mcp.upstream.turns import InTurn
 
 _KIND_OF: Final = {row.value: row for row in Kind}
 _CACHEABLE: Final = frozenset({"resources/read"})
 _TOOLS_CALL: Final = METHODS["tools/call"]
 _LINK: Final = b'"resource_link"'
+_TASK: Final = b'"taskId"'
 _UP: Final = (State.READY, State.IDLE)
 """A server in these states has said what it offers."""
 
@@ -102,10 +110,27 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         raise MethodNotFound(f"unknown method {request.method}")
     if row.route is Route.LIST:
         return await _list(request, row, snapshot)
-    target = await _target(request, row, snapshot)
-    if row.name in (SUBSCRIBE, UNSUBSCRIBE):
-        return await _subscribe(request, row, target, snapshot)
-    return await _call(request, row, target, snapshot)
+    if row.route is Route.TASKS:
+        return await _task_list(request, row, snapshot)
+    gate, who = snapshot.gate, request.caller.principal
+    caller = None if who == ANONYMOUS else who
+    if (bound := gate.enter(caller)) is not None:
+        refuse(bound, gate)
+    try:
+        target = await _target(request, row, snapshot)
+        if row.name in (SUBSCRIBE, UNSUBSCRIBE):
+            return await _subscribe(request, row, target, snapshot)
+        live, began = snapshot.servers[target.server], monotonic()
+        live.repeats.total += 1
+        try:
+            return await _call(request, row, target, snapshot)
+        except ServerFault as fault:
+            if "requestState" in request.params:  # it goes on with a call: with that, or with none
+                raise
+            before = await once_more(fault, live, row, target.name, began)
+        return await _call(request, row, target, snapshot, before)
+    finally:
+        gate.leave(caller)
 
 
 async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
@@ -119,6 +144,16 @@ async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
     return view.page(_KIND_OF[row.items or ""], start, request.modern)
 
 
+async def _task_list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
+    async def ask(server: str, params: Params) -> bytes:
+        asked = replace(request, params=params)
+        return await _call(asked, row, Target(server, "", message.NO_RAW), snapshot)
+
+    audience = snapshot.audience
+    place = request.view, request.caller, audience.handed
+    return await extensions.task_list(row, *place, ask, alone=audience.one_principal)
+
+
 async def _subscribe(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
     """One session of many that may want the same: the servers see only the first and the last."""
     owner, place = request.caller.session, Place(target.server, target.name)
@@ -130,40 +165,66 @@ async def _subscribe(request: Request, row: Method, target: Target, snapshot: Sn
     return b"{}"
 
 
-async def _call(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
+async def _call(
+    request: Request, row: Method, target: Target, snapshot: Snapshot, before: Before = FIRST
+) -> bytes:
+    """One attempt; `before` is what has been tried."""
     live = snapshot.servers[target.server]
     who = _isolated(live.config.isolation, request.caller)
-    replica = live.pick(who, _hash_key(live.hash_key, request) if live.hash_key else None)
+    key = _hash_key(live.hash_key, request) if live.hash_key else None
+    replica = live.pick(who, key, before.tried)
     upstream = replica.calls
     if upstream is None or not replica.shares(request.modern):
         upstream = await replica.apart(request.modern, who)
-    params, modern = request.params, upstream.greeting.modern
-    wanted = target.header_params
-    if wanted and request.modern and request.caller.headers is not None:
-        mirror.check(wanted, params, request.caller.headers)
-    if modern != request.modern:
-        params = eras.params_to_legacy(params) if request.modern else _stamped(params, request)
-        if request.modern and (level := request.caller.log_level) is not None:
-            await snapshot.levels.called(upstream.upstream, level)
-    timeouts = live.config.timeouts
-    call = Call(
-        request.method,
-        params,
-        target.name,
-        request.caller.notify,
-        timeouts.call_idle,
-        timeouts.call_max,
-        mirror.mirrored(wanted, params) if wanted and modern else (),
-        on_resumable=request.caller.resumable,
-    )
-    result = (
-        await _asking(call, upstream, request, snapshot) if row.asks else await upstream.call(call)
-    )
+    modern = upstream.greeting.modern
+    if row.route is Route.OTHER and modern != request.modern:
+        raise MethodNotFound(f"unknown method {request.method}")
+    call = _outgoing(request, target, modern, live.config.timeouts, before.spent_s)
+    if request.modern and not modern and (level := request.caller.log_level) is not None:
+        await snapshot.levels.called(upstream.upstream, level)
+    if row.asks and modern != request.modern:  # a client may think between two calls to the server
+        callee = InTurn(upstream, live.turns, _line(request.caller))
+        result = await _asking(call, callee, request, snapshot)
+    else:
+        turns = live.turns
+        if not turns.enter():
+            await turns.wait(_line(request.caller))
+        try:
+            result = await (
+                _asking(call, upstream, request, snapshot) if row.asks else upstream.call(call)
+            )
+        finally:
+            turns.end()
     if _LINK in result:
         _learn(result, target.server, snapshot.catalog)
+    if _TASK in result and (row is _TOOLS_CALL or row.route is Route.TASK):
+        place = request.view, request.caller, snapshot.audience.handed
+        result = extensions.respelt(result, row, target.server, *place)
     if modern != request.modern:
         result = _translated(result, request, row, target)
     return downlevel.tool_result(result, request.revision) if row is _TOOLS_CALL else result
+
+
+def _outgoing(
+    request: Request, target: Target, modern: bool, timeouts: Timeouts, spent_s: float
+) -> Call:
+    """The request as a server of this era gets it."""
+    params, wanted = request.params, target.header_params
+    if wanted and request.modern and request.caller.headers is not None:
+        mirror.check(wanted, params, request.caller.headers)
+    if modern != request.modern:
+        params = dict(params)  # the next attempt may be at a server of another era
+        params = eras.params_to_legacy(params) if request.modern else _stamped(params, request)
+    return Call(
+        request.method,
+        params,
+        target.name or None,
+        request.caller.notify,
+        timeouts.call_idle,
+        timeouts.call_max - spent_s,
+        mirror.mirrored(wanted, params) if wanted and modern else (),
+        on_resumable=request.caller.resumable,
+    )
 
 
 def _translated(result: bytes, request: Request, row: Method, target: Target) -> bytes:
@@ -193,10 +254,7 @@ async def _target(request: Request, row: Method, snapshot: Snapshot) -> Target:
         if not await snapshot.listings.started(request.view.servers):
             raise
     request.view = snapshot.listings.catalog.view(request.view.server) or request.view
-    target = _resolve(request, row, snapshot)
-    if target.server not in snapshot.servers:  # added since: not what this request has seen
-        raise InvalidParams(f"server '{target.server}' has just been added; ask again")
-    return target
+    return _resolve(request, row, snapshot)
 
 
 def _isolated(isolation: str, caller: Caller) -> str | None:
@@ -223,12 +281,19 @@ def _hash_key(kind: str, request: Request) -> str | None:
     return None
 
 
+def _line(caller: Caller) -> str:
+    """In whose line a call waits for its turn: sessions count as callers if nobody has a name."""
+    return (caller.session or "") if caller.principal == ANONYMOUS else caller.principal
+
+
 async def _asking(call: Call, upstream: Callee, request: Request, snapshot: Snapshot) -> bytes:
     """A call in which the server may ask the client; see relay/bridge.py for the four ways."""
     try:
         return await _asked(call, upstream, request, snapshot)
     except UpstreamError as error:
         if upstream.greeting.modern == request.modern:
+            if error.own_code == questions.URL_REQUIRED:
+                _note_visits(error, upstream.server, request, snapshot)
             raise
         raise eras.error_across(error, call.method) from None
 
@@ -245,8 +310,16 @@ async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snaps
         case True, False:
             questions.answers(call.params or {})  # to no question; malformed ones are refused
         case False, False:
-            call.on_question = asker(caller)
+            place = upstream.server, request.view, caller, snapshot.audience.handed
+            call.on_question = asker(caller, partial(extensions.question, *place))
     return await upstream.call(call)
+
+
+def _note_visits(error: UpstreamError, server: str, request: Request, snapshot: Snapshot) -> None:
+    with suppress(McpError):  # an error of another form is the client's to judge
+        data = message.members(message.members(error.raw).get("data", message.NO_RAW))
+        for one in message.objects(data.get("elicitations", message.NO_RAW)):
+            extensions.note_visit(one, server, request.caller, snapshot.audience.handed)
 
 
 def _stamped(params: Params, request: Request) -> Params:
@@ -259,6 +332,11 @@ def _resolve(request: Request, row: Method, snapshot: Snapshot) -> Target:
     params, view = request.params, request.view
     if row.route is Route.REF:
         return _resolve_ref(params, view, snapshot)
+    if row.route is Route.TASK:
+        handed = snapshot.audience.handed
+        return extensions.task_target(row, params, view, request.caller, handed)
+    if row.route is Route.OTHER:
+        return extensions.other_target(row.name, view, request.caller, modern=request.modern)
     name = message.text(params.get(row.target or ""))
     if name is None:
         raise InvalidParams(f"params.{row.target} must be a string")

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Final
 
 from only1mcp.catalog.catalog import Catalog
@@ -31,8 +32,9 @@ from only1mcp.protocol.errors import (
     UpstreamError,
 )
 from only1mcp.protocol.message import Params, as_raw
-from only1mcp.relay.bridge import Callee
-from only1mcp.upstream.base import Call
+from only1mcp.protocol.methods import METHODS
+from only1mcp.relay.admission import once_more
+from only1mcp.upstream.base import Call, Callee
 from only1mcp.upstream.roster import Live, Roster, State
 
 log = logging.getLogger("only1mcp.lists")
@@ -152,8 +154,9 @@ class Listings:
     def adopt(self, naming: Naming) -> None:
         """The configuration is another: names, and the servers of the roster."""
         self._naming = naming
-        for id in self._kept.keys() - self._roster.servers.keys():
-            del self._kept[id]
+        for id in (self._kept.keys() | self._tried.keys()) - self._roster.servers.keys():
+            self._kept.pop(id, None)
+            self._tried.pop(id, None)
             self._show(id)
         self._change()
 
@@ -226,8 +229,8 @@ class Listings:
         try:
             await asyncio.sleep(pause_s)
             self._again.discard(live.id)
-            if live.lead is not None and live.lead.calls is not None:
-                await self._fetch(live, live.lead.calls)
+            if live.calls is not None:
+                await self._fetch(live, live.calls)
         except McpError as error:
             fault = error
             self._put_off(live, error)
@@ -235,6 +238,8 @@ class Listings:
             fetch = self._fetching.get(live.id)
             if fetch is not None and fetch.task is asyncio.current_task():
                 del self._fetching[live.id]
+        if not self._roster.is_current(live):
+            return fault
         if live.id in self._again:
             self._again.discard(live.id)
             self.changed(live)
@@ -258,7 +263,14 @@ class Listings:
     async def _fetch(self, live: Live, upstream: Callee) -> None:
         kept = self._kept.get(live.id)
         last = kept.listing if kept is not None else NOTHING
-        listing, ttl_s = await fetch(upstream, live.config.timeouts.list, last)
+        began, timeout_s = monotonic(), live.config.timeouts.list
+        try:
+            listing, ttl_s = await fetch(upstream, timeout_s, last)
+        except ServerFault as fault:
+            if live.calls is not upstream or isinstance(fault, ServerTimeout):
+                raise  # connected again it is listed anew; and who hangs has had its time
+            await once_more(fault, live, METHODS[_METHODS[Kind.TOOLS]], "", began)
+            listing, ttl_s = await fetch(upstream, timeout_s, last)
         if not self._roster.is_current(live):  # it was replaced or removed meanwhile
             return
         expires_at = asyncio.get_running_loop().time() + ttl_s

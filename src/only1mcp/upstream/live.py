@@ -10,22 +10,24 @@ Most servers have one replica, and then there is nothing to choose.
 import asyncio
 import logging
 import random
-from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import suppress
+from time import monotonic
 from typing import Final
 
 from msgspec import Raw
 
-from only1mcp.config.servers import Instance, Server, Stdio
-from only1mcp.config.show import mask_url
+from only1mcp.config.servers import Server
 from only1mcp.observe.tasks import Tasks
 from only1mcp.policy.balance import Balancer, balancer
 from only1mcp.policy.breaker import State as BreakerState
 from only1mcp.policy.ejection import FIRST_SHARE, GROUP, eligible
+from only1mcp.policy.retry import Budget
 from only1mcp.protocol.errors import CircuitOpen, McpError, ServerFault, ServerUnavailable
 from only1mcp.upstream.base import Upstream
-from only1mcp.upstream.replica import Replica, State
+from only1mcp.upstream.replica import Replica, State, names_of
+from only1mcp.upstream.standing import Counted
+from only1mcp.upstream.turns import Turns
 
 log = logging.getLogger("only1mcp.servers")
 
@@ -56,10 +58,12 @@ class Live:
         self._greeted = greeted
         self._joined: Joined = _nobody
         self._notice: Notice = _ignore
-        names = _names(config.instances)
+        names = names_of(config.instances)
         self.replicas = tuple(
             Replica(config, one, id, self) for one, id in zip(config.instances, names, strict=True)
         )
+        self.turns = Turns(config.id, config.concurrency)
+        self.repeats = Budget(config.retry.budget, monotonic())
         self.lead: Replica | None = None
         """The replica whose lists and subscriptions are those of the server."""
         self.hash_key = self._hash_key()
@@ -72,10 +76,11 @@ class Live:
         self._closing = False
         self._homes: dict[str, Replica] = {}
         self._joining = asyncio.Lock()
+        self._up = asyncio.Event()  # some replica takes calls
         self._awake = asyncio.Event()
         self._awake.set()
         self._waking = 0
-        self._held: Held | None = None
+        self._held: Held = _free
         self._idle: asyncio.Task[None] | None = None
         self._tasks = Tasks()
         self.state, self.reason = self._sum_up()
@@ -94,6 +99,11 @@ class Live:
         return self.lead.upstream if self.lead is not None else None
 
     @property
+    def calls(self) -> Counted | None:
+        """The same for what counts as a call."""
+        return self.lead.calls if self.lead is not None else None
+
+    @property
     def restarts(self) -> int:
         """How often its replicas were started again."""
         return sum(one.restarts for one in self.replicas)
@@ -107,8 +117,8 @@ class Live:
 
     @property
     def busy(self) -> bool:
-        """Whether calls are under way, or wait for it to start."""
-        return self._waking > 0 or any(one.in_flight for one in self.replicas)
+        """Whether calls are under way, or wait for their turn or for it to start."""
+        return bool(self._waking or self.turns.waiting or any(r.in_flight for r in self.replicas))
 
     # --- for calls ---
 
@@ -145,14 +155,30 @@ class Live:
             return upstream
         raise self.unavailable()
 
+    def takes_calls(self, besides: Collection[str]) -> bool:
+        """Whether a replica takes calls that is none of `besides`, of which there is one."""
+        return bool(besides) and any(one.id not in besides for one in self._group)
+
+    async def returns(self, within_s: float) -> bool:
+        """Wait for it to take calls again, unless that will take longer; whether it does."""
+        now = self.clock()
+        soon = any(
+            one.state is State.WAITING and one.tries_at - now < within_s for one in self.replicas
+        )
+        if soon or self.state is State.STARTING:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await self._up.wait()
+        return bool(self._group)
+
     def unavailable(self) -> ServerFault:
         """What to tell a client while no replica takes calls."""
         connected = [one for one in self.replicas if one.connected]
         if self._group or not connected:
             return self._down()
         now = self.clock()
-        soonest = min(connected, key=lambda one: _wait_s(one, now))
-        wait_s = _wait_s(soonest, now)
+        soonest = min(connected, key=lambda one: one.wait_s(now))
+        wait_s = soonest.wait_s(now)
         kind: type[ServerFault] = CircuitOpen
         breaker = soonest.breaker
         if breaker.state is not BreakerState.CLOSED:
@@ -186,29 +212,24 @@ class Live:
             return
         for one in self.replicas:
             self._tasks.start(one.keep(), f"server {one.name}")
-        self._mind_idleness(held)
+        self._mind_idleness()
 
     def adopt(self, config: Server) -> None:
         """Go by other settings of the same server that leave its connections as they are."""
         if config == self.config:
             return
-        balancing = config.load_balancing != self.config.load_balancing
-        weights = {
-            one.id: new.weight for one, new in zip(self.replicas, config.instances, strict=True)
-        }
-        if balancing or weights != {one.id: one.weight for one in self.replicas}:
+        old, self.config = self.config, config
+        both = list(zip(self.replicas, config.instances, strict=True))
+        if (old.load_balancing, old.instances) != (config.load_balancing, config.instances):
+            weights = {one.id: now.weight for one, now in both}
             self._balancer = balancer(config.load_balancing, weights)
-        idle_s, self.config = self.config.idle_stop, config
         self.hash_key = self._hash_key()
-        for one in self.replicas:
-            one.adopt(config, weights[one.id])
-        if config.idle_stop != idle_s and self._held is not None:
-            self._mind_idleness(self._held)
-
-    def retire(self) -> None:
-        """It is on its way out: what is lost from now on is not started again."""
-        for one in self.replicas:
-            one.is_last = True
+        for one, now in both:
+            one.adopt(config, now.weight)
+        self.turns.renew(config.concurrency)
+        self.repeats.share = config.retry.budget
+        if config.idle_stop != old.idle_stop:
+            self._mind_idleness()
 
     async def awake(self) -> None:
         """Start it if it is idle; returns when that has ended, well or badly."""
@@ -250,19 +271,18 @@ class Live:
         self.state, self.reason = State.STOPPED, reason
         self._awake.set()
 
-    def _mind_idleness(self, held: "Held") -> None:
+    def _mind_idleness(self) -> None:
         if self._idle is not None:
             self._idle.cancel()
-            self._idle = None
         if self.config.idle_stop and self.config.enabled:
-            self._idle = self._tasks.start(self._rest_when_idle(held), f"idle {self.id}")
+            self._idle = self._tasks.start(self._rest_when_idle(), f"idle {self.id}")
 
-    async def _rest_when_idle(self, held: "Held") -> None:
+    async def _rest_when_idle(self) -> None:
         idle_s = self.config.idle_stop
         while True:
             due = max(one.used_at for one in self.replicas) + idle_s
             wait_s = due - self.clock()
-            if wait_s <= 0 and self.state is State.READY and not self.busy and not held(self):
+            if wait_s <= 0 and self.state is State.READY and not self.busy and not self._held(self):
                 self._awake.clear()
                 for one in self.replicas:
                     one.rest()
@@ -291,6 +311,10 @@ class Live:
         self._regroup()
         if self._closing:
             return
+        if self._group:
+            self._up.set()
+        else:
+            self._up.clear()
         self._change_lead()
         self.state, self.reason = self._sum_up()
         if self.state is State.READY or all(one.tried for one in self.replicas):
@@ -371,19 +395,6 @@ def _ignore(live: Live) -> None:
     """Nobody is told."""
 
 
-def _wait_s(replica: Replica, now: float) -> float:
-    """How long until it may take calls again."""
-    wait_s = replica.breaker.wait_s(now)
-    return wait_s or max(replica.health.due_at - now, 0.0)
-
-
-def _names(instances: Sequence[Instance]) -> list[str]:
-    """A name for each replica that tells people which it is, and stays when others come or go."""
-    seen: Counter[str] = Counter()
-    names = []
-    for one in instances:
-        transport = one.transport
-        name = transport.command if isinstance(transport, Stdio) else mask_url(transport.url)
-        seen[name] += 1
-        names.append(f"{name} #{seen[name]}" if seen[name] > 1 else name)
-    return names
+def _free(live: Live) -> bool:
+    """Nobody waits for what it says."""
+    return False

@@ -11,12 +11,14 @@ Units   seconds of the loop's monotonic clock.
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from only1mcp.config.servers import Http, Instance, Server, Sse, Stdio
+from only1mcp.config.show import mask_url
 from only1mcp.observe.tasks import Tasks
 from only1mcp.policy.restart import Restarts
 from only1mcp.protocol.errors import McpError, ServerFault, ServerLost, ServerProtocolError
@@ -118,6 +120,10 @@ class Replica(Standing):
         """It is not what it was."""
         self._checkup.stir()
         self._group.changed(self)
+
+    def wait_s(self, now: float) -> float:
+        """How long until it may take calls again."""
+        return self.breaker.wait_s(now) or max(self.health.due_at - now, 0.0)
 
     # --- whose connection ---
 
@@ -315,3 +321,15 @@ def describe(fault: Exception) -> str:
     """One line for people: what failed and the next step."""
     hint = fault.data.get("hint") if isinstance(fault, ServerFault) else None
     return f"{fault}; {hint}" if hint else str(fault)
+
+
+def names_of(instances: Sequence[Instance]) -> list[str]:
+    """A name for each replica that tells people which it is, and stays when others come or go."""
+    seen: Counter[str] = Counter()
+    names = []
+    for one in instances:
+        transport = one.transport
+        name = transport.command if isinstance(transport, Stdio) else mask_url(transport.url)
+        seen[name] += 1
+        names.append(f"{name} #{seen[name]}" if seen[name] > 1 else name)
+    return names

@@ -155,7 +155,8 @@ class Roster:
             self._retire(coming, "the configuration has changed again")
 
     def _retire(self, live: Live, reason: str) -> None:
-        live.retire()
+        for one in live.replicas:
+            one.is_last = True
         self._leaving.add(live)
         self._tasks.start(self._see_off(live, reason), f"retire {live.id}")
 
