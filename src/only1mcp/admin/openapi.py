@@ -138,6 +138,6 @@ def _settings() -> dict[str, Any]:
     server = found["Server" + _SUFFIX]
     patch = {key: value for key, value in server.items() if key != "required"} | {
         "description": "A JSON merge patch (RFC 7396) of a server: null drops a key.",
-        "properties": {key: True for key in server["properties"]},
+        "properties": dict.fromkeys(server["properties"], True),
     }
     return {**found, "ServerPatch": patch}

@@ -63,6 +63,7 @@ _LIMIT: Final = Parameter(
 )
 _EDIT: Final = (404, 409, 412, 422)
 
+
 def _look(path: str, name: str, does: str, answer: type[Model] | str) -> Operation:
     return Operation("GET", path, name, does, answer)
 

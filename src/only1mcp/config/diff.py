@@ -17,6 +17,7 @@ _LIVE: Final = frozenset(
     {
         "server.max_connections",
         "server.max_body_bytes",
+        "server.limits",
         "server.drain_timeout",
         "server.drain_delay",
         "server.allowed_origins",
