@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from fakes.admin import SECRET, TEXT, Office, office
+from fakes.edge import until
 
 HTTP = {"type": "http", "url": "http://127.0.0.1:9/mcp"}
 
@@ -194,8 +195,7 @@ async def test_a_file_that_may_not_be_written_stays(tmp_path: Path) -> None:
 async def test_a_client_that_leaves_does_not_stop_a_change(tmp_path: Path) -> None:
     async with office(tmp_path) as desk, desk.events("?kinds=reload") as stream:
         task = asyncio.get_running_loop().create_task(desk.send("POST", "/servers/one/disable"))
-        while desk.file.read_text() == TEXT:
-            await asyncio.sleep(0.001)
+        await until(lambda: desk.file.read_text() != TEXT)
         task.cancel()
         assert (await stream.next("reload"))["changed"] == "changed one"
 

@@ -51,7 +51,11 @@ async def test_sessions_are_shown_without_their_ids(tmp_path: Path) -> None:
     async with office(tmp_path) as desk, web(f"{desk.http.base_url}/mcp") as wire:
         session = await wire.open("2025-06-18")
         (row,) = (await desk.get("/sessions")).json()["sessions"]
-        assert (row["principal"], row["revision"], row["mount"]) == ("anonymous", "2025-06-18", None)
+        assert (row["principal"], row["revision"], row["mount"]) == (
+            "anonymous",
+            "2025-06-18",
+            None,
+        )
         assert len(row["id"]) == 8
         assert session.id is not None and session.id.startswith(row["id"])
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from fakes.admin import SECRET, office
+from fakes.edge import until
 from fakes.wire import web
 from only1mcp.admin import stream as streams
+from only1mcp.observe import logs
 from only1mcp.observe.events import MAX_QUEUED
 
 
@@ -65,8 +67,6 @@ async def test_who_comes_back_gets_what_it_missed_once(tmp_path: Path) -> None:
 
 async def test_a_slow_reader_is_told_of_the_gap(tmp_path: Path) -> None:
     async with office(tmp_path) as desk, desk.events("?kinds=log") as stream:
-        while not len(desk.gateway.events):
-            await asyncio.sleep(0)
         for number in range(MAX_QUEUED + 5):  # all in one step of the loop: nobody reads meanwhile
             desk.gateway.events.tell("log", 1.0, {"message": str(number)})
         assert (await stream.next("gap"))["missed"] == 5
@@ -75,9 +75,7 @@ async def test_a_slow_reader_is_told_of_the_gap(tmp_path: Path) -> None:
 
 async def test_secrets_are_hidden_in_what_is_told(tmp_path: Path) -> None:
     async with office(tmp_path) as desk, desk.events("?kinds=log,server") as stream:
-        streams.logs.hide([SECRET])
-        while not len(desk.gateway.events):
-            await asyncio.sleep(0)
+        logs.hide([SECRET])
         desk.gateway.events.tell("log", 1.0, {"message": f"the key {SECRET}", "faults": [SECRET]})
         found = await stream.next("log")
         assert (found["message"], found["faults"]) == ("the key ***", ["***"])
@@ -101,9 +99,7 @@ async def test_who_leaves_is_forgotten(tmp_path: Path) -> None:
             await desk.send("POST", "/servers/two/disable")
             await stream.next("reload")
             assert (await desk.get("/system")).json()["followers"] == 1
-        async with asyncio.timeout(10):
-            while len(desk.gateway.events):
-                await asyncio.sleep(0.01)
+        await until(lambda: not len(desk.gateway.events))
 
 
 async def test_too_many_followers_are_sent_away(
@@ -119,8 +115,6 @@ async def test_too_many_followers_are_sent_away(
 
 async def test_a_drain_ends_the_streams(tmp_path: Path) -> None:
     async with office(tmp_path) as desk, desk.events("?kinds=reload") as stream:
-        while not len(desk.gateway.events):
-            await asyncio.sleep(0)
         async with asyncio.timeout(10):  # far below server.drain_timeout
             await desk.gateway.drain()
             await stream.end()

@@ -150,7 +150,8 @@ def test_block_text_keeps_its_end() -> None:
 @pytest.mark.parametrize(
     "value",
     ["", "yes", "No", "null", "~", "1", "1.5", "30s", "a b", "a: b", "- a", "#", "${X}", "*", "é",
-     "\n", "\u2028", "\x7f", "0x1f", ".inf", "1e3", "true", "a.b/c-d_e", "'", '"', "=", "<<", "!x"],
+     "\n", "\u2028", "\x7f", "0x1f", ".inf", "1e3", "true", "a.b/c-d_e", "'", '"', "=", "<<", "!x",
+     "\U0001f600\n", "\U000e0001\xa0\ufeff", "\\"],
 )  # fmt: skip
 def test_text_stays_text(value: str) -> None:
     assert read(f"a: {flow(value)}\nb: {{c: {flow(value)}, {flow(value)}: 1}}\n") == {

@@ -128,7 +128,7 @@ async def office(folder: Path, text: str = TEXT, name: str = "o.yaml") -> AsyncI
         edge = await gateway.listen(0)
         async with httpx2.AsyncClient(base_url=edge.url, timeout=PATIENCE_S) as http:
             found = Office(file, gateway, http)
-            gateway.roster._connection = found.connection  # type: ignore[method-assign,assignment]
+            gateway.roster._connection = found.connection  # type: ignore[method-assign]
             for live in gateway.roster.servers.values():
                 live._make = found.connection
             gateway.start()

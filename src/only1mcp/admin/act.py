@@ -15,11 +15,11 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from only1mcp.admin import may
 from only1mcp.admin.desk import Desk
-from only1mcp.admin.problem import Problem, no_server, of_faults, wrong_parameter
+from only1mcp.admin.problem import Json, Problem, no_server, of_faults, wrong_parameter
 from only1mcp.admin.reload import Outcome
 from only1mcp.config.faults import ConfigError
 from only1mcp.config.show import HIDDEN
@@ -104,7 +104,7 @@ class Act:
             )
         log.info("server %s: restart asked for by %s", id, _who(request))
         self._desk.restart(id)
-        return JSONResponse({"id": id}, HTTPStatus.ACCEPTED)
+        return Json({"id": id}, HTTPStatus.ACCEPTED)
 
     async def reload(self, _: Request) -> Response:
         """Read the file again."""
@@ -112,7 +112,7 @@ class Act:
         outcome = await self._desk.reloads.reload()
         if outcome.faults:
             raise of_faults(outcome.faults, "mend the file; what was in force stays")
-        return JSONResponse(_changes(outcome))
+        return Json(_changes(outcome))
 
     async def close(self) -> None:
         """Begin nothing more."""
@@ -153,7 +153,7 @@ class Act:
                     outcome.faults, "it is in the file, but not in force: mend the file"
                 )
             tag = {"ETag": f'"{written.tag}"'}
-            return JSONResponse(_changes(outcome), status, tag)
+            return Json(_changes(outcome), status, tag)
         except Problem as problem:
             return problem.response()
 

@@ -44,7 +44,7 @@ def make_app(desk: Desk) -> Starlette:
         await act.close()
 
     paths = dict.fromkeys(operation.path for operation in OPERATIONS)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/livez", probes.livez),
             Route("/readyz", probes.readyz),
@@ -54,6 +54,8 @@ def make_app(desk: Desk) -> Starlette:
         exception_handlers={HTTPException: _not_there},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 def _handlers(desk: Desk, act: Act) -> Mapping[str, Handler]:

@@ -62,8 +62,8 @@ def flow(value: Any) -> str:
 def _scalar(value: Any) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
         return value
-    printable = isinstance(value, str) and value.isprintable()
-    return json.dumps(value, ensure_ascii=not printable)
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in text)
 
 
 def _element(value: Mapping[str, Any], column: int) -> str:
