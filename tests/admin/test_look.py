@@ -13,7 +13,7 @@ from only1mcp.config.values import Model
 PAGES = [one for one in OPERATIONS if one.method == "GET" and not isinstance(one.answer, str)]
 
 
-async def test_every_page_is_of_its_type_and_touches_no_server(tmp_path: Path) -> None:
+async def test_every_page_is_of_its_type(tmp_path: Path) -> None:
     async with office(tmp_path) as desk:
         async with web(f"{desk.http.base_url}/mcp") as wire:
             await wire.open("2025-06-18")

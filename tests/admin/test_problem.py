@@ -15,7 +15,7 @@ def said(problem: Problem) -> Shape:
     """The answer, which has the shape of the document."""
     response = problem.response()
     assert response.media_type == "application/problem+json"
-    return Shape.model_validate(json.loads(response.body))
+    return Shape.model_validate(json.loads(bytes(response.body)))
 
 
 def test_cause_place_and_next_step() -> None:

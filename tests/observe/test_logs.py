@@ -1,5 +1,6 @@
 """Log lines: text for people, JSON for machines, never on stdout, never with a secret."""
 
+import asyncio
 import io
 import json
 import logging
@@ -142,3 +143,16 @@ def test_json_lines_for_people() -> None:
     assert logs.readable(json.dumps(line | {"error": "E"})).endswith(" info l: m\nE")
     for other in ("plain", "7", "{}", '{"ts": 7, "level": 1, "logger": 2, "message": 3}'):
         assert logs.readable(other) == other
+
+
+async def test_who_hears_of_lines_hears_those_of_other_threads_too(tmp_path: Path) -> None:
+    logs.configure("info", "json", File(tmp_path / "log"))
+    heard: list[tuple[str, str, str]] = []
+    unhear = logs.hear(lambda at, *said: heard.append(said))
+    log.debug("too fine")
+    log.warning("here %d", 1)
+    await asyncio.to_thread(log.info, "there")
+    await asyncio.sleep(0)
+    unhear()
+    log.info("after")
+    assert heard == [("warning", log.name, "here 1"), ("info", log.name, "there")]

@@ -21,3 +21,12 @@ def test_whoever_is_there_is_in_it() -> None:
     found = watch(meter, None, hears)
     assert found is not None
     assert (found.meter, found.tell) == (meter, (hears,))
+
+
+def test_who_only_remembers_is_there_too() -> None:
+    told: list[object] = []
+    found = watch(None, remember=lambda *said: told.append(said))
+    assert found is not None
+    assert found.remember is not None
+    found.remember("request", 1.0, ())
+    assert told == [("request", 1.0, ())]

@@ -360,3 +360,24 @@ def test_what_was_granted_is_looked_at_anew() -> None:
     assert status(ask(one, origin="https://app.example")) == 200
     one.prepare(Listener())()
     assert status(ask(one, origin="https://app.example")) == 403
+
+
+# admins
+
+
+def test_an_admin_of_an_open_gateway_is_as_anonymous_as_all_for_mcp() -> None:
+    one = access(admin_tokens=["root-secret"])
+    for _ in range(2):  # judged, then remembered
+        assert ask(one, token="Bearer root-secret") == Grant("anonymous", b"", "admin-1")
+        assert ask(one, token="Bearer wrong") == Grant("anonymous")
+        assert ask(one) == Grant("anonymous")
+    assert one.principals == {"anonymous"}
+
+
+def test_an_admin_has_a_name_where_everybody_has_one() -> None:
+    one = access(auth=TOKENS, admin_tokens=["root-secret", "beta-secret"])
+    assert ask(one, token="Bearer root-secret") == Grant("admin-1", b"", "admin-1")
+    assert ask(one, token="Bearer beta-secret") == Grant("admin-2", b"", "admin-2")
+    assert ask(one, token="Bearer alpha-secret") == Grant("token-1")
+    assert isinstance(ask(one, token="Bearer wrong"), Refusal)
+    assert one.principals == {"token-1", "token-2", "admin-1", "admin-2"}
