@@ -10,6 +10,7 @@ Cost    0.25 us for an event that nobody follows.
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from heapq import merge
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -42,6 +43,10 @@ class Event(NamedTuple):
     """Seconds since 1970."""
     said: Any
     """What there is to say of it."""
+
+
+_Plain = tuple[int, str, float, Any]
+"""An Event that costs half as much to make."""
 
 
 class Missed(NamedTuple):
@@ -97,7 +102,7 @@ class Events:
     def __init__(self, boot: str, kept: Mapping[str, int] = KEPT) -> None:
         """`boot` is another one for each process: numbers begin anew with it."""
         self.boot = boot
-        self._rings: dict[str, deque[Event]] = {
+        self._rings: dict[str, deque[_Plain]] = {
             kind: deque(maxlen=count) for kind, count in kept.items()
         }
         self._followers: list[Follower] = []
@@ -115,15 +120,16 @@ class Events:
     def tell(self, kind: str, at: float, said: Any) -> None:
         """This has happened."""
         self._number = number = self._number + 1
-        event = Event(number, kind, at, said)
-        self._rings[kind].append(event)
-        for follower in self._followers:
-            follower.take(event)
+        self._rings[kind].append((number, kind, at, said))
+        if self._followers:
+            event = Event(number, kind, at, said)
+            for follower in self._followers:
+                follower.take(event)
 
     def latest(self, kind: str, count: int) -> list[Event]:
         """The last `count` of a kind that are remembered, the newest first."""
         ring = self._rings[kind]
-        return [ring[-index] for index in range(1, min(count, len(ring)) + 1)]
+        return [Event(*ring[-index]) for index in range(1, min(count, len(ring)) + 1)]
 
     def follow(
         self, kinds: Collection[str], wake: Callable[[], None], after: str | None = None
@@ -159,7 +165,7 @@ class Events:
         rings = [self._rings[kind] for kind in kinds]
         floor = last or 0
         complete = last is not None and not any(
-            len(ring) == ring.maxlen and ring[0].number > last + 1 for ring in rings
+            len(ring) == ring.maxlen and ring[0][0] > last + 1 for ring in rings
         )
-        found = [event for event in merge(*rings) if event.number > floor]
+        found = (Event(*one) for one in merge(*rings, key=itemgetter(0)) if one[0] > floor)
         follower.begin(found, complete=complete)
