@@ -4,7 +4,7 @@
 
 No clock, no task and no text in here: `said` is turned into words by who reads it.
 Bounds  KEPT events of each kind, MAX_QUEUED for a follower; of what is more the oldest goes.
-Cost    0.25 us for an event that nobody follows.
+Cost    0.2 us for an event that nobody follows, and 0.1 us for each who follows others.
 """
 
 from collections import deque
@@ -63,18 +63,18 @@ class Follower:
         """There will be no more."""
         self._kinds = frozenset(kinds)
         self._wake = wake
-        self._queue: deque[Event] = deque()
+        self._queue: deque[_Plain] = deque()
         self._missed: int | None = 0
 
-    def begin(self, events: Iterable[Event], *, complete: bool) -> None:
+    def begin(self, events: Iterable[_Plain], *, complete: bool) -> None:
         """Read these first; not `complete`: some before them may be missing."""
         self._queue.extend(events)
         if not complete:
             self._missed = None
 
-    def take(self, event: Event) -> None:
+    def take(self, event: _Plain) -> None:
         """Queue it, if it is of a kind that is wanted."""
-        if event.kind not in self._kinds:
+        if event[1] not in self._kinds:
             return
         if len(self._queue) >= MAX_QUEUED:
             self._queue.popleft()
@@ -90,7 +90,7 @@ class Follower:
     def read(self) -> list[Missed | Event]:
         """What has come since; a Missed stands where something is missing."""
         found: list[Missed | Event] = [Missed(self._missed)] if self._missed != 0 else []
-        found += self._queue
+        found += (Event(*event) for event in self._queue)
         self._missed = 0
         self._queue.clear()
         return found
@@ -120,11 +120,10 @@ class Events:
     def tell(self, kind: str, at: float, said: Any) -> None:
         """This has happened."""
         self._number = number = self._number + 1
-        self._rings[kind].append((number, kind, at, said))
-        if self._followers:
-            event = Event(number, kind, at, said)
-            for follower in self._followers:
-                follower.take(event)
+        event = number, kind, at, said
+        self._rings[kind].append(event)
+        for follower in self._followers:
+            follower.take(event)
 
     def latest(self, kind: str, count: int) -> list[Event]:
         """The last `count` of a kind that are remembered, the newest first."""
@@ -167,5 +166,5 @@ class Events:
         complete = last is not None and not any(
             len(ring) == ring.maxlen and ring[0][0] > last + 1 for ring in rings
         )
-        found = (Event(*one) for one in merge(*rings, key=itemgetter(0)) if one[0] > floor)
+        found = (one for one in merge(*rings, key=itemgetter(0)) if one[0] > floor)
         follower.begin(found, complete=complete)
