@@ -87,8 +87,9 @@ def test_one_value_is_put_in(path: Any, value: Any, gone: list[str], came: list[
         (("servers", 1), ["  - {id: two, enabled: true}"], []),
         (("servers", 1, "enabled"), ["  - {id: two, enabled: true}"], ["  - {id: two}"]),
         (("servers", 1, "id"), ["  - {id: two, enabled: true}"], ["  - {enabled: true}"]),
-        ((*ONE, "tools", "deny"), ["      deny:", "        - a  # dangerous", "        - b"],
-         ["      {}"]),
+        ((*ONE, "tools", "deny"),
+         ["    tools:", "      deny:", "        - a  # dangerous", "        - b"],
+         ["    tools: {}"]),
         ((*ONE, "id"), ["  - id: one  # its name", "    transport:"], ["  - transport:"]),
         (("naming",), ["naming:  # last", "  mode: bare"], []),
         ((*ONE, "tools", "deny", 0), ["        - a  # dangerous"], []),
@@ -111,7 +112,7 @@ def test_an_element_is_added_in_the_style_of_its_list() -> None:
     after = append(PAGE, ("servers",), {"id": "three", "transport": {"type": "stdio"}})
     assert "\n  - id: three\n    transport: {type: stdio}\nnaming:" in after
     assert append("a: [x]\n", ("a",), {"b": 1}) == "a: [x, {b: 1}]\n"
-    assert append("a: [\n  x,\n]\n", ("a",), "z") == "a: [\n  x, z\n]\n"
+    assert append("a: [\n  x,\n]\n", ("a",), "z") == "a: [\n  x,\nz]\n"
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ class Act:
 
     async def change_server(self, request: Request) -> Response:
         """Change settings of one."""
-        id, patch = request.path_params["id"], await _body(request)
+        id, patch = _id(request), await _body(request)
         if patch.get("id", id) != id:
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -77,7 +77,7 @@ class Act:
 
     async def remove_server(self, request: Request) -> Response:
         """Take one out."""
-        id = request.path_params["id"]
+        id = _id(request)
         _must_match(request)
         return await self._edit(request, f"remove {id}", lambda store, tag: store.remove(tag, id))
 
@@ -91,7 +91,7 @@ class Act:
 
     async def restart_server(self, request: Request) -> Response:
         """Start one anew."""
-        id = request.path_params["id"]
+        id = _id(request)
         live = self._desk.snapshot().servers.get(id)
         if live is None:
             raise no_server(id)
@@ -119,7 +119,7 @@ class Act:
         await self._tasks.close()
 
     async def _switch(self, request: Request, *, enabled: bool) -> Response:
-        id = request.path_params["id"]
+        id = _id(request)
         word = "enable" if enabled else "disable"
         patch = {"enabled": enabled}
         return await self._edit(
@@ -164,6 +164,14 @@ class Act:
                 "the gateway is draining",
                 "try again when it has been started anew",
             )
+
+
+def _id(request: Request) -> str:
+    """The id in the path; it may go into a log line."""
+    id: str = request.path_params["id"]
+    if not _ID.fullmatch(id):
+        raise no_server(id)
+    return id
 
 
 def _who(request: Request) -> str:

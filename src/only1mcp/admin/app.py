@@ -77,14 +77,16 @@ def _route(path: str, handlers: Mapping[str, Handler], desk: Desk) -> Route:
     found: dict[str, Operation] = {one.method: one for one in OPERATIONS if one.path == path}
 
     async def answer(request: Request) -> Response:
-        operation = found["GET" if request.method == "HEAD" else request.method]
+        operation = found[request.method]
         try:
             _check(operation, request, desk)
             return await handlers[operation.name](request)
         except Problem as problem:
             return problem.response()
 
-    return Route(PREFIX + path, answer, methods=list(found))
+    route = Route(PREFIX + path, answer)
+    route.methods = {*found}  # no HEAD: of an event stream it would never end
+    return route
 
 
 def _check(operation: Operation, request: Request, desk: Desk) -> None:

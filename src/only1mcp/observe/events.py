@@ -106,6 +106,7 @@ class Events:
             kind: deque(maxlen=count) for kind, count in kept.items()
         }
         self._followers: list[Follower] = []
+        self._closed = False
         self._number = 0
 
     def __len__(self) -> int:
@@ -141,6 +142,8 @@ class Events:
         if after is not None:
             self._replay(follower, kinds, after)
         self._followers.append(follower)
+        if self._closed:
+            follower.end()
         return follower
 
     def leave(self, follower: Follower) -> None:
@@ -149,7 +152,8 @@ class Events:
             self._followers.remove(follower)
 
     def close(self) -> None:
-        """Nothing more will happen: all followers end."""
+        """Nothing more will happen: all followers end, and whoever comes."""
+        self._closed = True
         for follower in self._followers:
             follower.end()
 
