@@ -24,6 +24,7 @@ from only1mcp.admin.reload import Outcome
 from only1mcp.config.faults import ConfigError
 from only1mcp.config.show import HIDDEN
 from only1mcp.config.store import ANY, Changed, NoServer, NotEditable, Store, Written
+from only1mcp.config.tree import MAX_DEPTH
 from only1mcp.observe.tasks import Tasks
 
 log = logging.getLogger("only1mcp.admin")
@@ -252,9 +253,9 @@ async def _body(request: Request) -> dict[str, Any]:
         again = json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair, 1e999
     except (ValueError, RecursionError):
         value, again = None, b""
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or _is_deep(value):
         raise Problem(
-            HTTPStatus.BAD_REQUEST, "the body is not a JSON object", 'send {"enabled": false}',
+            HTTPStatus.BAD_REQUEST, "the body is not a JSON object, or nests too deep", 'send {"enabled": false}',
             place="body",
         )  # fmt: skip
     if HIDDEN.encode() in again:
@@ -265,6 +266,12 @@ async def _body(request: Request) -> dict[str, Any]:
             place="body",
         )
     return value
+
+
+def _is_deep(value: Any, left: int = MAX_DEPTH) -> bool:
+    """Whether it nests deeper than a configuration may."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return not left or any(_is_deep(one, left - 1) for one in inner)
 
 
 def _no_number(text: str) -> float:

@@ -21,7 +21,7 @@ from only1mcp.config.tree import Path
 _PLAIN: Final = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*|\d+(\.\d+)?(ms|s|m|h)", re.ASCII)
 """Text that needs no quotes, unless it is one of ..."""
 _WORDS: Final = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n"))
-_BY_HAND: Final = "written in a way that only a person can change"
+BY_HAND: Final = "written in a way that only a person can change"
 _COMMENT: Final = re.compile(r"#[^\n]*")
 _ALIAS: Final = re.compile(r"\s*:\s*\*[^\s,\]}]+")
 
@@ -164,7 +164,7 @@ class _Text:
     def _alias(self, key: Node) -> re.Match[str]:
         match = _ALIAS.match(self._text, key.end_mark.index)
         if match is None:
-            raise NotEditable(f"line {key.start_mark.line + 1} is {_BY_HAND}")
+            raise NotEditable(f"line {key.start_mark.line + 1} is {BY_HAND}")
         return match
 
     def _dash(self, element: Node) -> int:
@@ -207,7 +207,7 @@ class _Text:
     def _into_flow(self, node: Node, new: str) -> str:
         start, close = node.start_mark.index, node.end_mark.index - 1
         if self._text[start] not in "{[":  # [a: 1] is a list of a block without braces
-            raise NotEditable(f"line {node.start_mark.line + 1} is {_BY_HAND}")
+            raise NotEditable(f"line {node.start_mark.line + 1} is {BY_HAND}")
         if not node.value:
             return self._spliced(close, close, new)
         end = self._end_of(node, len(node.value) - 1)
