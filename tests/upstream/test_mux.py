@@ -116,6 +116,27 @@ async def test_a_call_that_leaves_tells_the_server_and_ends_its_questions() -> N
     assert (said["method"], said["params"]["requestId"]) == ("notifications/cancelled", 1)
 
 
+async def test_a_question_that_comes_after_its_call_was_cancelled_is_not_the_next_ones() -> None:
+    channel = Channel()
+    waiting = begin(channel.mux.answer(channel.call(on_question=never, who="ann")))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    heard: list[str] = []
+    bob = channel.call(
+        on_question=never, who="bob", on_notification=lambda method, _: heard.append(method)
+    )
+    channel.take({"id": "q", "method": "elicitation/create"})
+    channel.take(log("of ann's, perhaps"))
+    assert (bob.questions, heard) == (set(), [])
+    assert "2 calls could have asked" in channel.said[-1]["error"]["message"]
+    channel.take({"id": 1, "result": {}})
+    channel.take({"id": "q", "method": "elicitation/create"})
+    (question,) = bob.questions
+    question.cancel()
+    await asyncio.wait([question])
+
+
 async def test_a_handshake_is_never_cancelled() -> None:
     channel = Channel()
     waiting = begin(channel.mux.answer(channel.call("initialize")))

@@ -31,7 +31,7 @@ class Rig:
             7,
             lambda: self.now,
             self.stray.append,
-            lambda running, question: self.stray.append(question),
+            lambda question, running: self.stray.append(question),
         )
 
     def keep(self, method: str, params: Raw) -> None:

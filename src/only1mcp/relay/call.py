@@ -220,6 +220,7 @@ def _outgoing(
         timeouts.call_max - spent_s,
         mirror.mirrored(wanted, params) if wanted and modern else (),
         on_resumable=request.caller.resumable,
+        who=_line(request.caller),
     )
 
 
@@ -260,7 +261,7 @@ def _isolated(isolation: str, caller: Caller) -> str | None:
 
 
 def _line(caller: Caller) -> str:
-    """In whose line a call waits for its turn: sessions count as callers if nobody has a name."""
+    """Whose call it is, and in whose line it waits: sessions count if nobody has a name."""
     return (caller.session or "") if caller.principal == ANONYMOUS else caller.principal
 
 

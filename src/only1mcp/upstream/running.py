@@ -49,7 +49,7 @@ class Running(Exchange):
         "_endpoint",
         "_expired",
         "_hard",
-        "_on_question",
+        "_on_request",
         "_on_stray",
         "_task",
         "_token",
@@ -71,7 +71,7 @@ class Running(Exchange):
         id: int,
         clock: Callable[[], float],
         on_stray: Callable[[Message], None],
-        on_question: "Callable[[Running, Message], None]",
+        on_request: "Callable[[Message, Running], None]",
     ) -> None:
         super().__init__()
         self.call = call
@@ -82,7 +82,7 @@ class Running(Exchange):
         self._endpoint = endpoint
         self._clock = clock
         self._on_stray = on_stray
-        self._on_question = on_question
+        self._on_request = on_request
         self.asked = 0  # questions of the server that wait for the client
         self.questions: set[asyncio.Task[None]] = set()
         params, self._token = own_token(call.params, id)
@@ -122,11 +122,6 @@ class Running(Exchange):
             return ServerUnavailable(server, self._endpoint.say(cause), hint=hint)
         cause = f"no answer to {call.method} within {limit_s:g} s"
         return ServerTimeout(server, self._endpoint.say(cause), hint=hint)
-
-    @property
-    def may_ask(self) -> bool:
-        """Whether its client can be asked something on the server's behalf."""
-        return self.sent and self.call.on_question is not None
 
     def asking(self, begun: bool) -> None:
         """The server waits for its client, so it is not idle: no idle deadline meanwhile."""
@@ -168,7 +163,7 @@ class Running(Exchange):
     def _take(self, found: Message) -> None:
         """A notification of the call goes to its caller; all else is not the call's."""
         if found.id:
-            self._on_question(self, found)
+            self._on_request(found, self)
         elif found.method in UNBOUND:
             self._on_stray(found)
         elif found.method == PROGRESS:

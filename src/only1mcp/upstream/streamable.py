@@ -32,6 +32,7 @@ from only1mcp.protocol.errors import (
 from only1mcp.protocol.message import NO_RAW, Message, Params
 from only1mcp.protocol.methods import METHODS, NEWEST_MODERN
 from only1mcp.upstream import answer
+from only1mcp.upstream.askers import GivenUp, asker
 from only1mcp.upstream.base import Call, Greeting, NotificationSink, put, refusal
 from only1mcp.upstream.connection import Exchange, Response
 from only1mcp.upstream.deadline import Deadlines
@@ -87,6 +88,7 @@ class StreamableHttp:
         )
         self._ids = itertools.count(1)
         self._running: dict[int, Running] = {}
+        self._given_up = GivenUp(clock)
         self._deadlines = Deadlines(self._running.values(), clock)
         self._tasks = Tasks()
         self._listening: asyncio.Task[None] | None = None
@@ -145,10 +147,8 @@ class StreamableHttp:
 
     async def call(self, call: Call) -> bytes:
         """The result of `call` as JSON text. See upstream/base.py for the errors."""
-        running = Running(
-            *(self._endpoint, call, next(self._ids), self._clock),
-            *(self._on_stray, self._on_question),
-        )
+        own = self._endpoint, call, next(self._ids), self._clock
+        running = Running(*own, self._on_stray, self._on_request)
         self._running[running.id] = running
         self._deadlines.watch(running.due)
         try:
@@ -159,6 +159,9 @@ class StreamableHttp:
             self._cancel(running)
             if running.has_expired():
                 raise running.overdue() from None
+            raise
+        except ServerLost:
+            self._given_up.note(bytes(running.raw_id), call)
             raise
         finally:
             del self._running[running.id]
@@ -270,6 +273,7 @@ class StreamableHttp:
         """Tell a legacy server; for a modern one the closed connection says it."""
         if running.sent and not running.modern and running.call.method != "initialize":
             self._send(message.notification(CANCELLED, b'{"requestId":%d}' % running.id))
+            self._given_up.note(bytes(running.raw_id), running.call)
 
     # --- the session ---
 
@@ -336,6 +340,8 @@ class StreamableHttp:
             self._on_progress(found.params)
         elif found.method and found.method != CANCELLED:
             self._on_notification(found.method, found.params)
+        elif found.id:
+            self._given_up.answered(bytes(found.id))
 
     def _on_progress(self, params: Raw) -> None:
         """Progress outside the stream of its call, as some servers send it."""
@@ -343,15 +349,6 @@ class StreamableHttp:
             token = message.any_value(message.members(params).get("progressToken", NO_RAW))
             if isinstance(token, int) and (running := self._running.get(token)) is not None:
                 running.progress(params)
-
-    def _on_question(self, running: Running, request: Message) -> None:
-        """A request of the server on the stream of a call is for the client of that call."""
-        room = len(self._tasks) < MAX_ANSWERS and not self._modern
-        if not running.may_ask or request.method == "ping" or not room:
-            self._on_request(request)
-            return
-        task = self._tasks.start(self._put(running, request), f"question of {self.server}")
-        running.questions.add(task)
 
     async def _put(self, running: Running, request: Message) -> None:
         assert running.call.on_question is not None
@@ -363,18 +360,21 @@ class StreamableHttp:
             running.asking(False)
             self._deadlines.watch(running.due)
 
-    def _on_request(self, request: Message) -> None:
-        """A request outside the streams of calls: put to a client only when exactly one call
-        could have asked, and refused otherwise, never guessed."""
+    def _on_request(self, request: Message, of: Running | None = None) -> None:
+        """A request of the server: on the stream of a call it is for the client of that call."""
         if self._modern or len(self._tasks) >= MAX_ANSWERS:
             log.debug("server '%s': request %s dropped", self.server, request.method)
-        elif request.method == "ping":
+            return
+        if request.method == "ping":
             self._send(message.result(request.id, b"{}"))
-        elif len(asking := [one for one in self._running.values() if one.may_ask]) == 1:
-            self._on_question(asking[0], request)
-        else:
-            why = f"{request.method}: {len(asking)} calls could have asked, so no client is asked"
-            self._send(refusal(request, MethodNotFound(why)))
+            return
+        sent = [running for running in self._running.values() if running.sent]
+        one = asker(sent, self._given_up) if of is None else asker([of])
+        if isinstance(one, str):
+            self._send(refusal(request, MethodNotFound(f"{request.method}: {one}")))
+            return
+        task = self._tasks.start(self._put(one, request), f"question of {self.server}")
+        one.questions.add(task)
 
     def _send(self, body: bytes) -> None:
         """Deliver without waiting."""

@@ -1,0 +1,147 @@
+"""Whose a server's question is, through the front door: the client of the call it is about, or
+nobody's. Ann and Bob share each server, which asks where nothing says whom it means.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.gateway import gateway, http_server, stdio_server
+from fakes.mirror import Asked, Json, Mirror, over_stdio, tool
+from fakes.mirror_http import over_http
+from fakes.wire import EventStream, Session, message, web
+
+pytestmark = pytest.mark.timeout(60)
+
+TOKENS = ("t-ann-123456", "t-bob-123456")
+SECRET = "the password of ann?"
+TRANSPORTS = ("stdio", "http")
+
+
+class Asker(Mirror):
+    """A server that asks when it is told to, on the channel of messages of no request."""
+
+    def __init__(self) -> None:
+        super().__init__("asker")
+        self.lists["tools"] = [tool("work")]
+        self.open: dict[str, asyncio.Event] = {}
+        self.on("tools/call", self._work)
+
+    async def _work(self, asked: Asked) -> bytes:
+        name = asked.arguments["who"]
+        await self.open.setdefault(name, asyncio.Event()).wait()
+        return self.text(f"done for {name}")
+
+    async def ask(self, id: str) -> Json:
+        """Ask for a secret; what the gateway answered."""
+        (tell,) = self.channels.values()
+        params = {"message": SECRET, "requestedSchema": {"type": "object", "properties": {}}}
+        await tell(json.dumps(message("elicitation/create", params, id=id)).encode())
+        await self.until(lambda: bool(self.answers(id)))
+        (answer,) = self.answers(id)
+        return answer
+
+    def answers(self, id: str) -> list[Json]:
+        """What came back for a question."""
+        return [one for one in self.heard if one.get("id") == id]
+
+    async def working(self, count: int) -> None:
+        """Wait until so many calls have come."""
+        await self.until(lambda: len(self.calls()) == count)
+
+
+@asynccontextmanager
+async def two_clients(
+    server: Asker, transport: str, folder: Path, ann: Json, bob: Json
+) -> AsyncIterator[tuple[Session, Session]]:
+    """Sessions of two principals, with these capabilities, at a gateway with one server."""
+    async with AsyncExitStack() as stack:
+        if transport == "http":
+            entry = http_server("asker", await stack.enter_async_context(over_http(server)))
+        else:
+            entry = stdio_server("asker", *await stack.enter_async_context(over_stdio(server)))
+        config = {"server": {"auth": {"tokens": [*TOKENS]}}, "servers": [entry]}
+        running = await stack.enter_async_context(gateway(config, folder))
+        await running.ready("asker")
+        await server.until(lambda: len(server.channels) == 1)
+        sessions = []
+        for token, able in zip(TOKENS, (ann, bob), strict=True):
+            options = {"headers": {"Authorization": f"Bearer {token}"}}
+            wire = await stack.enter_async_context(web(running.server("asker"), **options))
+            sessions.append(await wire.open(**able))
+        yield sessions[0], sessions[1]
+
+
+def call(who: str) -> Json:
+    return message("tools/call", {"name": "work", "arguments": {"who": who}}, id=f"of-{who}")
+
+
+async def rest(stream: EventStream) -> list[Any]:
+    """All that came, but for events without data."""
+    return [one.get("method") or one["result"]["content"] for one in await stream.rest()]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_question_of_a_client_that_takes_none_is_not_put_to_another(
+    transport: str, tmp_path: Path
+) -> None:
+    server = Asker()
+    able: Json = {"elicitation": {}}
+    async with two_clients(server, transport, tmp_path, {}, able) as (ann, bob):
+        async with asyncio.TaskGroup() as group:
+            anns = group.create_task(ann.post(call("ann")))
+            bobs = group.create_task(bob.post(call("bob")))
+            await server.working(2)
+            said = await server.ask("q")
+            for event in server.open.values():
+                event.set()
+        assert said["error"]["message"].endswith("2 calls could have asked, so no client is asked")
+        assert SECRET not in bobs.result().text
+        assert "done for ann" in anns.result().text
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_question_after_its_call_was_cancelled_is_not_put_to_another(
+    transport: str, tmp_path: Path
+) -> None:
+    server = Asker()
+    able: Json = {"elicitation": {}}
+    async with two_clients(server, transport, tmp_path, able, able) as (ann, bob):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ann.post(call("ann")))
+            await server.working(1)
+            await ann.post(message("notifications/cancelled", {"requestId": "of-ann"}))
+            await server.until(lambda: "cancelled" in str(server.heard))
+            bobs = group.create_task(bob.post(call("bob")))
+            await server.working(2)
+            said = await server.ask("q")
+            for event in server.open.values():
+                event.set()
+        assert said["error"]["message"].endswith("2 calls could have asked, so no client is asked")
+        assert SECRET not in bobs.result().text
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_who_cancels_one_call_is_asked_about_the_next(transport: str, tmp_path: Path) -> None:
+    server = Asker()
+    able: Json = {"elicitation": {}}
+    async with two_clients(server, transport, tmp_path, able, {}) as (ann, _):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ann.post(call("ann")))
+            await server.working(1)
+            await ann.post(message("notifications/cancelled", {"requestId": "of-ann"}))
+            await server.until(lambda: "cancelled" in str(server.heard))
+        async with ann.calling(call("ann")) as stream, asyncio.TaskGroup() as group:
+            asking = group.create_task(server.ask("q"))
+            while not (question := await stream.next()):
+                assert question is not None, "the stream ended without a question"
+            answer = {"jsonrpc": "2.0", "id": question["id"], "result": {"action": "decline"}}
+            await ann.post(answer)
+            assert (await asking)["result"] == {"action": "decline"}
+            server.open["ann"].set()
+            assert await rest(stream) == [[{"type": "text", "text": "done for ann"}]]
