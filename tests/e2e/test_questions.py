@@ -14,7 +14,8 @@ import pytest
 from fakes.gateway import gateway, http_server, stdio_server
 from fakes.mirror import Asked, Json, Mirror, over_stdio, tool
 from fakes.mirror_http import over_http
-from fakes.wire import EventStream, Session, message, web
+from fakes.whole import whole_servers
+from fakes.wire import EventStream, Session, error, message, web
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -145,3 +146,23 @@ async def test_who_cancels_one_call_is_asked_about_the_next(transport: str, tmp_
             assert (await asking)["result"] == {"action": "decline"}
             server.open["ann"].set()
             assert await rest(stream) == [[{"type": "text", "text": "done for ann"}]]
+
+
+async def test_an_answer_for_one_server_is_none_for_another(tmp_path: Path) -> None:
+    able: Json = {"clientCapabilities": {"elicitation": {}}}
+    async with (
+        whole_servers(("legacy-stdio", "legacy-http")) as (servers, entries),
+        gateway({"servers": entries}, tmp_path) as running,
+        web(running.mcp) as wire,
+    ):
+        await running.ready(*servers)
+        params: Json = {"name": "legacy-stdio__elicit", "arguments": {}}
+        asked = (await wire.modern("tools/call", params, **able)).json()["result"]
+        ((key, _),) = asked["inputRequests"].items()
+        params["inputResponses"] = {key: {"action": "decline"}}
+        params["requestState"] = asked["requestState"]
+        stolen = {**params, "name": "legacy-http__elicit"}
+        assert error(await wire.modern("tools/call", stolen, **able)) == (400, -32602)
+        given = (await wire.modern("tools/call", params, **able)).json()["result"]
+        assert given["content"] == [{"type": "text", "text": '{"action": "decline"}'}]
+        assert servers["legacy-http"].calls() == []

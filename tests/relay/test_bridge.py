@@ -183,6 +183,18 @@ async def test_a_parked_call_is_resumed_not_repeated() -> None:
     assert len(bridge) == 0
 
 
+async def test_a_state_is_of_one_server() -> None:
+    bridge, client = Bridge(Clock()), Client()
+    one, two = (FakeUpstream(id, {"tools/call": server_that_asks}) for id in ("one", "two"))
+    first = json.loads(await bridge.park(one, call(), client))
+    ((key, _),) = first["inputRequests"].items()
+    more = {"inputResponses": {key: ANSWER}, "requestState": first["requestState"]}
+    with pytest.raises(InvalidParams, match="belongs to another call"):
+        await bridge.park(two, call(**more), client)
+    assert json.loads(text(await bridge.park(one, call(**more), client))) == ANSWER
+    assert two.calls == []
+
+
 async def test_an_answer_left_out_is_asked_again() -> None:
     bridge, client = Bridge(Clock()), Client()
     server = FakeUpstream(answers={"tools/call": server_that_asks})

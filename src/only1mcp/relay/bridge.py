@@ -99,8 +99,8 @@ class Bridge:
         """The server's own questions reach the client as they are; the state comes back here."""
         call.params = params = dict(call.params or {})  # the request keeps its own
         if (state := params.pop("requestState", None)) is not None:
-            claims = self._open(state, call, caller)
-            if claims.server != upstream.server or claims.parked is not None:
+            claims = self._open(state, upstream, call, caller)
+            if claims.parked is not None:
                 raise InvalidParams("requestState belongs to another call")
             if claims.inner is not None:
                 params["requestState"] = as_raw(claims.inner)
@@ -158,7 +158,7 @@ class Bridge:
         call.params = params = dict(call.params or {})  # the request keeps its own
         state = params.pop("requestState", None)
         answers = questions.answers(params)
-        claims = None if state is None else self._open(state, call, caller)
+        claims = None if state is None else self._open(state, upstream, call, caller)
         if claims is None or claims.parked is None:  # after -32042 the call is made anew
             parked = self._begin(upstream, call, caller)
         else:
@@ -235,12 +235,15 @@ class Bridge:
 
     # --- state ---
 
-    def _open(self, state: Raw, call: Call, caller: Asked) -> Claims:
+    def _open(self, state: Raw, upstream: Callee, call: Call, caller: Asked) -> Claims:
         text = message.text(state)
         if text is None:
             raise InvalidParams("requestState must be a string")
         params = call.params or {}
-        return self._seal.open(text, caller.principal, call.method, params, self._clock())
+        claims = self._seal.open(text, caller.principal, call.method, params, self._clock())
+        if claims.server != upstream.server:  # its tool may have the same name, and arguments
+            raise InvalidParams("requestState belongs to another call")
+        return claims
 
     def _sealed(
         self,
