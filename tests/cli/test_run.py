@@ -52,7 +52,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Config]:
     def fakes(*upstreams: FakeUpstream, **listener: Any) -> Config:
         twins = {one.server: one for one in upstreams}
 
-        def make(live: Live, era: str) -> FakeUpstream:
+        def make(live: Live, era: str, who: str | None) -> FakeUpstream:
             return twins[live.id]
 
         def gateway(config: Config, notice: Callable[[Live], None]) -> Gateway:

@@ -202,7 +202,7 @@ async def gateway_of(
         for id in dict.fromkeys([*twins, *more])
     )
 
-    def make(live: Live, era: str) -> FakeUpstream:
+    def make(live: Live, era: str, who: str | None) -> FakeUpstream:
         return twins[live.id]
 
     gateway = Gateway(Config(servers=servers, **config), notice)

@@ -62,7 +62,7 @@ def server(id: str) -> Server:
     return Server(id=id, transport=Stdio(command="never-started"))
 
 
-def _never(live: Live, era: str) -> FakeUpstream:
+def _never(live: Live, era: str, who: str | None) -> FakeUpstream:
     raise AssertionError("nobody connects here")
 
 

@@ -58,7 +58,7 @@ class Kept:
         self.refuse: Exception | None = None  # what joining raises
         self.live = Live(config(**more), self._make, unheard)
 
-    def _make(self, live: Live, era: str) -> FakeUpstream:
+    def _make(self, live: Live, era: str, who: str | None) -> FakeUpstream:
         self.protocols.append(era)
         return self.attempts.pop(0) if len(self.attempts) > 1 else self.attempts[0]
 
@@ -267,7 +267,7 @@ async def test_what_the_configuration_says_stands(keep: Keep, protocol: str) -> 
 
 
 async def test_what_is_said_of_a_server_that_is_starting() -> None:
-    live = Live(config(), lambda live, era: FakeUpstream(), unheard)
+    live = Live(config(), lambda live, era, who: FakeUpstream(), unheard)
     with pytest.raises(ServerUnavailable) as caught:
         live.ready()
     assert caught.value.message == "server 'one' is starting: not connected yet"
@@ -285,7 +285,7 @@ async def test_what_is_said_of_a_server_that_waits(keep: Keep) -> None:
 
 
 async def test_what_is_said_of_a_disabled_server() -> None:
-    live = Live(config(enabled=False), lambda live, era: FakeUpstream(), unheard)
+    live = Live(config(enabled=False), lambda live, era, who: FakeUpstream(), unheard)
     assert live.settled.is_set()
     fault = live.unavailable()
     assert fault.message == "server 'one' is disabled: enabled: false in the configuration"
@@ -319,7 +319,7 @@ def roster_of(*fakes: FakeUpstream, **more: Any) -> Roster:
     """A roster of fakes; `more` are settings by id."""
     twins = {one.server: one for one in fakes}
 
-    def make(live: Live, era: str) -> FakeUpstream:
+    def make(live: Live, era: str, who: str | None) -> FakeUpstream:
         return twins[live.id]
 
     found = Roster([config(id, **more.get(id, {})) for id in twins], ignore, ignore)
@@ -367,22 +367,23 @@ async def test_closing_ends_every_server_in_whatever_state() -> None:
 
 
 async def test_each_transport_has_its_connection_and_its_notifications_are_named() -> None:
-    notes: list[tuple[str, str]] = []
+    notes: list[tuple[str, str | None, str]] = []
     servers = [
         config("pipe", protocol="legacy"),
         config("web", transport=Http(url="http://127.0.0.1:1/mcp")),
     ]
 
-    def note(live: Live, method: str, params: Raw) -> None:
-        notes.append((live.id, method))
+    def note(live: Live, method: str, params: Raw, who: str | None) -> None:
+        notes.append((live.id, who, method))
 
     both = Roster(servers, lambda live: None, note)
-    pipe, web = (live._make(live, live.protocol) for live in both.servers.values())
+    lives = zip(both.servers.values(), ("ann", None), strict=True)
+    pipe, web = (live._make(live, live.protocol, who) for live, who in lives)
     assert isinstance(pipe, StdioServer)
     assert pipe.protocol == "legacy"
     assert isinstance(web, StreamableHttp)
     web._on_notification("notifications/x", Raw())
     pipe._mux._on_notification("notifications/y", Raw())
-    assert notes == [("web", "notifications/x"), ("pipe", "notifications/y")]
+    assert notes == [("web", None, "notifications/x"), ("pipe", "ann", "notifications/y")]
     await web.close()
     await both.close()

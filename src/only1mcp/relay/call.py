@@ -37,6 +37,7 @@ from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
 from only1mcp.relay import extensions, mirror
 from only1mcp.relay.admission import once_more, refuse
 from only1mcp.relay.bridge import asker
+from only1mcp.relay.handed import Holder, Owner
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
 from only1mcp.upstream.base import Call, Callee
@@ -147,9 +148,8 @@ async def _task_list(request: Request, row: Method, snapshot: Snapshot) -> bytes
         asked = replace(request, params=params)
         return await _call(asked, row, Target(server, "", message.NO_RAW), snapshot)
 
-    audience = snapshot.audience
-    place = request.view, request.caller, audience.handed
-    return await extensions.task_list(row, *place, ask, alone=audience.one_principal)
+    mine = _holder(request.caller, snapshot)
+    return await extensions.task_list(row, request.view, request.caller, mine, ask)
 
 
 async def _subscribe(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
@@ -194,7 +194,7 @@ async def _call(
     if _LINK in result:
         _learn(result, target.server, snapshot.catalog)
     if _TASK in result and (row is _TOOLS_CALL or row.route is Route.TASK):
-        place = request.view, request.caller, snapshot.audience.handed
+        place = request.view, request.caller, _holder(request.caller, snapshot)
         result = extensions.respelt(result, row, target.server, *place)
     if modern != request.modern:
         result = _translated(result, request, row, target)
@@ -260,6 +260,16 @@ def _isolated(isolation: str, caller: Caller) -> str | None:
     return caller.session or caller.principal if isolation == "session" else caller.principal
 
 
+def _holder(caller: Caller, snapshot: Snapshot) -> Holder:
+    """The client before the table of what servers have handed out."""
+
+    def connection(server: str) -> str | None:
+        return _isolated(snapshot.servers[server].config.isolation, caller)
+
+    audience, owner = snapshot.audience, Owner(caller.principal, caller.session)
+    return Holder(audience.handed, owner, connection, alone=audience.one_principal)
+
+
 def _line(caller: Caller) -> str:
     """Whose call it is, and in whose line it waits: sessions count if nobody has a name."""
     return (caller.session or "") if caller.principal == ANONYMOUS else caller.principal
@@ -289,16 +299,20 @@ async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snaps
         case True, False:
             questions.answers(call.params or {})  # to no question; malformed ones are refused
         case False, False:
-            place = upstream.server, request.view, caller, snapshot.audience.handed
-            call.on_question = asker(caller, partial(extensions.question, *place))
+            seen = partial(_question_seen, upstream.server, request, snapshot)
+            call.on_question = asker(caller, seen)
     return await upstream.call(call)
+
+
+def _question_seen(server: str, request: Request, snapshot: Snapshot, params: Raw) -> Raw:
+    return extensions.question(server, request.view, _holder(request.caller, snapshot), params)
 
 
 def _note_visits(error: UpstreamError, server: str, request: Request, snapshot: Snapshot) -> None:
     with suppress(McpError):  # an error of another form is the client's to judge
         data = message.members(message.members(error.raw).get("data", message.NO_RAW))
         for one in message.objects(data.get("elicitations", message.NO_RAW)):
-            extensions.note_visit(one, server, request.caller, snapshot.audience.handed)
+            extensions.note_visit(one, server, _holder(request.caller, snapshot))
 
 
 def _stamped(params: Params, request: Request) -> Params:
@@ -312,8 +326,8 @@ def _resolve(request: Request, row: Method, snapshot: Snapshot) -> Target:
     if row.route is Route.REF:
         return _resolve_ref(params, view, snapshot)
     if row.route is Route.TASK:
-        handed = snapshot.audience.handed
-        return extensions.task_target(row, params, view, request.caller, handed)
+        mine = _holder(request.caller, snapshot)
+        return extensions.task_target(row, params, view, request.caller, mine)
     if row.route is Route.OTHER:
         return extensions.other_target(row.name, view, request.caller, modern=request.modern)
     name = message.text(params.get(row.target or ""))

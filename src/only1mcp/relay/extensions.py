@@ -19,7 +19,7 @@ from only1mcp.protocol import headers, message, tasks
 from only1mcp.protocol.errors import InvalidParams, McpError, MethodNotFound
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.protocol.methods import Method
-from only1mcp.relay.handed import Handed, Owner
+from only1mcp.relay.handed import TASK, VISIT, Holder
 
 log = logging.getLogger("only1mcp.extensions")
 
@@ -72,7 +72,7 @@ def offered_tasks(view: View) -> dict[str, Any]:
 # --- whose it is ---
 
 
-def task_target(row: Method, params: Params, view: View, caller: Client, handed: Handed) -> Target:
+def task_target(row: Method, params: Params, view: View, caller: Client, mine: Holder) -> Target:
     """The server that handed out `params.taskId`; `params` then hold its own id.
 
     Raises:
@@ -85,8 +85,7 @@ def task_target(row: Method, params: Params, view: View, caller: Client, handed:
     if id is None:
         raise InvalidParams("params.taskId must be a string")
     server, own = tasks.owner(id) if view.server is None else (view.server, id)
-    known = handed.owner(server, own)
-    if server not in able or (known is not None and known.principal != caller.principal):
+    if server not in able or not mine.has(server, TASK, own):
         raise InvalidParams(f"unknown task: {id}", {"hint": "it may have expired"})
     if own != id:
         params["taskId"] = as_raw(own)
@@ -130,40 +129,35 @@ def _with_tasks(row: Method, view: View, caller: Client) -> list[str]:
 
 
 def respelt(
-    result: bytes, row: Method, server: str, view: View, caller: Client, handed: Handed
+    result: bytes, row: Method, server: str, view: View, caller: Client, mine: Holder
 ) -> bytes:
     """A result with the ids of tasks as this client sees them; a new task is noted as its own."""
-    owner = Owner(caller.principal, caller.session)
 
     def respell(own: str) -> str:
         if row.name == "tools/call":
-            handed.note(server, own, owner)
+            mine.take(server, TASK, own)
         return own if view.server is not None else tasks.shown(server, own)
 
     return tasks.respelt_result(result, row.name, respell, modern=caller.session is None)
 
 
-def question(server: str, view: View, caller: Client, handed: Handed, params: Raw) -> Raw:
+def question(server: str, view: View, mine: Holder, params: Raw) -> Raw:
     """A legacy server's question for the legacy client of a call, as that client sees it."""
     if _ELICITATION in bytes(params):
-        note_visit(message.members(params), server, caller, handed)
+        note_visit(message.members(params), server, mine)
     if view.server is not None:
         return params
     return tasks.respelt_question(params, lambda own: tasks.shown(server, own))
 
 
-def note_visit(elicitation: Params, server: str, caller: Client, handed: Handed) -> None:
+def note_visit(elicitation: Params, server: str, mine: Holder) -> None:
     """The client is asked to open a URL; that it is done will be told to it alone."""
     if id := message.text(elicitation.get("elicitationId")):
-        handed.note(server, id, Owner(caller.principal, caller.session))
+        mine.take(server, VISIT, id)
 
 
-async def task_list(
-    row: Method, view: View, caller: Client, handed: Handed, ask: Ask, *, alone: bool
-) -> bytes:
+async def task_list(row: Method, view: View, caller: Client, mine: Holder, ask: Ask) -> bytes:
     """`tasks/list` of all servers here: the tasks of this client's principal.
-
-    In  `alone`: all clients are one principal, so that what nobody noted is its own, too.
 
     Raises:
         MethodNotFound: no server here has tasks. McpError: of the only server that has.
@@ -180,8 +174,7 @@ async def task_list(
             continue
         for entry in entries:
             own = message.text(entry.get("taskId")) or ""
-            known = handed.owner(server, own)
-            if not (alone if known is None else known.principal == caller.principal):
+            if not mine.has(server, TASK, own):
                 continue
             if view.server is None:
                 entry["taskId"] = as_raw(tasks.shown(server, own))

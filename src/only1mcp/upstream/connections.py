@@ -47,10 +47,11 @@ class Connections:
     def __init__(
         self,
         server: str,
-        make: Callable[[str], Upstream],
+        make: Callable[[str, str | None], Upstream],
         greeted: Callable[[Upstream], Awaitable[None]],
     ) -> None:
-        """`make` takes the protocol to insist on; `greeted` runs before the first call."""
+        """`make` takes the protocol to insist on, and who does not share the connection;
+        `greeted` runs before the first call."""
         self._server = server
         self._make = make
         self._greeted = greeted
@@ -109,7 +110,7 @@ class Connections:
         return branch
 
     async def _open(self, key: Key, branch: _Branch) -> Upstream | McpError:
-        upstream = self._make("modern" if key.modern else "legacy")
+        upstream = self._make("modern" if key.modern else "legacy", key.who)
         try:
             await upstream.connect()
             await self._greeted(upstream)

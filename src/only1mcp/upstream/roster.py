@@ -60,12 +60,10 @@ class State(StrEnum):
 class Live:
     """One configured server: its state, and the connection to it when there is one."""
 
-    def __init__(
-        self, config: Server, make: Callable[["Live", str], Upstream], greeted: "Greeted"
-    ) -> None:
-        """`make` gives a connection that insists on a protocol; `greeted` hears of each."""
+    def __init__(self, config: Server, make: "Make", greeted: "Greeted") -> None:
+        """`greeted` hears of each connection."""
         self.config = config
-        self.further = Connections(config.id, lambda era: make(self, era), greeted)
+        self.further = Connections(config.id, lambda era, who: make(self, era, who), greeted)
         self.upstream: Upstream | None = None
         self.state = State.STARTING if config.enabled else State.DISABLED
         self.reason = "" if config.enabled else "enabled: false in the configuration"
@@ -168,7 +166,7 @@ class Live:
     async def _hold(self, joined: "Joined", notice: "Notice") -> str:
         """One connection from its beginning to its end; why it ended."""
         loop = asyncio.get_running_loop()
-        upstream = self._make(self, self.protocol)
+        upstream = self._make(self, self.protocol, None)
         try:
             try:
                 await upstream.connect()
@@ -201,7 +199,7 @@ class Live:
         Source  2026-07-28 basic/transports "Backward Compatibility" with HTTP+SSE.
         """
         self.is_sse = True
-        upstream = self._make(self, "legacy")
+        upstream = self._make(self, "legacy", None)
         try:
             await upstream.connect()
         except BaseException as other:
@@ -244,8 +242,10 @@ Joined = Callable[[Live], Awaitable[None]]
 """Called after each greeting; McpError: the server is not usable."""
 Notice = Callable[[Live], None]
 """Called after each change of state; must not block."""
-FromServer = Callable[[Live, str, Raw], None]
-"""Takes a notification of a server that belongs to no call."""
+Make = Callable[[Live, str, str | None], Upstream]
+"""Gives a connection that insists on a protocol; the last is who does not share it, if so."""
+FromServer = Callable[[Live, str, Raw, str | None], None]
+"""Takes a notification of a server that belongs to no call; the last as in Make."""
 
 
 async def _unheard(upstream: Upstream) -> None:
@@ -303,11 +303,11 @@ class Roster:
             live.state, live.reason = State.STOPPED, "the gateway is stopping"
         await self._warden.close()
 
-    def _connection(self, live: Live, era: str) -> Upstream:
+    def _connection(self, live: Live, era: str, who: str | None) -> Upstream:
         config = live.config
 
         def from_server(method: str, params: Raw) -> None:
-            self._from_server(live, method, params)
+            self._from_server(live, method, params, who)
 
         transport, timeouts = config.transport, config.timeouts
         if isinstance(transport, Stdio):
