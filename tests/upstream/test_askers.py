@@ -1,6 +1,7 @@
 """Whose a question of a server is: the only call that can have led to it, or nobody's."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 import pytest
 from msgspec import Raw
@@ -13,6 +14,7 @@ from only1mcp.upstream.base import Call
 @dataclass
 class One:
     call: Call
+    questions: dict[bytes, asyncio.Task[None]] = field(default_factory=dict)
 
 
 async def answer(method: str, params: Raw) -> bytes:

@@ -9,9 +9,16 @@ Bounds  MAX_GIVEN_UP calls, GIVEN_UP_S each; an answer that comes late ends it.
 Units   seconds of the clock passed in.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final, Protocol, TypeVar
 
+from msgspec import Raw
+
+from only1mcp.protocol import message
+from only1mcp.protocol.errors import InvalidParams
+from only1mcp.protocol.message import NO_RAW
 from only1mcp.protocol.methods import METHODS, Route
 from only1mcp.upstream.base import Call
 
@@ -27,6 +34,8 @@ class Waiting(Protocol):
     """A call that waits for its answer."""
 
     call: Call
+    questions: dict[bytes, asyncio.Task[None]]
+    """Of the server, that wait for the client, by their ids as JSON text."""
 
 
 One = TypeVar("One", bound=Waiting)
@@ -74,3 +83,12 @@ def asker(waiting: Iterable[One], given_up: GivenUp | None = None) -> One | str:
     if able[0].call.on_question is None:
         return "the client of the call takes no questions"
     return able[0]
+
+
+def take_back(params: Raw, waiting: Iterable[Waiting]) -> None:
+    """The server has cancelled one of its questions: nobody need answer it any more."""
+    with suppress(InvalidParams):
+        id = bytes(message.members(params).get("requestId", NO_RAW))
+        for one in waiting:
+            if (question := one.questions.get(id)) is not None:
+                question.cancel()

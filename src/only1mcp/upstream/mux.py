@@ -31,7 +31,7 @@ from only1mcp.protocol.errors import (
 )
 from only1mcp.protocol.message import NO_RAW, Message
 from only1mcp.protocol.subscription import ACKNOWLEDGED, LISTEN
-from only1mcp.upstream.askers import GivenUp, asker
+from only1mcp.upstream.askers import GivenUp, asker, take_back
 from only1mcp.upstream.base import Call, NotificationSink, put, refusal
 from only1mcp.upstream.deadline import Deadlines
 from only1mcp.upstream.lines import is_text
@@ -92,7 +92,7 @@ class Mux:
             self._give_up(pending, "the client cancelled the request")
             raise
         finally:
-            for question in pending.questions:
+            for question in pending.questions.values():
                 question.cancel()
 
     def _give_up(self, pending: Pending, reason: str) -> None:
@@ -179,12 +179,14 @@ class Mux:
             pending.call.on_notification(found.method, found.params)
 
     def _on_cancelled(self, found: Message) -> None:
-        """A server ends a listen so; what else it cancels are its own requests."""
+        """A server takes a question back, or ends a listen; nothing else is its to cancel."""
         id = bytes(message.members(found.params).get("requestId", NO_RAW))
         pending = self._pending.get(id)
         if pending is not None and pending.call.method == LISTEN:
             del self._pending[id]
             pending.fail(ServerLost(self._server, f"server '{self._server}' ended {LISTEN}"))
+            return
+        take_back(found.params, self._pending.values())
 
     def _on_request(self, found: Message) -> None:
         if found.method == "ping":
@@ -197,7 +199,7 @@ class Mux:
             self._say(refusal(found, MethodNotFound(f"{found.method}: {one}")))
             return
         task = self._questions.start(self._put(one, found), f"question of {self._server}")
-        one.questions.add(task)
+        one.questions[bytes(found.id)] = task
 
     async def _put(self, pending: Pending, found: Message) -> None:
         assert pending.call.on_question is not None
@@ -205,6 +207,7 @@ class Mux:
         try:
             self._say(await put(found, pending.call.on_question))
         finally:
+            pending.questions.pop(bytes(found.id), None)
             pending.asking(False)
             self._deadlines.watch(pending.due)
 

@@ -29,10 +29,10 @@ from only1mcp.protocol.errors import (
     ServerLost,
     ServerUnavailable,
 )
-from only1mcp.protocol.message import NO_RAW, Message, Params
+from only1mcp.protocol.message import Message, Params
 from only1mcp.protocol.methods import METHODS, NEWEST_MODERN
 from only1mcp.upstream import answer
-from only1mcp.upstream.askers import GivenUp, asker
+from only1mcp.upstream.askers import GivenUp, asker, take_back
 from only1mcp.upstream.base import Call, Greeting, NotificationSink, put, refusal
 from only1mcp.upstream.connection import Exchange, Response
 from only1mcp.upstream.deadline import Deadlines
@@ -40,7 +40,7 @@ from only1mcp.upstream.dial import Endpoint
 from only1mcp.upstream.http import CONNECT_S, TRY_LATER, HttpPool
 from only1mcp.upstream.listen import FIRST_PAUSE_S, Stream, follow, last_id, told_s
 from only1mcp.upstream.probe import greet
-from only1mcp.upstream.running import CANCELLED, PROGRESS, Running
+from only1mcp.upstream.running import CANCELLED, PROGRESS, Running, stray_progress
 
 log = logging.getLogger("only1mcp.upstream.http")
 
@@ -165,7 +165,7 @@ class StreamableHttp:
             raise
         finally:
             del self._running[running.id]
-            for question in running.questions:
+            for question in running.questions.values():
                 question.cancel()
 
     async def notify(self, method: str, params: Params | None = None) -> None:
@@ -337,18 +337,13 @@ class StreamableHttp:
         if found.method and found.id:
             self._on_request(found)
         elif found.method == PROGRESS:
-            self._on_progress(found.params)
-        elif found.method and found.method != CANCELLED:
+            stray_progress(found.params, self._running)
+        elif found.method == CANCELLED:
+            take_back(found.params, self._running.values())
+        elif found.method:
             self._on_notification(found.method, found.params)
         elif found.id:
             self._given_up.answered(bytes(found.id))
-
-    def _on_progress(self, params: Raw) -> None:
-        """Progress outside the stream of its call, as some servers send it."""
-        with suppress(McpError):
-            token = message.any_value(message.members(params).get("progressToken", NO_RAW))
-            if isinstance(token, int) and (running := self._running.get(token)) is not None:
-                running.progress(params)
 
     async def _put(self, running: Running, request: Message) -> None:
         assert running.call.on_question is not None
@@ -357,6 +352,7 @@ class StreamableHttp:
             body = await put(request, running.call.on_question)
             await self._deliver(self._post_head, body)
         finally:
+            running.questions.pop(bytes(request.id), None)
             running.asking(False)
             self._deadlines.watch(running.due)
 
@@ -374,7 +370,7 @@ class StreamableHttp:
             self._send(refusal(request, MethodNotFound(f"{request.method}: {one}")))
             return
         task = self._tasks.start(self._put(one, request), f"question of {self.server}")
-        one.questions.add(task)
+        one.questions[bytes(request.id)] = task
 
     def _send(self, body: bytes) -> None:
         """Deliver without waiting."""
