@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from fakes.gateway import gateway, http_server, stdio_server
-from fakes.mirror import Asked, Json, Mirror, over_stdio, tool
+from fakes.mirror import Asked, Json, Mirror, Refused, over_stdio, tool
 from fakes.mirror_http import over_http
+from fakes.scripted import scripted
 from fakes.whole import whole_servers
-from fakes.wire import EventStream, Session, error, message, web
+from fakes.wire import EventStream, Session, Web, error, message, web
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -40,12 +41,22 @@ class Asker(Mirror):
 
     async def ask(self, id: str) -> Json:
         """Ask for a secret; what the gateway answered."""
-        (tell,) = self.channels.values()
-        params = {"message": SECRET, "requestedSchema": {"type": "object", "properties": {}}}
-        await tell(json.dumps(message("elicitation/create", params, id=id)).encode())
+        await self.put(id)
         await self.until(lambda: bool(self.answers(id)))
         (answer,) = self.answers(id)
         return answer
+
+    async def put(self, id: str) -> None:
+        """Ask without waiting for the answer."""
+        (tell,) = self.channels.values()
+        params = {"message": SECRET, "requestedSchema": {"type": "object", "properties": {}}}
+        await tell(json.dumps(message("elicitation/create", params, id=id)).encode())
+
+    async def ping(self) -> None:
+        """Wait until the gateway has taken all that was said before."""
+        (tell,) = self.channels.values()
+        await tell(json.dumps(message("ping", id="seen")).encode())
+        await self.until(lambda: bool(self.answers("seen")))
 
     def answers(self, id: str) -> list[Json]:
         """What came back for a question."""
@@ -148,6 +159,54 @@ async def test_who_cancels_one_call_is_asked_about_the_next(transport: str, tmp_
             assert await rest(stream) == [[{"type": "text", "text": "done for ann"}]]
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_question_that_the_server_takes_back(transport: str, tmp_path: Path) -> None:
+    server = Asker()
+    able: Json = {"elicitation": {}}
+    async with (
+        two_clients(server, transport, tmp_path, able, {}) as (ann, _),
+        ann.calling(call("ann")) as stream,
+    ):
+        await server.working(1)
+        await server.put("q")
+        while not (question := await stream.next()):
+            assert question is not None, "the stream ended without a question"
+        await server.announce("notifications/cancelled", requestId="q", reason="too late")
+        taken_back = await stream.next()
+        assert taken_back is not None
+        assert taken_back["method"] == "notifications/cancelled"
+        assert taken_back["params"]["requestId"] == question["id"]
+        server.open["ann"].set()
+        assert await rest(stream) == [[{"type": "text", "text": "done for ann"}]]
+    assert server.answers("q") == []
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_modern_client_is_spared_what_the_server_took_back(
+    transport: str, tmp_path: Path
+) -> None:
+    server = Asker()
+    able: Json = {"clientCapabilities": {"elicitation": {}}}
+    async with two_clients(server, transport, tmp_path, {}, {}) as (ann, _):
+        params: Json = {"name": "work", "arguments": {"who": "ann"}}
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(ann.web.modern("tools/call", params, **able))
+            await server.working(1)
+            await server.put("q")
+        first = asking.result().json()["result"]
+        params["requestState"] = first["requestState"]
+        await server.announce("notifications/cancelled", requestId="q")
+        await server.put("q2")
+        await server.ping()
+        again = (await ann.web.modern("tools/call", params, **able)).json()["result"]
+        assert len(first["inputRequests"]) == len(again["inputRequests"]) == 1
+        assert first["inputRequests"].keys() != again["inputRequests"].keys()
+        server.open["ann"].set()
+        found = (await ann.web.modern("tools/call", params, **able)).json()["result"]
+        assert found["content"] == [{"type": "text", "text": "done for ann"}]
+    assert len(server.calls()) == 1
+
+
 async def test_an_answer_for_one_server_is_none_for_another(tmp_path: Path) -> None:
     able: Json = {"clientCapabilities": {"elicitation": {}}}
     async with (
@@ -166,3 +225,53 @@ async def test_an_answer_for_one_server_is_none_for_another(tmp_path: Path) -> N
         given = (await wire.modern("tools/call", params, **able)).json()["result"]
         assert given["content"] == [{"type": "text", "text": '{"action": "decline"}'}]
         assert servers["legacy-http"].calls() == []
+
+
+URL_REQUIRED = -32042
+NEEDED: Json = {"requiredCapabilities": {"elicitation": {"url": {}}}}
+
+
+@pytest.mark.parametrize("able", [{}, {"roots": {}}, {"elicitation": {}}], ids=str)
+@pytest.mark.parametrize("method", ["tools/call", "completion/complete"])
+async def test_a_modern_client_hears_of_no_error_that_its_revision_lacks(
+    able: Json, method: str, tmp_path: Path
+) -> None:
+    server = scripted("old", modern=False)
+    server.on(method, wants_urls([{"mode": "url", "url": "https://x.test/", "message": "m"}]))
+    about: Json = {"ref": {"type": "ref/prompt", "name": "hello"}, "argument": {"name": "a"}}
+    params = about if method.startswith("completion") else {"name": "echo", "arguments": {}}
+    async with over_http(server) as url, at_home(server, url, tmp_path) as wire:
+        answer = await wire.modern(method, params, clientCapabilities=able)
+        assert error(answer) == (400, -32021)
+        assert answer.json()["error"]["data"] == NEEDED
+
+
+@pytest.mark.parametrize("listed", [None, [], [7]], ids=str)
+async def test_a_wish_for_no_url_is_the_servers_fault(listed: Any, tmp_path: Path) -> None:
+    server = scripted("old", modern=False)
+    server.on("tools/call", wants_urls(listed))
+    async with over_http(server) as url, at_home(server, url, tmp_path) as wire:
+        able: Json = {"elicitation": {"url": {}}}
+        params = {"name": "echo", "arguments": {}}
+        answer = await wire.modern("tools/call", params, clientCapabilities=able)
+        assert answer.json()["error"]["code"] == -31010
+
+
+def wants_urls(listed: Any) -> Any:
+    """Refuses with URLElicitationRequired."""
+
+    async def refuse(asked: Asked) -> bytes:
+        data = None if listed is None else {"elicitations": listed}
+        fault = {"code": URL_REQUIRED, "message": "visit", "data": data}
+        raise Refused(json.dumps(fault).encode())
+
+    return refuse
+
+
+@asynccontextmanager
+async def at_home(server: Mirror, url: str, folder: Path) -> AsyncIterator[Web]:
+    """A client at the endpoint of the one server of a gateway."""
+    config = {"servers": [http_server(server.name, url)]}
+    async with gateway(config, folder) as running, web(running.server(server.name)) as wire:
+        await running.ready(server.name)
+        yield wire

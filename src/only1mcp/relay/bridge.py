@@ -194,7 +194,7 @@ class Bridge:
     def _ended(self, found: bytes | McpError, upstream: Callee, call: Call, caller: Asked) -> bytes:
         """The end of a parked call; -32042 asks the client to visit URLs and call again."""
         if isinstance(found, UpstreamError) and found.own_code == questions.URL_REQUIRED:
-            wanted = questions.urls(found, caller.capabilities)
+            wanted = questions.urls(found, upstream.server, caller.capabilities)
             sealed = self._sealed(upstream.server, call, caller)
             return message.encode(
                 {"resultType": "input_required", "inputRequests": wanted, "requestState": sealed}

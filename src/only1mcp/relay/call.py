@@ -180,15 +180,13 @@ async def _call(
         await snapshot.levels.called(upstream, level)
     if row.asks and modern != request.modern:  # a client may think between two calls to the server
         callee = InTurn(upstream, live.turns, _line(request.caller))
-        result = await _asking(call, callee, request, snapshot)
+        result = await _answer(call, callee, request, row, snapshot)
     else:
         turns = live.turns
         if not turns.enter():
             await turns.wait(_line(request.caller))
         try:
-            result = await (
-                _asking(call, upstream, request, snapshot) if row.asks else upstream.call(call)
-            )
+            result = await _answer(call, upstream, request, row, snapshot)
         finally:
             turns.end()
     if _LINK in result:
@@ -275,19 +273,24 @@ def _line(caller: Caller) -> str:
     return (caller.session or "") if caller.principal == ANONYMOUS else caller.principal
 
 
-async def _asking(call: Call, upstream: Callee, request: Request, snapshot: Snapshot) -> bytes:
-    """A call in which the server may ask the client; see relay/bridge.py for the four ways."""
+async def _answer(
+    call: Call, upstream: Callee, request: Request, row: Method, snapshot: Snapshot
+) -> bytes:
+    """The server's answer, its own error as the client's era spells it."""
     try:
-        return await _asked(call, upstream, request, snapshot)
+        if row.asks:
+            return await _asked(call, upstream, request, snapshot)
+        return await upstream.call(call)
     except UpstreamError as error:
         if upstream.greeting.modern == request.modern:
             if error.own_code == questions.URL_REQUIRED:
                 _note_visits(error, upstream.server, request, snapshot)
             raise
-        raise eras.error_across(error, call.method) from None
+        raise eras.error_across(error, call.method, modern=request.modern) from None
 
 
 async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snapshot) -> bytes:
+    """A call in which the server may ask the client; see relay/bridge.py for the four ways."""
     bridge, caller = snapshot.bridge, request.caller
     match request.modern, upstream.greeting.modern:
         case True, True:
