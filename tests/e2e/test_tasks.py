@@ -7,6 +7,7 @@ is the server's own on /mcp/{server}.
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -293,3 +294,28 @@ async def test_a_method_of_no_extension(running: Running) -> None:
         assert (refused.status_code, refused.json()["error"]["code"]) == (404, -32601)
         session = await wire.open()
         assert (await session.ask("skills/get"))["error"]["code"] == -32601
+
+
+async def test_where_two_servers_have_extensions_each_offers_and_serves_its_own(
+    tmp_path: Path,
+) -> None:
+    async with AsyncExitStack() as stack:
+        servers = []
+        for id in ("one", "two"):
+            server = Mirror(id, modern=True, tools={}, extensions={f"x/{id}": {}})
+            server.on("skills/get", _skill)
+            servers.append(http_server(id, await stack.enter_async_context(over_http(server))))
+        running = await stack.enter_async_context(gateway({"servers": servers}, tmp_path))
+        await running.ready("one", "two")
+        wire = await stack.enter_async_context(web(running.mcp))
+        assert (
+            "extensions" not in (await result(await wire.modern("server/discover")))["capabilities"]
+        )
+        refused = await wire.modern("skills/get", {"n": 1})
+        assert refused.json()["error"]["data"] == {
+            "hint": "servers with extensions: one, two; ask one at its own path"
+        }
+        wire = await stack.enter_async_context(web(running.server("two")))
+        found = await result(await wire.modern("server/discover"))
+        assert found["capabilities"]["extensions"] == {"x/two": {}}
+        assert (await result(await wire.modern("skills/get", {"n": 1})))["params"] == 1

@@ -62,12 +62,21 @@ def target(place: View, client: Client, id: Any = "one.x", handed: Handed | None
 # --- what is offered ---
 
 
+def offered(place: View, *, modern: bool = True) -> dict[str, Any]:
+    return extensions.offered(place, modern=modern)
+
+
 def test_extensions_are_offered_where_one_server_can_be_meant() -> None:
     one: Any = {"extensions": {EXTENSION: {"a": 1}, "x/skills": {}, "x/both": {}}}
     two: Any = {"extensions": {EXTENSION: {}, "x/both": {}}}
-    assert set(extensions.offered(view(one=one, two=two))) == {EXTENSION, "x/skills"}
-    assert extensions.offered(view("one", one=one, two=two)) == one["extensions"]
-    assert extensions.offered(view(one={"extensions": 7})) == {}
+    assert offered(view(one=one, two=two)) == {EXTENSION: {}}
+    assert offered(view("one", one=one, two=two)) == one["extensions"]
+    assert offered(view(one=one, two=MODERN)).keys() == one["extensions"].keys()
+    assert offered(view(one={"extensions": 7})) == {}
+    old: Any = {"experimental": {"x": {"a": 1}}}
+    assert offered(view(one=old, two={"experimental": {}}), modern=False) == old["experimental"]
+    assert offered(view(one=old, two=old), modern=False) == {}
+    assert offered(view(one=one), modern=False) == {}
 
 
 def test_tasks_of_2025_are_offered_together() -> None:

@@ -34,9 +34,12 @@ REFUSALS: Final = {ELICIT: b'{"action":"cancel"}'}
 EVERYTHING: Final[dict[str, Any]] = {
     "elicitation": {"form": {}, "url": {}},
     "sampling": {"tools": {}, "context": {}},
-    "roots": {"listChanged": True},
+    "roots": {},
 }
-"""What the gateway declares to a legacy server: whether a client can be asked is seen per call."""
+"""What the gateway declares to a legacy server: whether a client can be asked is seen per call.
+
+Without `listChanged`: a server that shares its connection would have to ask anew at once, outside
+every call, and there is nobody to put that to."""
 
 
 def check(method: str, params: Params, capabilities: dict[str, Any]) -> None:

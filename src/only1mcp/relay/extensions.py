@@ -1,7 +1,8 @@
 """What is beyond the core: tasks of both eras, and methods of extensions that one server has.
 
     tasks/…           the server named in the id; on /mcp/{server} that server, ids as they are
-    any other method  the only server here that has extensions, in the client's own era
+    any other method  the only server here that has extensions, in the client's own era;
+                      where there are several, each has its own at /mcp/{server} alone
 
 A task belongs to the principal it was made for, and so does a visit to a URL.
 Source  SEP-2663; MCP 2025-11-25 basic/utilities/tasks; 2026-07-28 basic/extensions.
@@ -49,16 +50,15 @@ class Client(Protocol):
 # --- what is offered ---
 
 
-def offered(view: View) -> dict[str, Any]:
-    """The `extensions` that a modern client can use here: those of one server, and tasks."""
-    found = view.declared("extensions")
-    names = [name for one in found.values() for name in one]
-    return {
-        name: setting
-        for one in found.values()
-        for name, setting in one.items()
-        if names.count(name) == 1 or name == tasks.EXTENSION
-    }
+def offered(view: View, *, modern: bool) -> dict[str, Any]:
+    """The `extensions`, or `experimental` features, that a client can use here: those of the
+    only server that has any, and tasks."""
+    able = [*_beyond(view, modern=modern).values()]
+    found = dict(able[0]) if len(able) == 1 else {}
+    for one in view.declared("extensions").values() if modern else ():
+        if tasks.EXTENSION in one:
+            found[tasks.EXTENSION] = one[tasks.EXTENSION]
+    return found
 
 
 def offered_tasks(view: View) -> dict[str, Any]:
@@ -98,17 +98,23 @@ def other_target(method: str, view: View, caller: Client, *, modern: bool) -> Ta
     Raises:
         MethodNotFound: there is none, or more than one.
     """
-    if modern:
-        found = view.declared("extensions").items()
-        able = [server for server, names in found if set(names) - {tasks.EXTENSION}]
-    else:
-        able = [server for server, names in view.declared("experimental").items() if names]
+    able = [*_beyond(view, modern=modern)]
     if len(able) != 1:
         hint = {"hint": f"servers with extensions: {', '.join(able)}; ask one at its own path"}
         raise MethodNotFound(f"unknown method {method}", hint if able else None)
     said = caller.headers.get(headers.NAME) if caller.headers is not None else None
     name = "" if said is None else headers.decode(said)
     return Target(able[0], name, as_raw(name))
+
+
+def _beyond(view: View, *, modern: bool) -> dict[str, dict[str, Any]]:
+    """What the servers here have beyond the core and tasks; without those that have nothing."""
+    declared = view.declared("extensions" if modern else "experimental")
+    found = {
+        server: {name: setting for name, setting in one.items() if name != tasks.EXTENSION}
+        for server, one in declared.items()
+    }
+    return {server: one for server, one in found.items() if one}
 
 
 def _with_tasks(row: Method, view: View, caller: Client) -> list[str]:
