@@ -227,6 +227,18 @@ async def test_an_answer_for_one_server_is_none_for_another(tmp_path: Path) -> N
         assert servers["legacy-http"].calls() == []
 
 
+async def test_servers_are_promised_no_news_of_roots(tmp_path: Path) -> None:
+    server = scripted("old")
+    async with over_http(server) as url, at_home(server, url, tmp_path) as wire:
+        session = await wire.open(roots={"listChanged": True})
+        changed = message("notifications/roots/list_changed")
+        assert (await session.post(changed)).status_code == 202
+        await session.ask("tools/call", {"name": "echo", "arguments": {}})
+    (hello,) = server.calls("initialize")
+    assert hello.json["capabilities"]["roots"] == {}
+    assert "roots" not in str(server.heard)
+
+
 URL_REQUIRED = -32042
 NEEDED: Json = {"requiredCapabilities": {"elicitation": {"url": {}}}}
 
