@@ -24,7 +24,7 @@ class Desk:
         self.refuse: Exception | None = None
         self.open = Connections("s", self.make, self.heard)
 
-    def make(self, era: str, who: str | None) -> FakeUpstream:
+    def make(self, era: str) -> FakeUpstream:
         self.eras.append(era)
         self.made.append(FakeUpstream("s", modern=era == "modern"))
         self.made[-1].refuse = self.refuse

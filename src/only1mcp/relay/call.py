@@ -34,8 +34,8 @@ from only1mcp.protocol.errors import (
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
-from only1mcp.relay import extensions, mirror
-from only1mcp.relay.admission import once_more, refuse
+from only1mcp.relay import extensions, mirror, whose
+from only1mcp.relay.admission import FIRST, Before, once_more, refuse
 from only1mcp.relay.bridge import asker
 from only1mcp.relay.handed import Holder, Owner
 from only1mcp.relay.snapshot import Snapshot
@@ -49,6 +49,8 @@ _CACHEABLE: Final = frozenset({"resources/read"})
 _TOOLS_CALL: Final = METHODS["tools/call"]
 _LINK: Final = b'"resource_link"'
 _TASK: Final = b'"taskId"'
+_UP: Final = (State.READY, State.IDLE)
+"""A server in these states has said what it offers."""
 
 
 class Caller(Protocol):
@@ -126,8 +128,8 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         except ServerFault as fault:
             if "requestState" in request.params:  # it goes on with a call: with that, or with none
                 raise
-            spent_s = await once_more(fault, live, row, target.name, began)
-        return await _call(request, row, target, snapshot, spent_s)
+            before = await once_more(fault, live, row, target.name, began)
+        return await _call(request, row, target, snapshot, before)
     finally:
         gate.leave(caller)
 
@@ -164,27 +166,29 @@ async def _subscribe(request: Request, row: Method, target: Target, snapshot: Sn
 
 
 async def _call(
-    request: Request, row: Method, target: Target, snapshot: Snapshot, spent_s: float = 0.0
+    request: Request, row: Method, target: Target, snapshot: Snapshot, before: Before = FIRST
 ) -> bytes:
-    """One attempt; `spent_s` is what the request has taken before it."""
+    """One attempt; `before` is what has been tried."""
     live = snapshot.servers[target.server]
-    upstream = live.ready()
-    if not live.shares(upstream, request.modern):
-        who = _isolated(live.config.isolation, request.caller)
-        upstream = await live.apart(upstream, request.modern, who)
+    who = whose.isolated(live.config.isolation, request.caller)
+    key = whose.hash_key(live.hash_key, request.params, request.caller) if live.hash_key else None
+    replica = live.pick(who, key, before.tried)
+    upstream = replica.calls
+    if upstream is None or not replica.shares(request.modern):
+        upstream = await replica.apart(request.modern, who)
     modern = upstream.greeting.modern
     if row.route is Route.OTHER and modern != request.modern:
         raise MethodNotFound(f"unknown method {request.method}")
-    call = _outgoing(request, target, modern, live.config.timeouts, spent_s)
+    call = _outgoing(request, target, modern, live.config.timeouts, before.spent_s)
     if request.modern and not modern and (level := request.caller.log_level) is not None:
-        await snapshot.levels.called(upstream, level)
+        await snapshot.levels.called(upstream.upstream, level)
     if row.asks and modern != request.modern:  # a client may think between two calls to the server
-        callee = InTurn(upstream, live.turns, _line(request.caller))
+        callee = InTurn(upstream, live.turns, whose.line(request.caller))
         result = await _answer(call, callee, request, row, snapshot)
     else:
         turns = live.turns
         if not turns.enter():
-            await turns.wait(_line(request.caller))
+            await turns.wait(whose.line(request.caller))
         try:
             result = await _answer(call, upstream, request, row, snapshot)
         finally:
@@ -218,7 +222,7 @@ def _outgoing(
         timeouts.call_max - spent_s,
         mirror.mirrored(wanted, params) if wanted and modern else (),
         on_resumable=request.caller.resumable,
-        who=_line(request.caller),
+        who=whose.line(request.caller),
     )
 
 
@@ -241,7 +245,8 @@ async def _target(request: Request, row: Method, snapshot: Snapshot) -> Target:
     """Whose it is. A client need not list before it calls: while servers start, wait for them."""
     try:
         target = _resolve(request, row, snapshot)
-        if snapshot.servers[target.server].upstream is None:
+        if (live := snapshot.servers[target.server]).upstream is None:
+            await live.awake()
             await snapshot.listings.started((target.server,))
         return target
     except McpError:
@@ -251,26 +256,14 @@ async def _target(request: Request, row: Method, snapshot: Snapshot) -> Target:
     return _resolve(request, row, snapshot)
 
 
-def _isolated(isolation: str, caller: Caller) -> str | None:
-    """Whose own connection it is: a session's (a modern client has none: its principal's)."""
-    if isolation == "shared":
-        return None
-    return caller.session or caller.principal if isolation == "session" else caller.principal
-
-
 def _holder(caller: Caller, snapshot: Snapshot) -> Holder:
     """The client before the table of what servers have handed out."""
 
     def connection(server: str) -> str | None:
-        return _isolated(snapshot.servers[server].config.isolation, caller)
+        return whose.isolated(snapshot.servers[server].config.isolation, caller)
 
     audience, owner = snapshot.audience, Owner(caller.principal, caller.session)
     return Holder(audience.handed, owner, connection, alone=audience.one_principal)
-
-
-def _line(caller: Caller) -> str:
-    """Whose call it is, and in whose line it waits: sessions count if nobody has a name."""
-    return (caller.session or "") if caller.principal == ANONYMOUS else caller.principal
 
 
 async def _answer(
@@ -378,7 +371,7 @@ def _unknown(kind: Kind, name: str, view: View, snapshot: Snapshot) -> McpError:
     meant = None
     if view.server is None:
         owner = snapshot.catalog.prefix_owner(name)
-        if owner is not None and snapshot.servers[owner].state is not State.READY:
+        if owner is not None and snapshot.servers[owner].state not in _UP:
             return snapshot.servers[owner].unavailable()
         meant = snapshot.catalog.suggest(kind, name)
     word = "tool" if kind is Kind.TOOLS else "prompt"

@@ -72,6 +72,8 @@ class Upstream(Protocol):
 
     server: str
     greeting: Greeting
+    who: str | None
+    """Who has it alone; None: all share it."""
 
     @property
     def busy(self) -> bool:

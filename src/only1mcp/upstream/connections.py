@@ -47,11 +47,10 @@ class Connections:
     def __init__(
         self,
         server: str,
-        make: Callable[[str, str | None], Upstream],
+        make: Callable[[str], Upstream],
         greeted: Callable[[Upstream], Awaitable[None]],
     ) -> None:
-        """`make` takes the protocol to insist on, and who does not share the connection;
-        `greeted` runs before the first call."""
+        """`make` takes the protocol to insist on; `greeted` runs before the first call."""
         self._server = server
         self._make = make
         self._greeted = greeted
@@ -78,6 +77,10 @@ class Connections:
         branch.used_at = asyncio.get_running_loop().time()
         assert branch.upstream is not None
         return branch.upstream
+
+    def has(self, who: str) -> bool:
+        """Whether a session or principal has a connection of its own here."""
+        return any(key.who == who for key in self._branches)
 
     def leave(self, who: str) -> None:
         """A session or principal has gone: so do its connections."""
@@ -110,7 +113,8 @@ class Connections:
         return branch
 
     async def _open(self, key: Key, branch: _Branch) -> Upstream | McpError:
-        upstream = self._make("modern" if key.modern else "legacy", key.who)
+        upstream = self._make("modern" if key.modern else "legacy")
+        upstream.who = key.who
         try:
             await upstream.connect()
             await self._greeted(upstream)

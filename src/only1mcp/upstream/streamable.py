@@ -74,6 +74,7 @@ class StreamableHttp:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.server = server_id
+        self.who: str | None = None
         self.greeting = Greeting("", modern=False)
         self._protocol = protocol
         self._timeouts = timeouts
