@@ -227,6 +227,27 @@ async def test_an_answer_for_one_server_is_none_for_another(tmp_path: Path) -> N
         assert servers["legacy-http"].calls() == []
 
 
+async def test_while_a_modern_client_thinks_the_server_takes_other_calls(tmp_path: Path) -> None:
+    able: Json = {"clientCapabilities": {"elicitation": {}}}
+    one = {"max_in_flight": 1, "queue": 0}
+    async with whole_servers(("legacy-stdio",)) as (_, entries):
+        config = {"servers": [{**entries[0], "concurrency": one}]}
+        async with (
+            gateway(config, tmp_path) as running,
+            web(running.server("legacy-stdio")) as wire,
+        ):
+            await running.ready("legacy-stdio")
+            params: Json = {"name": "elicit", "arguments": {}}
+            asked = (await wire.modern("tools/call", params, **able)).json()["result"]
+            other = await wire.modern("tools/call", {"name": "echo", "arguments": {"a": 1}}, **able)
+            assert other.json()["result"]["content"] == [{"type": "text", "text": '{"a": 1}'}]
+            ((key, _),) = asked["inputRequests"].items()
+            params["inputResponses"] = {key: {"action": "decline"}}
+            params["requestState"] = asked["requestState"]
+            given = (await wire.modern("tools/call", params, **able)).json()["result"]
+            assert given["content"] == [{"type": "text", "text": '{"action": "decline"}'}]
+
+
 async def test_servers_are_promised_no_news_of_roots(tmp_path: Path) -> None:
     server = scripted("old")
     async with over_http(server) as url, at_home(server, url, tmp_path) as wire:

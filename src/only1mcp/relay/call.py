@@ -291,6 +291,7 @@ async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snaps
         case False, True:
             return await bridge.unfold(upstream, call, caller)
         case True, False if questions.can_be_asked(caller.capabilities):
+            assert isinstance(upstream, InTurn)  # as every call between the eras
             return await bridge.park(upstream, call, caller)
         case True, False:
             questions.answers(call.params or {})  # to no question; malformed ones are refused
