@@ -7,6 +7,7 @@ Cost    one table row, one name look-up, one await; the payload is never parsed 
 Source  docs/life-of-a-request.md.
 """
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from only1mcp.protocol.errors import (
     ResourceNotFound,
     ServerFault,
     ServerProtocolError,
+    ServerTimeout,
     UpstreamError,
 )
 from only1mcp.protocol.message import Params
@@ -111,13 +113,13 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         raise MethodNotFound(f"unknown method {request.method}")
     if row.route is Route.LIST:
         return await _list(request, row, snapshot)
-    if row.route is Route.TASKS:
-        return await _task_list(request, row, snapshot)
     gate, who = snapshot.gate, request.caller.principal
     caller = None if who == ANONYMOUS else who
     if (bound := gate.enter(caller)) is not None:
         refuse(bound, gate)
     try:
+        if row.route is Route.TASKS:
+            return await _task_list(request, row, snapshot)
         target = await _target(request, row, snapshot)
         if row.name in (SUBSCRIBE, UNSUBSCRIBE):
             return await _subscribe(request, row, target, snapshot)
@@ -146,9 +148,17 @@ async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
 
 
 async def _task_list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
+    began = asyncio.get_running_loop().time()
+
     async def ask(server: str, params: Params) -> bytes:
         asked = replace(request, params=params)
-        return await _call(asked, row, Target(server, "", message.NO_RAW), snapshot)
+        list_s = snapshot.servers[server].config.timeouts.list
+        try:
+            async with asyncio.timeout_at(began + list_s):
+                return await _call(asked, row, Target(server, "", message.NO_RAW), snapshot)
+        except TimeoutError:
+            said = f"server '{server}' has not listed its tasks within {list_s:g} s"
+            raise ServerTimeout(server, said, hint="see timeouts.list of that server") from None
 
     mine = _holder(request.caller, snapshot)
     return await extensions.task_list(row, request.view, request.caller, mine, ask)

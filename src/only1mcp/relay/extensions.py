@@ -8,6 +8,7 @@ A task belongs to the principal it was made for, and so does a visit to a URL.
 Source  SEP-2663; MCP 2025-11-25 basic/utilities/tasks; 2026-07-28 basic/extensions.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
@@ -163,20 +164,19 @@ def note_visit(elicitation: Params, server: str, mine: Holder) -> None:
 
 
 async def task_list(row: Method, view: View, caller: Client, mine: Holder, ask: Ask) -> bytes:
-    """`tasks/list` of all servers here: the tasks of this client's principal.
+    """`tasks/list` of all servers here, all asked at once: the tasks of this client's principal.
 
     Raises:
         MethodNotFound: no server here has tasks. McpError: of the only server that has.
     """
     able = _with_tasks(row, view, caller)
     found: list[Params] = []
-    for server in able:
-        try:
-            entries = await _entries(server, ask)
-        except McpError as error:
+    listed = await asyncio.gather(*(_entries(server, ask) for server in able))
+    for server, entries in zip(able, listed, strict=True):
+        if isinstance(entries, McpError):
             if len(able) == 1:
-                raise
-            log.warning("server %s: tasks/list: %s", server, error.message)
+                raise entries
+            log.warning("server %s: tasks/list: %s", server, entries.message)
             continue
         for entry in entries:
             own = message.text(entry.get("taskId")) or ""
@@ -188,13 +188,17 @@ async def task_list(row: Method, view: View, caller: Client, mine: Holder, ask: 
     return message.encode({"tasks": found})
 
 
-async def _entries(server: str, ask: Ask) -> list[Params]:
+async def _entries(server: str, ask: Ask) -> list[Params] | McpError:
+    """All pages of one server; the error as a value, for it hides no other server."""
     entries: list[Params] = []
     params: Params = {}
-    for _ in range(MAX_PAGES):
-        page = message.members(await ask(server, params))
-        entries += message.objects(page.get("tasks", message.NO_RAW))
-        if message.text(page.get("nextCursor")) is None:
-            break
-        params = {"cursor": page["nextCursor"]}
+    try:
+        for _ in range(MAX_PAGES):
+            page = message.members(await ask(server, params))
+            entries += message.objects(page.get("tasks", message.NO_RAW))
+            if message.text(page.get("nextCursor")) is None:
+                break
+            params = {"cursor": page["nextCursor"]}
+    except McpError as error:
+        return error
     return entries
