@@ -319,11 +319,11 @@ class Gateway:
     def _wanted_levels(self) -> Iterable[int]:
         return [one.least for one in self._clients() if one.least is not None]
 
-    def _from_server(self, live: Live, method: str, params: Raw) -> None:
+    def _from_server(self, live: Live, method: str, params: Raw, who: str | None = None) -> None:
         if not self.roster.is_current(live):
             return
         if method not in CHANGED:
-            self._audience.hear(live.id, method, params)
+            self._audience.hear(live.id, method, params, who)
             return
         self._audience.said(live.id, method)
         self._audience.subscriptions.changed(live)

@@ -91,6 +91,7 @@ class FakeUpstream:
         instructions: str | None = None,
     ) -> None:
         self.server = server
+        self.who: str | None = None
         self.answers: dict[str, Answer] = dict(answers or {})
         self.revision: str | None = NEWEST_MODERN if modern else NEWEST_LEGACY
         self.greeting = Greeting(

@@ -7,6 +7,7 @@ Cost    one table row, one name look-up, one await; the payload is never parsed 
 Source  docs/life-of-a-request.md.
 """
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -29,14 +30,16 @@ from only1mcp.protocol.errors import (
     ResourceNotFound,
     ServerFault,
     ServerProtocolError,
+    ServerTimeout,
     UpstreamError,
 )
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
-from only1mcp.relay import extensions, mirror
+from only1mcp.relay import extensions, mirror, whose
 from only1mcp.relay.admission import FIRST, Before, once_more, refuse
 from only1mcp.relay.bridge import asker
+from only1mcp.relay.handed import Holder, Owner
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
 from only1mcp.upstream.base import Call, Callee
@@ -110,13 +113,13 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         raise MethodNotFound(f"unknown method {request.method}")
     if row.route is Route.LIST:
         return await _list(request, row, snapshot)
-    if row.route is Route.TASKS:
-        return await _task_list(request, row, snapshot)
     gate, who = snapshot.gate, request.caller.principal
     caller = None if who == ANONYMOUS else who
     if (bound := gate.enter(caller)) is not None:
         refuse(bound, gate)
     try:
+        if row.route is Route.TASKS:
+            return await _task_list(request, row, snapshot)
         target = await _target(request, row, snapshot)
         if row.name in (SUBSCRIBE, UNSUBSCRIBE):
             return await _subscribe(request, row, target, snapshot)
@@ -145,13 +148,20 @@ async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
 
 
 async def _task_list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
+    began = asyncio.get_running_loop().time()
+
     async def ask(server: str, params: Params) -> bytes:
         asked = replace(request, params=params)
-        return await _call(asked, row, Target(server, "", message.NO_RAW), snapshot)
+        list_s = snapshot.servers[server].config.timeouts.list
+        try:
+            async with asyncio.timeout_at(began + list_s):
+                return await _call(asked, row, Target(server, "", message.NO_RAW), snapshot)
+        except TimeoutError:
+            said = f"server '{server}' has not listed its tasks within {list_s:g} s"
+            raise ServerTimeout(server, said, hint="see timeouts.list of that server") from None
 
-    audience = snapshot.audience
-    place = request.view, request.caller, audience.handed
-    return await extensions.task_list(row, *place, ask, alone=audience.one_principal)
+    mine = _holder(request.caller, snapshot)
+    return await extensions.task_list(row, request.view, request.caller, mine, ask)
 
 
 async def _subscribe(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
@@ -170,8 +180,8 @@ async def _call(
 ) -> bytes:
     """One attempt; `before` is what has been tried."""
     live = snapshot.servers[target.server]
-    who = _isolated(live.config.isolation, request.caller)
-    key = _hash_key(live.hash_key, request) if live.hash_key else None
+    who = whose.isolated(live.config.isolation, request.caller)
+    key = whose.hash_key(live.hash_key, request.params, request.caller) if live.hash_key else None
     replica = live.pick(who, key, before.tried)
     upstream = replica.calls
     if upstream is None or not replica.shares(request.modern):
@@ -183,22 +193,20 @@ async def _call(
     if request.modern and not modern and (level := request.caller.log_level) is not None:
         await snapshot.levels.called(upstream.upstream, level)
     if row.asks and modern != request.modern:  # a client may think between two calls to the server
-        callee = InTurn(upstream, live.turns, _line(request.caller))
-        result = await _asking(call, callee, request, snapshot)
+        callee = InTurn(upstream, live.turns, whose.line(request.caller))
+        result = await _answer(call, callee, request, row, snapshot)
     else:
         turns = live.turns
         if not turns.enter():
-            await turns.wait(_line(request.caller))
+            await turns.wait(whose.line(request.caller))
         try:
-            result = await (
-                _asking(call, upstream, request, snapshot) if row.asks else upstream.call(call)
-            )
+            result = await _answer(call, upstream, request, row, snapshot)
         finally:
             turns.end()
     if _LINK in result:
         _learn(result, target.server, snapshot.catalog)
     if _TASK in result and (row is _TOOLS_CALL or row.route is Route.TASK):
-        place = request.view, request.caller, snapshot.audience.handed
+        place = request.view, request.caller, _holder(request.caller, snapshot)
         result = extensions.respelt(result, row, target.server, *place)
     if modern != request.modern:
         result = _translated(result, request, row, target)
@@ -224,6 +232,7 @@ def _outgoing(
         timeouts.call_max - spent_s,
         mirror.mirrored(wanted, params) if wanted and modern else (),
         on_resumable=request.caller.resumable,
+        who=whose.line(request.caller),
     )
 
 
@@ -257,48 +266,34 @@ async def _target(request: Request, row: Method, snapshot: Snapshot) -> Target:
     return _resolve(request, row, snapshot)
 
 
-def _isolated(isolation: str, caller: Caller) -> str | None:
-    """Whose own connection it is: a session's (a modern client has none: its principal's)."""
-    if isolation == "shared":
-        return None
-    return caller.session or caller.principal if isolation == "session" else caller.principal
+def _holder(caller: Caller, snapshot: Snapshot) -> Holder:
+    """The client before the table of what servers have handed out."""
+
+    def connection(server: str) -> str | None:
+        return whose.isolated(snapshot.servers[server].config.isolation, caller)
+
+    audience, owner = snapshot.audience, Owner(caller.principal, caller.session)
+    return Holder(audience.handed, owner, connection, alone=audience.one_principal)
 
 
-def _hash_key(kind: str, request: Request) -> str | None:
-    """What consistent_hash goes by for this call; None: it has nothing of the kind."""
-    caller = request.caller
-    match kind:
-        case "session":
-            return caller.session or caller.principal
-        case "principal":
-            return caller.principal
-        case "tool":
-            return message.text(request.params.get("name"))
-    with suppress(McpError):
-        arguments = message.members(request.params.get("arguments", message.NO_RAW))
-        value = arguments.get(kind.removeprefix("argument:"))
-        return None if value is None else bytes(value).decode()
-    return None
-
-
-def _line(caller: Caller) -> str:
-    """In whose line a call waits for its turn: sessions count as callers if nobody has a name."""
-    return (caller.session or "") if caller.principal == ANONYMOUS else caller.principal
-
-
-async def _asking(call: Call, upstream: Callee, request: Request, snapshot: Snapshot) -> bytes:
-    """A call in which the server may ask the client; see relay/bridge.py for the four ways."""
+async def _answer(
+    call: Call, upstream: Callee, request: Request, row: Method, snapshot: Snapshot
+) -> bytes:
+    """The server's answer, its own error as the client's era spells it."""
     try:
-        return await _asked(call, upstream, request, snapshot)
+        if row.asks:
+            return await _asked(call, upstream, request, snapshot)
+        return await upstream.call(call)
     except UpstreamError as error:
         if upstream.greeting.modern == request.modern:
             if error.own_code == questions.URL_REQUIRED:
                 _note_visits(error, upstream.server, request, snapshot)
             raise
-        raise eras.error_across(error, call.method) from None
+        raise eras.error_across(error, call.method, modern=request.modern) from None
 
 
 async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snapshot) -> bytes:
+    """A call in which the server may ask the client; see relay/bridge.py for the four ways."""
     bridge, caller = snapshot.bridge, request.caller
     match request.modern, upstream.greeting.modern:
         case True, True:
@@ -306,20 +301,25 @@ async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snaps
         case False, True:
             return await bridge.unfold(upstream, call, caller)
         case True, False if questions.can_be_asked(caller.capabilities):
+            assert isinstance(upstream, InTurn)  # as every call between the eras
             return await bridge.park(upstream, call, caller)
         case True, False:
             questions.answers(call.params or {})  # to no question; malformed ones are refused
         case False, False:
-            place = upstream.server, request.view, caller, snapshot.audience.handed
-            call.on_question = asker(caller, partial(extensions.question, *place))
+            seen = partial(_question_seen, upstream.server, request, snapshot)
+            call.on_question = asker(caller, seen)
     return await upstream.call(call)
+
+
+def _question_seen(server: str, request: Request, snapshot: Snapshot, params: Raw) -> Raw:
+    return extensions.question(server, request.view, _holder(request.caller, snapshot), params)
 
 
 def _note_visits(error: UpstreamError, server: str, request: Request, snapshot: Snapshot) -> None:
     with suppress(McpError):  # an error of another form is the client's to judge
         data = message.members(message.members(error.raw).get("data", message.NO_RAW))
         for one in message.objects(data.get("elicitations", message.NO_RAW)):
-            extensions.note_visit(one, server, request.caller, snapshot.audience.handed)
+            extensions.note_visit(one, server, _holder(request.caller, snapshot))
 
 
 def _stamped(params: Params, request: Request) -> Params:
@@ -333,8 +333,8 @@ def _resolve(request: Request, row: Method, snapshot: Snapshot) -> Target:
     if row.route is Route.REF:
         return _resolve_ref(params, view, snapshot)
     if row.route is Route.TASK:
-        handed = snapshot.audience.handed
-        return extensions.task_target(row, params, view, request.caller, handed)
+        mine = _holder(request.caller, snapshot)
+        return extensions.task_target(row, params, view, request.caller, mine)
     if row.route is Route.OTHER:
         return extensions.other_target(row.name, view, request.caller, modern=request.modern)
     name = message.text(params.get(row.target or ""))

@@ -38,6 +38,7 @@ class Call:
     `on_resumable` hears None when the answer will come on a stream that can be resumed, and each
     time the server hangs up on it, in how many seconds it wants to be asked for the rest. We ask.
     `idle_s` restarts with each message that belongs to the call; `max_s` does not.
+    `who` is the client it is made for, "" if that has no name.
     """
 
     method: str
@@ -49,6 +50,7 @@ class Call:
     mirrored: tuple[tuple[str, str], ...] = ()
     on_question: QuestionSink | None = None
     on_resumable: Callable[[float | None], None] | None = None
+    who: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class Upstream(Protocol):
 
     server: str
     greeting: Greeting
+    who: str | None
+    """Who has it alone; None: all share it."""
 
     @property
     def busy(self) -> bool:
