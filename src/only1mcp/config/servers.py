@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from only1mcp.config.cache import Sharing
 from only1mcp.config.values import (
     Argument,
     Duration,
@@ -119,3 +120,5 @@ class Server(Model):
     """Which of its tools clients see."""
     timeouts: Timeouts = Timeouts()
     """How long to wait for it."""
+    cache: Sharing = Sharing()
+    """Whose its kept answers are."""
