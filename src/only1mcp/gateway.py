@@ -19,6 +19,7 @@ from only1mcp.config.model import Config
 from only1mcp.observe import access
 from only1mcp.observe.tasks import Tasks
 from only1mcp.policy.access import Access
+from only1mcp.policy.limit import Gate
 from only1mcp.relay.audience import CHANGED, Audience
 from only1mcp.relay.bridge import Bridge
 from only1mcp.relay.fanout import Listings
@@ -62,6 +63,7 @@ class Gateway:
             *(self.roster.servers, self._clients, self._client, self._from_server),
             one_principal=_one_principal(config),
         )
+        self._gate = Gate(config.server.limits)
         self._bridge = Bridge(asyncio.get_running_loop().time)
         self._snapshot = self._take_snapshot(self._listings.catalog)
         self._announced = self._snapshot.catalog
@@ -139,6 +141,7 @@ class Gateway:
             self._levels,
             self._bridge,
             self._audience,
+            self._gate,
             access.current(),
         )
 

@@ -178,7 +178,7 @@ class Mirror:
             return None
         asked = Asked(found.method, bytes(found.id), bytes(found.params), headers, tell)
         self.asked.append(asked)
-        key = repr(channel).encode() + asked.id
+        key = b"%d:%b" % (id(channel), asked.id)
         self._running[key] = asked
         await self.changed()
         try:
@@ -189,7 +189,7 @@ class Mirror:
     async def _hear(self, body: Json, channel: object) -> None:
         self.heard.append(body)
         if body.get("method") == "notifications/cancelled":
-            wanted = repr(channel).encode() + json.dumps(body["params"]["requestId"]).encode()
+            wanted = b"%d:%b" % (id(channel), json.dumps(body["params"]["requestId"]).encode())
             if (asked := self._running.get(wanted)) is not None:
                 asked.cancelled.set()
         await self.changed()

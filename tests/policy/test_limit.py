@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from only1mcp.config.resilience import Concurrency, Limits
-from only1mcp.policy.limit import LONGEST_WAIT_S, SOON_S, Bulkhead, Gate, Ticket
+from only1mcp.policy.limit import LONGEST_WAIT_S, SOON_S, Bound, Bulkhead, Gate, Ticket
 
 
 def bulkhead(most: int = 1, queue: int = 8) -> Bulkhead:
@@ -41,6 +41,22 @@ def test_a_full_queue_takes_nobody() -> None:
     joined(one, "a")
     assert one.join("b") is None
     assert bulkhead(1, queue=0).join("a") is None
+
+
+def test_a_full_queue_loses_the_last_of_the_longest_line_to_a_caller_who_has_less() -> None:
+    one = bulkhead(1, queue=4)
+    one.enter()
+    assert one.crowd_out("b") is None  # there is room
+    first, second, third = [joined(one, "a") for _ in range(3)]
+    other = joined(one, "b")
+    assert one.crowd_out("a") is None
+    assert one.crowd_out("b") is third
+    more = joined(one, "b")
+    assert one.crowd_out("a") is one.crowd_out("b") is None
+    assert one.crowd_out("c") is second
+    last = joined(one, "c")
+    assert one.crowd_out("d") is more
+    assert [one.leave(0.0) for _ in range(3)] == [first, other, last]
 
 
 def test_callers_take_turns_and_each_ones_calls_keep_their_order() -> None:
@@ -93,10 +109,9 @@ def test_a_time_without_a_queue_is_no_pace() -> None:
 def test_the_gate_counts_all_and_each() -> None:
     gate = Gate(Limits(max_in_flight=3, per_caller=2))
     assert [gate.enter("a"), gate.enter("a")] == [None, None]
-    assert gate.enter("a") == "2 requests of yours are under way (server.limits.per_caller)"
+    assert gate.enter("a") is Bound.CALLER
     assert gate.enter("b") is None
-    said = "the gateway has 3 requests under way (server.limits.max_in_flight)"
-    assert gate.enter("b") == gate.enter(None) == said
+    assert [gate.enter("b"), gate.enter(None)] == [Bound.GATEWAY] * 2
     gate.leave("a")
     assert gate.enter("a") is None
     for caller in ("a", "a", "b"):
@@ -131,10 +146,17 @@ class Permits(RuleBasedStateMachine):
             assert self.running < self.most
             assert not self.waiting
             self.running += 1
-        elif (ticket := self.one.join(caller)) is not None:
+            return
+        lines = Counter(one.caller for one in self.waiting)
+        if (out := self.one.crowd_out(caller)) is not None:
+            assert len(self.waiting) == self.queue
+            assert lines[out.caller] == max(lines.values()) > lines[caller] + 1
+            self.waiting.remove(out)
+        if (ticket := self.one.join(caller)) is not None:
             self.waiting.append(ticket)
         else:
             assert len(self.waiting) == self.queue
+            assert not lines or max(lines.values()) <= lines[caller] + 1
 
     @precondition(lambda self: self.running)
     @rule(took=st.floats(0, 9))

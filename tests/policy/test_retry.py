@@ -84,13 +84,13 @@ def test_a_quiet_server_has_three_repeats_in_ten_seconds() -> None:
 
 def test_a_busy_server_has_a_fifth() -> None:
     budget = Budget(0.2, 0.0)
-    budget.requests.total = 100
+    budget.total = 100
     assert sum(budget.spend(5.0) for _ in range(100)) == 20
 
 
 def test_no_budget_is_no_repeat() -> None:
     budget = Budget(0.0, 0.0)
-    budget.requests.total = 1000
+    budget.total = 1000
     assert not budget.spend(0.0)
 
 
@@ -101,7 +101,7 @@ def test_in_an_outage_repeats_stay_a_share_of_the_load(
     budget, repeated = Budget(share, 0.0), 0
     requests = 60 * minutes * per_second
     for number in range(requests):
-        budget.requests.total += 1
+        budget.total += 1
         repeated += budget.spend(number / per_second)
     windows = 6 * minutes + 1
     assert repeated <= 1.1 * requests * share + FLOOR * windows

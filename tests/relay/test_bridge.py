@@ -8,12 +8,14 @@ import pytest
 from msgspec import Raw
 
 from fakes.upstream import FakeUpstream
+from only1mcp.policy.retry import Fate, fate
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import (
     ClientRefused,
     InvalidParams,
     McpError,
     MethodNotFound,
+    Overloaded,
     ServerProtocolError,
     ServerUnavailable,
 )
@@ -98,6 +100,17 @@ async def test_unfold_waits_and_repeats_when_there_is_only_a_state() -> None:
     )
     await Bridge(Clock()).unfold(server, call(), Client())
     assert [sent.get("requestState") for _, sent in server.calls] == [None, "a", "b"]
+
+
+@pytest.mark.parametrize(("asked_before", "outcome"), [(False, "not_sent"), (True, "unknown")])
+async def test_after_a_first_round_a_call_may_have_run(asked_before: bool, outcome: str) -> None:
+    gone = ServerUnavailable("s", "refused")
+    answers = rounds(*[input_required(q=ASKED)] * asked_before, gone)
+    server = FakeUpstream(answers={"tools/call": answers}, modern=True)
+    with pytest.raises(ServerUnavailable) as failed:
+        await Bridge(Clock()).unfold(server, call(), Client(elicitation=ANSWER))
+    assert failed.value.data["outcome"] == outcome
+    assert (fate(failed.value) is Fate.NOT_SENT) is not asked_before
 
 
 async def test_unfold_gives_up_after_many_rounds() -> None:
@@ -250,7 +263,7 @@ async def test_parked_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     bridge = Bridge(Clock())
     server = FakeUpstream(answers={"tools/call": server_that_asks})
     await bridge.park(server, call(), Client())
-    with pytest.raises(ServerUnavailable):
+    with pytest.raises(Overloaded):
         await bridge.park(server, call(), Client())
     await bridge.close()
 

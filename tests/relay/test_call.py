@@ -220,7 +220,7 @@ async def test_a_server_that_never_came_up_says_why_and_when_it_is_tried_again(
 
 async def test_a_lost_server_keeps_its_names_and_says_that_it_is_lost() -> None:
     lib = library()
-    async with gateway_of(lib) as gateway:
+    async with gateway_of(lib, entries={"lib": {"retry": {"budget": 0}}}) as gateway:
         lib.lose("exit code 1")
         await until(lambda: gateway.roster.servers["lib"].upstream is None)
         assert (await ask(gateway, "tools/list"))["tools"][0]["name"] == "lib__find"

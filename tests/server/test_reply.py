@@ -29,7 +29,8 @@ TABLE = [
     (errors.ServerBusy("s", "x"), -31001, -31001, 200),
     (errors.ServerRefused("s", "x"), -31001, -31001, 200),
     (errors.CircuitOpen("s", "x"), -31004, -31004, 200),
-    (errors.Overloaded("s", "x"), -31005, -31005, 200),
+    (errors.Overloaded("s", "x"), -31005, -31005, 503),
+    (errors.OverLimit("s", "x"), -31005, -31005, 429),
     (errors.ServerTimeout("s", "x"), -31002, -31002, 200),
     (errors.ServerLost("s", "x"), -31003, -31003, 200),
     (errors.Draining("s", "x"), -31006, -31006, 200),
@@ -82,6 +83,33 @@ def test_a_fault_of_a_server_says_who_whether_and_what_next() -> None:
         "retryAfterMs": 500,
         "hint": "wait",
     }
+
+
+@pytest.mark.parametrize(
+    ("status", "after_ms", "line"),
+    [
+        (503, 1000, b"Retry-After: 1\r\n"),
+        (429, 1001, b"Retry-After: 2\r\n"),
+        (503, 1, b"Retry-After: 1\r\n"),
+        (503, None, b""),
+        (200, 1000, b""),
+    ],
+)
+def test_when_to_come_again_is_said_in_a_header_too(
+    status: int, after_ms: int | None, line: bytes
+) -> None:
+    error = errors.Overloaded("s", "full", retry_after_ms=after_ms)
+    assert reply.retry_after(status, reply.refusal(b"1", error, modern=True)) == line
+
+
+@pytest.mark.parametrize(
+    "data", ["null", "[1]", '"x"', '{"retryAfterMs":"1"}', '{"retryAfterMs":true}',
+             '{"retryAfterMs":-5}', '{"retryAfterMs":1e3}'],
+)  # fmt: skip
+def test_a_servers_own_503_may_hold_anything(data: str) -> None:
+    body = f'{{"jsonrpc":"2.0","id":1,"error":{{"code":1,"message":"x","data":{data}}}}}'
+    assert reply.retry_after(503, body.encode()) == b""
+    assert reply.retry_after(503, b'{"jsonrpc":"2.0","id":1,"error":[]}') == b""
 
 
 @pytest.mark.parametrize("id", [b"1", b'"1"', b'"\\u00e9"', b"12345678901234567890123"])

@@ -19,9 +19,11 @@ from only1mcp.protocol import message
 from only1mcp.protocol.errors import (
     McpError,
     Outcome,
+    ServerBusy,
     ServerFault,
     ServerLost,
     ServerProtocolError,
+    ServerRefused,
     ServerTimeout,
     ServerUnavailable,
     UpstreamError,
@@ -164,8 +166,8 @@ async def test_a_stream_that_ends_at_once() -> None:
         (405, "application/json", b'{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"x"}}',
          ServerProtocolError, "then set type: http"),
         (200, "text/html", b"hi", ServerProtocolError, "GET opens no event stream (HTTP 200)"),
-        (401, "text/plain", b"who?", ServerUnavailable, "refuses the gateway's credentials"),
-        (503, "text/plain", b"", ServerUnavailable, "overloaded or not ready"),
+        (401, "text/plain", b"who?", ServerRefused, "refuses the gateway's credentials"),
+        (503, "text/plain", b"", ServerBusy, "overloaded or not ready"),
     ],
 )  # fmt: skip
 async def test_a_get_that_is_refused(

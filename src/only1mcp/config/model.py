@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from only1mcp.config.cache import Batching, Cache
+from only1mcp.config.resilience import Limits
 from only1mcp.config.servers import Server
 from only1mcp.config.values import (
     Duration,
@@ -71,6 +72,8 @@ class Listener(Model):
         4_194_304
     )
     """Largest request body in bytes; larger is answered 413."""
+    limits: Limits = Limits()
+    """How many requests to servers are taken on at once."""
     drain_timeout: Annotated[Duration, Field(ge=0, le=3600)] = 30.0
     """How long calls in flight may finish after SIGTERM."""
     allowed_origins: tuple[Origin, ...] = ()

@@ -126,7 +126,8 @@ class Limits(Model):
     """How much the gateway takes on at once, all servers together."""
 
     max_in_flight: Annotated[Count, Field(ge=1, le=1_000_000)] = 2048
-    """Requests to servers at once, the waiting ones included; more are refused with 503."""
+    """Requests to servers at once, the waiting ones included; more are refused (-31005, to modern
+    clients with HTTP status 503)."""
     per_caller: Annotated[Count, Field(ge=1, le=1_000_000)] = 512
-    """The same for one caller, a bearer token; more are refused with 429. Without tokens there
-    are no callers to tell apart."""
+    """The same for one caller, which is a bearer token or the client on stdin; more are refused
+    (-31005, status 429). Clients without a token cannot be told apart."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from only1mcp.config.cache import Sharing
+from only1mcp.config.resilience import Concurrency, Retry
 from only1mcp.config.values import (
     Argument,
     Duration,
@@ -122,3 +123,7 @@ class Server(Model):
     """How long to wait for it."""
     cache: Sharing = Sharing()
     """Whose its kept answers are."""
+    concurrency: Concurrency = Concurrency()
+    """How many calls it runs at once, and how many may wait."""
+    retry: Retry = Retry()
+    """When a request to it is repeated."""

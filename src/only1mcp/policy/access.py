@@ -33,7 +33,7 @@ _ORIGIN: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://" + _AUTHORITY, re
 _DEFAULT_PORT: Final = {"http": "80", "https": "443"}
 _BEARER: Final = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([!-~]+)")
 _PARAMETER: Final = re.compile(r"mcp-param-[a-z0-9_-]{1,64}", re.ASCII)
-_EXPOSED: Final = b"Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate"
+_EXPOSED: Final = b"Mcp-Session-Id, MCP-Protocol-Version, Retry-After, WWW-Authenticate"
 _ALLOWED: Final = (
     "Authorization, Content-Type, Accept, Last-Event-ID, "
     "Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name"

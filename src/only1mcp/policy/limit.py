@@ -4,16 +4,17 @@
     Bulkhead  max_in_flight calls of one server; the next ones wait, callers in rotation, so
               that one who sends a hundred does not make another wait for a hundred
 
-A bulkhead never lends its permits: `in_flight` goes up by one with `enter` or with the grant of
-a ticket, and down with the `leave` that every one of them owes. While somebody waits all permits
-are out, so the way in is one comparison, and no caller overtakes those who wait.
+`in_flight` goes up by one with `enter` or with the grant of a ticket, and down with the `leave`
+that each of them owes. While somebody waits all permits are out, so the way in is one comparison,
+and no caller overtakes those who wait.
 
-Cost    constant for every step, whoever waits.
+Cost    constant for every step, whoever waits; in the number of callers when the queue is full.
 Units   seconds of a monotonic clock, passed in as `now`.
 Source  Envoy's circuit breakers (which are caps) and HAProxy's maxconn with its queue.
 """
 
 from collections import OrderedDict
+from enum import Enum
 from typing import Final
 
 from only1mcp.config.resilience import Concurrency, Limits
@@ -66,14 +67,30 @@ class Bulkhead:
             return None
         ticket = Ticket(caller)
         self._queues.setdefault(caller, {})[ticket] = None
+        if not self.waiting:
+            self._freed_at = None  # the time without a queue is no pace
         self.waiting += 1
+        return ticket
+
+    def crowd_out(self, caller: str) -> Ticket | None:
+        """Take the last one of the longest line out of a full queue, for `caller` to have a place.
+
+        Nobody, if that line is not longer than the one of `caller` would be: whoever sends most
+        is refused first, and cannot fill the queue before others.
+        """
+        if self.waiting < self._queue or not self._queues:
+            return None
+        line = max(self._queues.values(), key=len)
+        if len(line) <= len(self._queues.get(caller, ())) + 1:
+            return None
+        ticket = next(reversed(line))
+        self._forget(ticket)
         return ticket
 
     def leave(self, now: float) -> Ticket | None:
         """Give a permit back; the ticket that has it now, if somebody waits."""
         if not self.waiting:
             self.in_flight -= 1
-            self._freed_at = None
             return None
         if self._freed_at is not None:
             took_s = now - self._freed_at
@@ -86,11 +103,7 @@ class Bulkhead:
         """The caller of `ticket` no longer waits; the ticket that has its permit, if it had one."""
         if ticket.granted:
             return self.leave(now)
-        line = self._queues[ticket.caller]
-        del line[ticket]
-        self.waiting -= 1
-        if not line:
-            del self._queues[ticket.caller]
+        self._forget(ticket)
         return None
 
     def retry_after_s(self) -> float:
@@ -98,6 +111,13 @@ class Bulkhead:
         if self._pace_s is None:
             return SOON_S
         return min(max(self._pace_s * (self.waiting + 1), SOON_S), LONGEST_WAIT_S)
+
+    def _forget(self, ticket: Ticket) -> None:
+        line = self._queues[ticket.caller]
+        del line[ticket]
+        self.waiting -= 1
+        if not line:
+            del self._queues[ticket.caller]
 
     def _grant(self) -> Ticket:
         """The permit that is free goes to the caller whose turn it is."""
@@ -111,28 +131,35 @@ class Bulkhead:
         return ticket
 
 
+class Bound(Enum):
+    """The limit of a gate that is reached."""
+
+    GATEWAY = "max_in_flight"
+    CALLER = "per_caller"
+
+
 class Gate:
     """The requests to servers that the gateway has taken on, in all and for each caller."""
 
-    __slots__ = ("_callers", "_most", "_per_caller", "inside")
+    __slots__ = ("_callers", "inside", "most", "per_caller")
 
     def __init__(self, limits: Limits) -> None:
         self.inside = 0
-        self._most = limits.max_in_flight
-        self._per_caller = limits.per_caller
+        self.most = limits.max_in_flight
+        self.per_caller = limits.per_caller
         self._callers: dict[str, int] = {}
 
-    def enter(self, caller: str | None) -> str | None:
-        """None: it is in, and owes a `leave`; otherwise why not, for people.
+    def enter(self, caller: str | None) -> Bound | None:
+        """None: it is in, and owes a `leave`; otherwise what keeps it out.
 
         `caller` is None if nobody says who calls: then only the common limit counts.
         """
-        if self.inside >= self._most:
-            return f"the gateway has {self._most} requests under way (server.limits.max_in_flight)"
+        if self.inside >= self.most:
+            return Bound.GATEWAY
         if caller is not None:
             count = self._callers.get(caller, 0)
-            if count >= self._per_caller:
-                return f"{count} requests of yours are under way (server.limits.per_caller)"
+            if count >= self.per_caller:
+                return Bound.CALLER
             self._callers[caller] = count + 1
         self.inside += 1
         return None

@@ -7,10 +7,11 @@
     tasks/update, tasks/cancel      yes        no          no                 no
 
 A call that may have run is never repeated: what a tool did twice nobody can take back. What a
-server says of its tools (idempotentHint) is not relied on; only the configuration is.
+server says of its tools (idempotentHint) is not relied on; only the configuration is. A server of
+another revision (-32022) is found by `upstream/probe.py`, a listen renewed by `relay/listening.py`.
 
-Bounds  one repeat per request; BUDGET per server over WINDOW_S, since in an outage every request
-        fails, and repeating them all would double the load on what is left.
+Bounds  one repeat per request, and a budget per server over WINDOW_S: in an outage every request
+        fails, and to repeat them all would double the load on what is left.
 Source  Caddy's tryAgain; Finagle's RetryBudget; AWS, "Exponential Backoff And Jitter".
 """
 
@@ -44,18 +45,17 @@ class Fate(Enum):
     ANSWERED = "answered"  # with an error, or with something that is no answer
 
 
+_ANSWERS: Final = (ServerRefused, AnswerTooLarge, ServerProtocolError)
 _ALWAYS: Final = frozenset((Fate.NOT_SENT, Fate.NO_ANSWER, Fate.BUSY))
 _UNSENT: Final = frozenset((Fate.NOT_SENT,))
 
 
 def fate(error: McpError) -> Fate:
     """What `error` says about the attempt."""
+    if not isinstance(error, ServerFault) or error.in_part or isinstance(error, _ANSWERS):
+        return Fate.ANSWERED
     if isinstance(error, ServerBusy):
         return Fate.ANSWERED if error.retry_after_ms is None else Fate.BUSY
-    if not isinstance(error, ServerFault) or isinstance(
-        error, ServerRefused | AnswerTooLarge | ServerProtocolError
-    ):
-        return Fate.ANSWERED
     return Fate.NO_ANSWER if error.may_have_run else Fate.NOT_SENT
 
 
@@ -75,20 +75,20 @@ def pause_s(attempt: int, draw: float) -> float:
     return draw * min(FIRST_PAUSE_S * 2.0**attempt, LONGEST_PAUSE_S)
 
 
-class Budget:
-    """The repeats of one server. Count each request with `budget.requests.total += 1`."""
+class Budget(Window):
+    """The repeats of one server: a window of its requests, those that are repeats marked."""
 
-    __slots__ = ("_share", "requests")
+    __slots__ = ("_share",)
 
     def __init__(self, share: float, now: float) -> None:
         """`share` is repeats per request; 0: none at all."""
+        super().__init__(WINDOW_S, now)
         self._share = share
-        self.requests = Window(WINDOW_S, now)
 
     def spend(self, now: float) -> bool:
         """Take one repeat; False if there is none left."""
-        requests, repeated = self.requests.counts(now)
+        requests, repeated = self.counts(now)
         if not self._share or repeated + 1 > max(FLOOR, requests * self._share):
             return False
-        self.requests.marked += 1
+        self.marked += 1
         return True

@@ -138,6 +138,12 @@ class ServerFault(McpError):
         self.server = server
         self.retry_after_ms = retry_after_ms
         self.may_have_run = (outcome or self.outcome) is not Outcome.NOT_SENT
+        self.in_part = False
+
+    def after_a_part(self) -> None:
+        """It ends a call that the server has answered in part before: so that may have run."""
+        self.may_have_run = self.in_part = True
+        self.data["outcome"] = str(Outcome.UNKNOWN)
 
 
 class ServerUnavailable(ServerFault):
@@ -179,6 +185,10 @@ class Overloaded(ServerFault):
 
     code = -31005
     outcome = Outcome.NOT_SENT
+
+
+class OverLimit(Overloaded):
+    """It is this caller who has too many calls under way."""
 
 
 class Draining(ServerFault):

@@ -23,13 +23,14 @@ from only1mcp.protocol.errors import (
     ClientRefused,
     InvalidParams,
     McpError,
+    Overloaded,
+    ServerFault,
     ServerProtocolError,
-    ServerUnavailable,
     UpstreamError,
 )
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.relay.seal import STATE_TTL_S, Claims, Seal, digest
-from only1mcp.upstream.base import Call, QuestionSink, Upstream
+from only1mcp.upstream.base import Call, Callee, QuestionSink
 
 log = logging.getLogger("only1mcp.bridge")
 
@@ -93,9 +94,9 @@ class Bridge:
 
     # --- modern client, modern server: only the state is wrapped ---
 
-    async def pass_on(self, upstream: Upstream, call: Call, caller: Asked) -> bytes:
+    async def pass_on(self, upstream: Callee, call: Call, caller: Asked) -> bytes:
         """The server's own questions reach the client as they are; the state comes back here."""
-        params = call.params or {}
+        call.params = params = dict(call.params or {})  # the request keeps its own
         if (state := params.pop("requestState", None)) is not None:
             claims = self._open(state, call, caller)
             if claims.server != upstream.server or claims.parked is not None:
@@ -112,7 +113,7 @@ class Bridge:
 
     # --- legacy client, modern server: unfold ---
 
-    async def unfold(self, upstream: Upstream, call: Call, caller: Asked) -> bytes:
+    async def unfold(self, upstream: Callee, call: Call, caller: Asked) -> bytes:
         """Ask the client what the server wants to know and call again, until it is complete.
 
         Raises:
@@ -121,8 +122,13 @@ class Bridge:
         """
         original = dict(call.params or {})
         pause_s = FIRST_PAUSE_S
-        for _ in range(MAX_ROUNDS):
-            result = await upstream.call(call)
+        for round in range(MAX_ROUNDS):
+            try:
+                result = await upstream.call(call)
+            except ServerFault as fault:
+                if round:
+                    fault.after_a_part()
+                raise
             asked = asks(result)
             if asked is None:
                 return result
@@ -141,14 +147,14 @@ class Bridge:
 
     # --- modern client, legacy server: park ---
 
-    async def park(self, upstream: Upstream, call: Call, caller: Asked) -> bytes:
+    async def park(self, upstream: Callee, call: Call, caller: Asked) -> bytes:
         """Call, and turn the server's questions into input_required results.
 
         Raises:
             InvalidParams: a retry whose state is forged, expired or of another call, or whose
                 answers are no objects.
         """
-        params = call.params or {}
+        call.params = params = dict(call.params or {})  # the request keeps its own
         state = params.pop("requestState", None)
         answers = questions.answers(params)
         claims = None if state is None else self._open(state, call, caller)
@@ -184,9 +190,7 @@ class Bridge:
             self._forget(parked)
         await self._tasks.close()
 
-    def _ended(
-        self, found: bytes | McpError, upstream: Upstream, call: Call, caller: Asked
-    ) -> bytes:
+    def _ended(self, found: bytes | McpError, upstream: Callee, call: Call, caller: Asked) -> bytes:
         """The end of a parked call; -32042 asks the client to visit URLs and call again."""
         if isinstance(found, UpstreamError) and found.own_code == questions.URL_REQUIRED:
             wanted = questions.urls(found, caller.capabilities)
@@ -198,9 +202,9 @@ class Bridge:
             raise found
         return found
 
-    def _begin(self, upstream: Upstream, call: Call, caller: Asked) -> "_Parked":
+    def _begin(self, upstream: Callee, call: Call, caller: Asked) -> "_Parked":
         if len(self._parked) >= MAX_PARKED:
-            raise ServerUnavailable(
+            raise Overloaded(
                 upstream.server,
                 f"{MAX_PARKED} calls wait for answers of their clients already",
                 hint="answer or abandon some; try again later",

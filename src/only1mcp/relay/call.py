@@ -10,6 +10,7 @@ Source  docs/life-of-a-request.md.
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Final, Protocol
 
 from msgspec import Raw
@@ -17,12 +18,15 @@ from msgspec import Raw
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
 from only1mcp.catalog.view import Target, View
+from only1mcp.config.servers import Timeouts
+from only1mcp.policy.access import ANONYMOUS
 from only1mcp.protocol import downlevel, eras, message, questions
 from only1mcp.protocol.errors import (
     InvalidParams,
     McpError,
     MethodNotFound,
     ResourceNotFound,
+    ServerFault,
     ServerProtocolError,
     UpstreamError,
 )
@@ -30,11 +34,13 @@ from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
 from only1mcp.relay import mirror
+from only1mcp.relay.admission import once_more, refuse
 from only1mcp.relay.bridge import asker
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
-from only1mcp.upstream.base import Call, Upstream
+from only1mcp.upstream.base import Call, Callee
 from only1mcp.upstream.roster import State
+from only1mcp.upstream.turns import InTurn
 
 _KIND_OF: Final = {row.value: row for row in Kind}
 _CACHEABLE: Final = frozenset({"resources/read"})
@@ -100,10 +106,25 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         raise MethodNotFound(f"unknown method {request.method}")
     if row.route is Route.LIST:
         return await _list(request, row, snapshot)
-    target = await _target(request, row, snapshot)
-    if row.name in (SUBSCRIBE, UNSUBSCRIBE):
-        return await _subscribe(request, row, target, snapshot)
-    return await _call(request, row, target, snapshot)
+    gate, who = snapshot.gate, request.caller.principal
+    caller = None if who == ANONYMOUS else who
+    if (bound := gate.enter(caller)) is not None:
+        refuse(bound, gate)
+    try:
+        target = await _target(request, row, snapshot)
+        if row.name in (SUBSCRIBE, UNSUBSCRIBE):
+            return await _subscribe(request, row, target, snapshot)
+        live, began = snapshot.servers[target.server], monotonic()
+        live.repeats.total += 1
+        try:
+            return await _call(request, row, target, snapshot)
+        except ServerFault as fault:
+            if "requestState" in request.params:  # it goes on with a call: with that, or with none
+                raise
+            spent_s = await once_more(fault, live, row, target.name, began)
+        return await _call(request, row, target, snapshot, spent_s)
+    finally:
+        gate.leave(caller)
 
 
 async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
@@ -128,39 +149,59 @@ async def _subscribe(request: Request, row: Method, target: Target, snapshot: Sn
     return b"{}"
 
 
-async def _call(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
+async def _call(
+    request: Request, row: Method, target: Target, snapshot: Snapshot, spent_s: float = 0.0
+) -> bytes:
+    """One attempt; `spent_s` is what the request has taken before it."""
     live = snapshot.servers[target.server]
     upstream = live.ready()
     if not live.shares(upstream, request.modern):
         who = _isolated(live.config.isolation, request.caller)
         upstream = await live.apart(upstream, request.modern, who)
-    params, modern = request.params, upstream.greeting.modern
-    wanted = target.header_params
-    if wanted and request.modern and request.caller.headers is not None:
-        mirror.check(wanted, params, request.caller.headers)
-    if modern != request.modern:
-        params = eras.params_to_legacy(params) if request.modern else _stamped(params, request)
-        if request.modern and (level := request.caller.log_level) is not None:
-            await snapshot.levels.called(upstream, level)
-    timeouts = live.config.timeouts
-    call = Call(
-        request.method,
-        params,
-        target.name,
-        request.caller.notify,
-        timeouts.call_idle,
-        timeouts.call_max,
-        mirror.mirrored(wanted, params) if wanted and modern else (),
-        on_resumable=request.caller.resumable,
-    )
-    result = (
-        await _asking(call, upstream, request, snapshot) if row.asks else await upstream.call(call)
-    )
+    modern = upstream.greeting.modern
+    call = _outgoing(request, target, modern, live.config.timeouts, spent_s)
+    if request.modern and not modern and (level := request.caller.log_level) is not None:
+        await snapshot.levels.called(upstream, level)
+    if row.asks and modern != request.modern:  # a client may think between two calls to the server
+        callee = InTurn(upstream, live.turns, _line(request.caller))
+        result = await _asking(call, callee, request, snapshot)
+    else:
+        turns = live.turns
+        if not turns.enter():
+            await turns.wait(_line(request.caller))
+        try:
+            result = await (
+                _asking(call, upstream, request, snapshot) if row.asks else upstream.call(call)
+            )
+        finally:
+            turns.end()
     if _LINK in result:
         _learn(result, target.server, snapshot.catalog)
     if modern != request.modern:
         result = _translated(result, request, row, target)
     return downlevel.tool_result(result, request.revision) if row is _TOOLS_CALL else result
+
+
+def _outgoing(
+    request: Request, target: Target, modern: bool, timeouts: Timeouts, spent_s: float
+) -> Call:
+    """The request as a server of this era gets it."""
+    params, wanted = request.params, target.header_params
+    if wanted and request.modern and request.caller.headers is not None:
+        mirror.check(wanted, params, request.caller.headers)
+    if modern != request.modern:
+        params = dict(params)  # the next attempt may be at a server of another era
+        params = eras.params_to_legacy(params) if request.modern else _stamped(params, request)
+    return Call(
+        request.method,
+        params,
+        target.name,
+        request.caller.notify,
+        timeouts.call_idle,
+        timeouts.call_max - spent_s,
+        mirror.mirrored(wanted, params) if wanted and modern else (),
+        on_resumable=request.caller.resumable,
+    )
 
 
 def _translated(result: bytes, request: Request, row: Method, target: Target) -> bytes:
@@ -199,7 +240,12 @@ def _isolated(isolation: str, caller: Caller) -> str | None:
     return caller.session or caller.principal if isolation == "session" else caller.principal
 
 
-async def _asking(call: Call, upstream: Upstream, request: Request, snapshot: Snapshot) -> bytes:
+def _line(caller: Caller) -> str:
+    """In whose line a call waits for its turn: sessions count as callers if nobody has a name."""
+    return (caller.session or "") if caller.principal == ANONYMOUS else caller.principal
+
+
+async def _asking(call: Call, upstream: Callee, request: Request, snapshot: Snapshot) -> bytes:
     """A call in which the server may ask the client; see relay/bridge.py for the four ways."""
     try:
         return await _asked(call, upstream, request, snapshot)
@@ -209,7 +255,7 @@ async def _asking(call: Call, upstream: Upstream, request: Request, snapshot: Sn
         raise eras.error_across(error, call.method) from None
 
 
-async def _asked(call: Call, upstream: Upstream, request: Request, snapshot: Snapshot) -> bytes:
+async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snapshot) -> bytes:
     bridge, caller = snapshot.bridge, request.caller
     match request.modern, upstream.greeting.modern:
         case True, True:

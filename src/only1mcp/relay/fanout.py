@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Final
 
 from only1mcp.catalog.catalog import Catalog
@@ -30,6 +31,8 @@ from only1mcp.protocol.errors import (
     UpstreamError,
 )
 from only1mcp.protocol.message import Params, as_raw
+from only1mcp.protocol.methods import METHODS
+from only1mcp.relay.admission import once_more
 from only1mcp.upstream.base import Call, Upstream
 from only1mcp.upstream.roster import Live, Roster
 
@@ -189,7 +192,14 @@ class Listings:
     async def _fetch(self, live: Live, upstream: Upstream) -> None:
         kept = self._kept.get(live.id)
         last = kept.listing if kept is not None else NOTHING
-        listing, ttl_s = await fetch(upstream, live.config.timeouts.list, last)
+        began, timeout_s = monotonic(), live.config.timeouts.list
+        try:
+            listing, ttl_s = await fetch(upstream, timeout_s, last)
+        except ServerFault as fault:
+            if live.upstream is not upstream or isinstance(fault, ServerTimeout):
+                raise  # connected again it is listed anew; and who hangs has had its time
+            await once_more(fault, live, METHODS[_METHODS[Kind.TOOLS]], "", began)
+            listing, ttl_s = await fetch(upstream, timeout_s, last)
         expires_at = asyncio.get_running_loop().time() + ttl_s
         if kept is not None and kept.listing == listing:
             kept.expires_at = expires_at  # unchanged: keep the object, and all built from it

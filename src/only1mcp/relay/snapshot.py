@@ -12,6 +12,7 @@ from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.view import View
 from only1mcp.config.model import Config
 from only1mcp.observe.access import OnFinished
+from only1mcp.policy.limit import Gate
 from only1mcp.relay.audience import Audience
 from only1mcp.relay.bridge import Bridge
 from only1mcp.relay.fanout import Listings
@@ -30,6 +31,7 @@ class Snapshot:
     levels: LogLevels
     bridge: Bridge
     audience: Audience
+    gate: Gate
     on_finished: OnFinished | None = None
     """Hears of each finished request; None: nobody does."""
 

@@ -16,6 +16,7 @@ from msgspec import Raw
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import InternalError
 from only1mcp.protocol.methods import R2025_11_25
+from only1mcp.server import reply
 from only1mcp.server.events import COMMENT, Memory, Stream, event
 from only1mcp.server.exchange import Exchange
 from only1mcp.server.session import Peer, Session
@@ -103,7 +104,7 @@ class HttpCaller:
             self._exchange.send(event(body))
             self._exchange.end()
         else:
-            self._exchange.respond(status, body)
+            self._exchange.respond(status, body, headers=reply.retry_after(status, body))
 
     def finish_all(self, bodies: list[bytes]) -> None:
         """The answers to an array: one, or the last events of the stream; 202 for none."""

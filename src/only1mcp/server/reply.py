@@ -22,6 +22,8 @@ from only1mcp.protocol.errors import (
     MethodNotFound,
     MissingCapability,
     Outcome,
+    OverLimit,
+    Overloaded,
     ParseError,
     ResourceNotFound,
     UnsupportedVersion,
@@ -42,12 +44,16 @@ _MODERN_STATUS: Final[dict[int, int]] = {
     MissingCapability.code: HTTPStatus.BAD_REQUEST,
     UnsupportedVersion.code: HTTPStatus.BAD_REQUEST,
 }
+_LATER: Final = frozenset((HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE))
 
 
 def status(error: McpError) -> int:
     """The HTTP status of an error answer to a modern request; 200 unless the spec says else."""
     if isinstance(error, UpstreamError):
         return _MODERN_STATUS.get(error.own_code) or error.status or HTTPStatus.OK
+    if isinstance(error, Overloaded):
+        busy = HTTPStatus.SERVICE_UNAVAILABLE
+        return HTTPStatus.TOO_MANY_REQUESTS if isinstance(error, OverLimit) else busy
     return _MODERN_STATUS.get(_code(error, modern=True), HTTPStatus.OK)
 
 
@@ -59,6 +65,16 @@ def error_object(error: McpError, *, modern: bool) -> bytes:
     if error.data is not None:
         fields["data"] = error.data
     return message.encode(fields)
+
+
+def retry_after(status: int, body: bytes) -> bytes:
+    """The Retry-After header line of an answer that says so in its error; else nothing."""
+    if status not in _LATER:
+        return b""
+    found: Any = message.any_value(body)
+    for key in ("error", "data", "retryAfterMs"):  # a server's own error may be of any form
+        found = found.get(key) if isinstance(found, dict) else None
+    return b"Retry-After: %d\r\n" % -(-found // 1000) if type(found) is int and found > 0 else b""
 
 
 def _code(error: McpError, *, modern: bool) -> int:

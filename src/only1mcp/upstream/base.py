@@ -94,6 +94,21 @@ class Upstream(Protocol):
         """End it and everything it started. Bounded; never raises."""
 
 
+class Callee(Protocol):
+    """What a call needs of a server: an Upstream, or something that stands before it."""
+
+    @property
+    def server(self) -> str:
+        """Its id."""
+
+    @property
+    def greeting(self) -> Greeting:
+        """What it said of itself."""
+
+    async def call(self, call: Call) -> bytes:
+        """See Upstream.call."""
+
+
 async def put(question: Message, ask: QuestionSink) -> bytes:
     """Put a server's request to `ask`; the complete answer for the server, whatever happens."""
     try:

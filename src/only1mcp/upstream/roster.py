@@ -13,12 +13,14 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
+from time import monotonic
 from typing import Final
 
 from msgspec import Raw
 
 from only1mcp.config.servers import Http, Server, Sse, Stdio
 from only1mcp.observe.tasks import Tasks
+from only1mcp.policy.retry import Budget
 from only1mcp.protocol.errors import (
     McpError,
     ServerFault,
@@ -33,6 +35,7 @@ from only1mcp.upstream.connections import Connections, Key
 from only1mcp.upstream.sse import LegacySse
 from only1mcp.upstream.stdio import StdioServer
 from only1mcp.upstream.streamable import StreamableHttp
+from only1mcp.upstream.turns import Turns
 from only1mcp.upstream.warden import Warden
 
 log = logging.getLogger("only1mcp.servers")
@@ -67,6 +70,8 @@ class Live:
         self.state = State.STARTING if config.enabled else State.DISABLED
         self.reason = "" if config.enabled else "enabled: false in the configuration"
         self.restarts = 0
+        self.turns = Turns(config.id, config.concurrency)
+        self.repeats = Budget(config.retry.budget, monotonic())
         self.settled = asyncio.Event()  # the first attempt has ended, well or badly
         self.protocol = config.protocol
         self.is_sse = isinstance(config.transport, Sse)
@@ -75,6 +80,8 @@ class Live:
         self._greeted = greeted
         self._two_eras = isinstance(config.transport, Http) and config.protocol == "auto"
         self._pause_s = FIRST_PAUSE_S
+        self._tries_at = 0.0  # of the next start, while WAITING
+        self._up = asyncio.Event()
         if not config.enabled:
             self.settled.set()
 
@@ -115,6 +122,15 @@ class Live:
             return upstream
         return await self.further.get(Key(upstream.greeting.modern, who))
 
+    async def returns(self, within_s: float) -> bool:
+        """Wait for it to be ready again, unless that will take longer; whether it is."""
+        wait_s = self._tries_at - asyncio.get_running_loop().time()
+        if self.state is State.STARTING or (self.state is State.WAITING and wait_s < within_s):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await self._up.wait()
+        return self.upstream is not None
+
     def unavailable(self) -> ServerUnavailable:
         """What to tell a client while there is no connection."""
         return ServerUnavailable(
@@ -143,8 +159,9 @@ class Live:
                 reason = "the gateway failed to handle it; its log says more"
             self._become(State.WAITING, reason, notice)
             self.settled.set()
-            jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
-            await asyncio.sleep(self._pause_s * jitter)
+            pause_s = self._pause_s * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+            self._tries_at = asyncio.get_running_loop().time() + pause_s
+            await asyncio.sleep(pause_s)
             self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
             self.restarts += 1
 
@@ -166,6 +183,7 @@ class Live:
             since = loop.time()
             reason = await upstream.wait_lost()
             self.state, self.reason = State.WAITING, reason  # at once: closing may take a while
+            self._up.clear()
             if loop.time() - since > STEADY_S:
                 self._pause_s = FIRST_PAUSE_S
             return reason
@@ -213,6 +231,10 @@ class Live:
 
     def _become(self, state: State, reason: str, notice: "Notice") -> None:
         self.state, self.reason = state, reason
+        if state is State.READY:
+            self._up.set()
+        else:
+            self._up.clear()
         notice(self)
 
 

@@ -1,0 +1,70 @@
+"""What the gateway takes on, and what it sends once more.
+
+    refuse     a request that the gate of all requests keeps out
+    once_more  a request whose server failed it: wait until it may be sent again, or give up
+
+The decisions are those of `policy/limit.py` and `policy/retry.py`.
+"""
+
+import asyncio
+import random
+from fnmatch import fnmatchcase
+from time import monotonic
+from typing import Final, NoReturn
+
+from only1mcp.policy.limit import SOON_S, Bound, Gate
+from only1mcp.policy.retry import Fate, fate, pause_s, repeats
+from only1mcp.protocol.errors import CircuitOpen, OverLimit, Overloaded, ServerFault
+from only1mcp.protocol.methods import Method
+from only1mcp.upstream.roster import Live
+
+RETURN_S: Final = 2.0
+"""How long a request waits for a server that is being started again."""
+
+
+def refuse(bound: Bound, gate: Gate) -> NoReturn:
+    """Refuse a request that a gate keeps out.
+
+    Raises:
+        Overloaded: always.
+    """
+    hint = f"nothing was sent; repeat it in {SOON_S:g} s or later"
+    after_ms = int(SOON_S * 1000)
+    if bound is Bound.CALLER:
+        said = f"{gate.per_caller} requests of yours are under way (server.limits.per_caller)"
+        raise OverLimit("gateway", said, hint=hint, retry_after_ms=after_ms)
+    said = f"{gate.most} requests are under way (server.limits.max_in_flight)"
+    raise Overloaded("gateway", said, hint=hint, retry_after_ms=after_ms)
+
+
+async def once_more(fault: ServerFault, live: Live, row: Method, name: str, began: float) -> float:
+    """Wait until a request that ended in `fault` may be sent again; the seconds it has taken.
+
+    `name` is what it names there; `began` is when it was taken on, on the monotonic clock.
+
+    Raises:
+        ServerFault: `fault`, if it may not be, or not in time.
+    """
+    settings = live.config
+    if isinstance(fault, Overloaded | CircuitOpen):  # of the server as a whole: no other replica
+        raise fault
+    what = fate(fault)
+    repeatable = row.repeatable or _is_idempotent(name, settings.retry.idempotent_tools)
+    if not repeats(repeatable, what, 1):
+        raise fault
+    after_s = pause_s(1, random.random())  # noqa: S311
+    if what is Fate.BUSY:
+        after_s = (fault.retry_after_ms or 0) / 1000
+    ends_at = began + settings.timeouts.call_max
+    now = monotonic()
+    if after_s >= min(ends_at - now, settings.timeouts.call_idle) or not live.repeats.spend(now):
+        raise fault
+    if live.upstream is not None:
+        await asyncio.sleep(after_s)
+    if live.upstream is None and not await live.returns(RETURN_S):
+        raise fault
+    return monotonic() - began
+
+
+def _is_idempotent(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
