@@ -20,6 +20,7 @@ from only1mcp.observe import access
 from only1mcp.observe.tasks import Tasks
 from only1mcp.policy.access import Access
 from only1mcp.policy.limit import Gate
+from only1mcp.relay.answers import Answers
 from only1mcp.relay.audience import CHANGED, Audience
 from only1mcp.relay.bridge import Bridge
 from only1mcp.relay.fanout import Listings
@@ -59,10 +60,13 @@ class Gateway:
         self.roster = Roster(config.servers, self._noticed, self._from_server, self._greeted)
         self._listings = Listings(self.roster, config.naming, self._lists_changed)
         self._levels = LogLevels(self.roster, self._wanted_levels)
+        one_principal = _one_principal(config)
         self._audience = Audience(
             *(self.roster.servers, self._clients, self._client, self._from_server),
-            one_principal=_one_principal(config),
+            one_principal=one_principal,
         )
+        clock = asyncio.get_running_loop().time
+        self._answers = Answers(config, clock, one_principal=one_principal)
         self._gate = Gate(config.server.limits)
         self._bridge = Bridge(asyncio.get_running_loop().time)
         self._snapshot = self._take_snapshot(self._listings.catalog)
@@ -120,6 +124,7 @@ class Gateway:
         if self.edge is not None:
             await self.edge.close()
         await self._tasks.close()
+        await self._answers.close()
         await self._bridge.close()
         await self._levels.close()
         await self._audience.subscriptions.close()
@@ -142,10 +147,12 @@ class Gateway:
             self._bridge,
             self._audience,
             self._gate,
+            self._answers,
             access.current(),
         )
 
     async def _joined(self, live: Live) -> None:
+        self._answers.joined(live.id)
         await self._audience.subscriptions.joined(live)
         await self._listings.joined(live)
 
@@ -173,6 +180,7 @@ class Gateway:
         return [one.least for one in self._clients() if one.least is not None]
 
     def _from_server(self, live: Live, method: str, params: Raw) -> None:
+        self._answers.heard(live.id, method, params)
         if method not in CHANGED:
             self._audience.hear(live.id, method, params)
             return
@@ -198,6 +206,7 @@ class Gateway:
             self._streamable.sweep(loop.time())
             self._sse.sweep(loop.time())
             self._bridge.sweep()
+            self._answers.sweep()
             self.roster.sweep()
 
 

@@ -9,7 +9,8 @@ Source  docs/life-of-a-request.md.
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 from typing import Any, Final, Protocol
 
@@ -35,6 +36,7 @@ from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
 from only1mcp.relay import mirror
 from only1mcp.relay.admission import once_more, refuse
+from only1mcp.relay.answers import Fetch
 from only1mcp.relay.bridge import asker
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
@@ -80,6 +82,9 @@ class Caller(Protocol):
     def resumable(self, retry_s: float | None) -> None:
         """The server's stream can be resumed, or it hung up and wants to be asked in so long."""
 
+    def label(self, lines: bytes) -> None:
+        """Header lines for its answer, where an answer has such."""
+
 
 @dataclass(slots=True)
 class Request:
@@ -91,6 +96,8 @@ class Request:
     modern: bool
     view: View
     caller: Caller
+    fetch: Fetch | None = None
+    """Hears of the server's own result, if the call is made for the cache."""
 
 
 async def relay(request: Request, snapshot: Snapshot) -> bytes:
@@ -114,8 +121,35 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         target = await _target(request, row, snapshot)
         if row.name in (SUBSCRIBE, UNSUBSCRIBE):
             return await _subscribe(request, row, target, snapshot)
-        live, began = snapshot.servers[target.server], monotonic()
-        live.repeats.total += 1
+        if row.name in snapshot.answers.methods:
+            live, call = (
+                snapshot.servers[target.server],
+                partial(_as, request, row, target, snapshot),
+            )
+            return await snapshot.answers.answer(request, row, target, live, call)
+        return await _attempts(request, row, target, snapshot)
+    finally:
+        gate.leave(caller)
+
+
+async def _as(
+    request: Request,
+    row: Method,
+    target: Target,
+    snapshot: Snapshot,
+    caller: Caller,
+    fetch: Fetch | None,
+) -> bytes:
+    """The call for the cache: in the name of `caller`, and `fetch` hears of the result."""
+    mine = replace(request, params=dict(request.params), caller=caller, fetch=fetch)
+    return await _attempts(mine, row, target, snapshot)
+
+
+async def _attempts(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
+    """The call, and once more where that is safe."""
+    live, began = snapshot.servers[target.server], monotonic()
+    live.repeats.total += 1
+    try:
         try:
             return await _call(request, row, target, snapshot)
         except ServerFault as fault:
@@ -124,7 +158,8 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
             spent_s = await once_more(fault, live, row, target.name, began)
         return await _call(request, row, target, snapshot, spent_s)
     finally:
-        gate.leave(caller)
+        if row is _TOOLS_CALL and request.fetch is None:
+            snapshot.answers.wrote(target)
 
 
 async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
@@ -158,23 +193,26 @@ async def _call(
     if not live.shares(upstream, request.modern):
         who = _isolated(live.config.isolation, request.caller)
         upstream = await live.apart(upstream, request.modern, who)
-    modern = upstream.greeting.modern
+    modern, fetch = upstream.greeting.modern, request.fetch
     call = _outgoing(request, target, modern, live.config.timeouts, spent_s)
     if request.modern and not modern and (level := request.caller.log_level) is not None:
         await snapshot.levels.called(upstream, level)
+    callee = upstream if fetch is None else snapshot.answers.before(upstream, fetch)
     if row.asks and modern != request.modern:  # a client may think between two calls to the server
-        callee = InTurn(upstream, live.turns, _line(request.caller))
-        result = await _asking(call, callee, request, snapshot)
+        in_turn = InTurn(callee, live.turns, _line(request.caller))
+        result = await _asking(call, in_turn, request, snapshot)
     else:
         turns = live.turns
         if not turns.enter():
             await turns.wait(_line(request.caller))
         try:
             result = await (
-                _asking(call, upstream, request, snapshot) if row.asks else upstream.call(call)
+                _asking(call, callee, request, snapshot) if row.asks else callee.call(call)
             )
         finally:
             turns.end()
+    if fetch is not None:
+        fetch.hear(result)
     if _LINK in result:
         _learn(result, target.server, snapshot.catalog)
     if modern != request.modern:
