@@ -5,30 +5,27 @@
                   └───► call the server ──► keep what may be kept ───► answer (miss)
                             └─ it fails us, and an old one is there ─► answer (stale)
 
-Nothing of this for requests that answer a question of the server, for tools that are not listed
-in `cache.tools`, and for callers of whom nobody knows who they are. A request with a progress
-token takes a kept answer, and makes a call of its own if there is none.
+What a request asks for, and which have nothing to do with all this: relay/wanted.py. A request
+with a progress token takes a kept answer, and makes a call of its own if there is none.
 Source  MCP 2026-07-28 server/utilities/caching; RFC 9111 4.4 (what writes ends what was read).
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Raw
 
 from only1mcp.catalog.listing import Kind, Target
 from only1mcp.config.model import Config
 from only1mcp.observe.tasks import Tasks
-from only1mcp.policy.access import ANONYMOUS
-from only1mcp.policy.cache import TIER_OF, Entry, Key, Store, Tier
+from only1mcp.policy.cache import Entry, Key, Store, Tier
 from only1mcp.protocol import caching, message
-from only1mcp.protocol.caching import Hint, Meta
 from only1mcp.protocol.errors import McpError, ServerFault
 from only1mcp.protocol.methods import Method
 from only1mcp.protocol.subscription import UPDATED
 from only1mcp.relay.flight import Client, Flight
+from only1mcp.relay.wanted import NOBODY, Call, Fetch, Reader, Wanted
 from only1mcp.relay.window import Gathered, Windows
 from only1mcp.upstream.base import Callee
 from only1mcp.upstream.roster import Live, State
@@ -36,13 +33,8 @@ from only1mcp.upstream.roster import Live, State
 if TYPE_CHECKING:
     from only1mcp.relay.call import Caller, Request
 
-MAX_METAS: Final = 1024
-"""Of `_meta` texts whose meaning is remembered; dropped all at once."""
 MAX_AHEAD: Final = 32
 """Renewals of hot answers at once; the others end and are asked for by the next who wants them."""
-NOBODY: Final = ""
-"""The owner of what a caller gets that cannot be told from others: nothing is kept for it."""
-
 TIER_OF_KIND: Final = {
     Kind.TOOLS: Tier.L1,
     Kind.RESOURCES: Tier.L2,
@@ -58,38 +50,6 @@ _READS: Final = frozenset(("resources/read", "prompts/get"))
 _DOWN: Final = (State.STARTING, State.WAITING)
 
 
-class Fetch:
-    """One call on behalf of the cache. `hear` takes the server's own result, before an era
-    changes it; `gathers`: it may travel with others."""
-
-    __slots__ = ("gathers", "hint", "raw")
-
-    def __init__(self, *, gathers: bool) -> None:
-        self.gathers = gathers
-        self.raw: bytes = b""
-        self.hint: Hint | None = None
-
-    def hear(self, raw: bytes) -> None:
-        """The server has answered."""
-        self.raw = raw
-        self.hint = caching.hint(raw)
-
-
-Call = Callable[["Caller", Fetch | None], Awaitable[bytes]]
-"""Makes the call, as this client."""
-
-
-class _Wanted(NamedTuple):
-    """A request as the cache sees it. `ttl_s` is what the operator says of a tool."""
-
-    key: Key
-    tier: Tier
-    ttl_s: float | None
-    alone: bool
-    caller: "Caller"
-    call: Call
-
-
 class Answers:
     """Of all servers. `methods` are those it has anything to do with."""
 
@@ -99,20 +59,17 @@ class Answers:
         self.debug = settings.debug_headers
         self.store = Store(settings)
         self.windows = Windows(config.batching)
-        self._shares = config.batching.enabled
         self._keeps = settings.enabled
+        shares = config.batching.enabled
+        self._reader = Reader(settings.tools, shares=shares, one_principal=one_principal)
         self._clock = clock
-        self._one_principal = one_principal
-        self._rules = settings.tools
         self._ttl_s = {
             Tier.L1: settings.l1.ttl,
             Tier.L2: settings.l2.ttl,
             Tier.L3: settings.l3.ttl,
         }
-        used = _READS | {"tools/call"} if self._rules else _READS
-        self.methods = used if self._keeps or self._shares else frozenset[str]()
-        self._tool_ttls: dict[tuple[str, str], float | None] = {}
-        self._metas: dict[bytes, Meta] = {}
+        used = _READS | {"tools/call"} if settings.tools else _READS
+        self.methods = used if self._keeps or shares else frozenset[str]()
         self._read: set[str] = set()  # servers that were asked since something was written there
         self._flights: dict[Key, Flight] = {}
         self._tasks = Tasks()
@@ -130,7 +87,7 @@ class Answers:
         Raises:
             McpError: as the call.
         """
-        wanted = self._wanted(request, row, target, live, call)
+        wanted = self._reader.read(request, row, target, live, call)
         if wanted is None:
             return await call(request.caller, None)
         now = self._clock()
@@ -204,63 +161,7 @@ class Answers:
 
     # --- one request ---
 
-    def _wanted(
-        self, request: "Request", row: Method, target: Target, live: Live, call: Call
-    ) -> _Wanted | None:
-        """What to look for; None: this one has nothing to do with the cache."""
-        params, caller, ttl_s = request.params, request.caller, None
-        form: object = request.modern
-        if row.name == "tools/call":
-            ttl_s = self._tool_ttl(target)
-            if ttl_s is None or target.header_params:
-                return None
-            form = request.revision
-        if "requestState" in params or "inputResponses" in params:
-            return None
-        try:
-            counts, alone = self._meta(params.get("_meta", message.NO_RAW))
-            given = caching.params(params, row.target or "")
-        except McpError:
-            return None  # the server shall judge it
-        declared = message.encode(caller.capabilities)
-        owner = self._owner(live, caller)
-        shape = (form, counts, declared)
-        key = Key(target.server, row.name, target.name, given, shape, owner)
-        alone = alone or owner == NOBODY or not self._shares
-        return _Wanted(key, TIER_OF[row.name], ttl_s, alone, caller, call)
-
-    def _owner(self, live: Live, caller: "Caller") -> str | None:
-        """Whose the answer is. Where a server remembers its client, that is whoever shares its
-        connection; strangers without a name are told apart by their sessions."""
-        if live.config.cache.shared:
-            return None
-        unknown = caller.principal == ANONYMOUS and not self._one_principal
-        if live.config.isolation == "session" or unknown:
-            if caller.session is not None:
-                return f"session {caller.session}"
-            return NOBODY if unknown else caller.principal
-        return caller.principal
-
-    def _meta(self, raw: Raw) -> Meta:
-        text = bytes(raw)
-        known = self._metas.get(text)
-        if known is None:
-            if len(self._metas) >= MAX_METAS:
-                self._metas.clear()
-            known = self._metas[text] = caching.meta(raw)
-        return known
-
-    def _tool_ttl(self, target: Target) -> float | None:
-        place = (target.server, target.name)
-        if place not in self._tool_ttls:
-            if target.entry is None and len(self._tool_ttls) >= MAX_METAS:
-                self._tool_ttls.clear()  # names that no list has are the client's invention
-            name = f"{target.server}__{target.name}"
-            found = (rule.ttl for rule in self._rules if fnmatchcase(name, rule.match))
-            self._tool_ttls[place] = next(found, None)
-        return self._tool_ttls[place]
-
-    async def _asked(self, wanted: _Wanted) -> bytes:
+    async def _asked(self, wanted: Wanted) -> bytes:
         """The answer of the server, by a call of one's own or one that is under way."""
         if wanted.alone:
             return await self._call(wanted, wanted.caller, Fetch(gathers=False))
@@ -273,12 +174,12 @@ class Answers:
         flight, client = self._begin(wanted, here=True)
         return await flight.lead(client)
 
-    def _joinable(self, flight: Flight, wanted: _Wanted) -> bool:
+    def _joinable(self, flight: Flight, wanted: Wanted) -> bool:
         """Not if its answer is from before something that has been heard since."""
         generation = self.store.generation(wanted.key.server, wanted.tier)
         return flight.open and flight.generation == generation
 
-    def _begin(self, wanted: _Wanted, *, here: bool) -> tuple[Flight, Client]:
+    def _begin(self, wanted: Wanted, *, here: bool) -> tuple[Flight, Client]:
         key = wanted.key
 
         def ended(flight: Flight) -> None:
@@ -293,7 +194,7 @@ class Answers:
         self._flights[key] = flight
         return flight, client
 
-    async def _fly(self, wanted: _Wanted, flight: Flight, client: Client) -> bytes | McpError:
+    async def _fly(self, wanted: Wanted, flight: Flight, client: Client) -> bytes | McpError:
         """The error as a value: it is for all who wait."""
         fetch = Fetch(gathers=True)
         try:
@@ -304,7 +205,7 @@ class Answers:
             flight.part()  # it asks this client something, or failed
         return result
 
-    async def _call(self, wanted: _Wanted, caller: "Caller", fetch: Fetch) -> bytes:
+    async def _call(self, wanted: Wanted, caller: "Caller", fetch: Fetch) -> bytes:
         self.calls += 1
         generation = self.store.generation(wanted.key.server, wanted.tier)
         result = await wanted.call(caller, fetch)
@@ -312,7 +213,7 @@ class Answers:
             self._keep(wanted, result, fetch, generation)
         return result
 
-    def _keep(self, wanted: _Wanted, result: bytes, fetch: Fetch, generation: int) -> None:
+    def _keep(self, wanted: Wanted, result: bytes, fetch: Fetch, generation: int) -> None:
         hint, key, now = fetch.hint, wanted.key, self._clock()
         assert hint is not None
         ttl_s = wanted.ttl_s if wanted.ttl_s is not None else hint.ttl_s
@@ -338,12 +239,12 @@ class Answers:
             return entry.text
         return caching.retimed(entry.text, max(0.0, entry.ends_at - now))
 
-    def _old(self, wanted: _Wanted) -> bytes | None:
+    def _old(self, wanted: Wanted) -> bytes | None:
         now = self._clock()
         entry = self.store.get_stale(wanted.key, now) if self._keeps else None
         return None if entry is None else self._given(entry, now, wanted.caller, b"stale")
 
-    def _renew(self, wanted: _Wanted, entry: Entry) -> None:
+    def _renew(self, wanted: Wanted, entry: Entry) -> None:
         """Ask for a hot answer anew while the old one still holds; once for each."""
         entry.renewing = True
         if wanted.alone or wanted.key in self._flights or self._ahead >= MAX_AHEAD:

@@ -36,10 +36,10 @@ from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
 from only1mcp.relay import mirror
 from only1mcp.relay.admission import once_more, refuse
-from only1mcp.relay.answers import Fetch
 from only1mcp.relay.bridge import asker
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
+from only1mcp.relay.wanted import Fetch
 from only1mcp.upstream.base import Call, Callee
 from only1mcp.upstream.roster import State
 from only1mcp.upstream.turns import InTurn
