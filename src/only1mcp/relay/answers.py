@@ -156,7 +156,7 @@ class Answers:
 
     async def close(self) -> None:
         """End the calls under way."""
-        await self.windows.close()
+        self.windows.close()
         await self._tasks.close()
 
     # --- one request ---

@@ -2,62 +2,44 @@
 
     first call ──► a window of its own, with its own clock
     more       ──► the same window, until it is full or its time is up
-    flush      ──► one JSON-RPC array if the server takes such, else each call at once
+    flush      ──► each call at once; in one JSON-RPC array if the server takes such
 
 A call whose client could be asked something in the middle of it is never part of an array: on
-the stream of many calls nothing says whose question it is. Log messages of an array are lost for
-the same reason.
+the stream of many calls nothing says whose question it is.
+The array itself: upstream/array.py.
 """
 
 import asyncio
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 from only1mcp.config.cache import Batching
-from only1mcp.observe.tasks import Tasks
-from only1mcp.protocol.errors import Draining, McpError
+from only1mcp.protocol.errors import Draining
 from only1mcp.protocol.methods import R2025_03_26
+from only1mcp.upstream.array import Array
 from only1mcp.upstream.base import Call, Callee, Greeting
 
 ARRAYS: Final = R2025_03_26
-"""The only revision with JSON-RPC arrays (its basic "Batching")."""
-
-
-@runtime_checkable
-class TakesArrays(Protocol):
-    """A connection that can carry several calls in one message."""
-
-    async def call_all(self, calls: list[Call]) -> list[bytes | McpError]:
-        """The result of each, or its error, in order; never raises an McpError."""
-
-
-class _Member:
-    """One call in a window. Its outcome None: the window is over, go on alone."""
-
-    __slots__ = ("call", "outcome")
-
-    def __init__(self, call: Call) -> None:
-        self.call = call
-        self.outcome: asyncio.Future[bytes | McpError | None]
-        self.outcome = asyncio.get_running_loop().create_future()
+"""The only revision with JSON-RPC arrays."""
 
 
 class _Window:
+    """`members` are the calls, each with what it waits for: True is to go, False to give up."""
+
     __slots__ = ("members", "timer")
 
     def __init__(self) -> None:
-        self.members: list[_Member] = []
+        self.members: dict[asyncio.Future[bool], Call] = {}
         self.timer: asyncio.TimerHandle | None = None
 
 
 class Windows:
     """All open windows. `windows` counts those that were flushed, `gathered` the calls in them,
-    `arrays` the windows that travelled as one message."""
+    `arrays` those windows that went as one message."""
 
     def __init__(self, settings: Batching) -> None:
         self.window_s = settings.window if settings.enabled else 0.0
         self._max_size = settings.max_size
         self._open: dict[tuple[int, str], _Window] = {}
-        self._tasks = Tasks()
         self.windows = 0
         self.gathered = 0
         self.arrays = 0
@@ -68,91 +50,72 @@ class Windows:
         Raises:
             McpError: as the call.
         """
-        member = _Member(call)
+        loop = asyncio.get_running_loop()
         key = (id(callee), call.method)
-        window = self._open.get(key)
-        if window is None:
+        if (window := self._open.get(key)) is None:
             window = self._open[key] = _Window()
-            loop = asyncio.get_running_loop()
             window.timer = loop.call_later(self.window_s, self._flush, key, callee)
-        window.members.append(member)
+        over: asyncio.Future[bool] = loop.create_future()
+        window.members[over] = call
         if len(window.members) >= self._max_size:
             self._flush(key, callee)
         try:
-            outcome = await member.outcome
+            goes = await over
         finally:
-            if member in window.members:  # it left before the window was over
-                window.members.remove(member)
-        if isinstance(outcome, McpError):
-            raise outcome
-        return outcome if outcome is not None else await callee.call(call)
+            window.members.pop(over, None)  # it left before the window was over
+        if not goes:
+            raise Draining("gateway", "the gateway is stopping", hint="connect again")
+        return await callee.call(call)
 
-    async def close(self) -> None:
-        """End what waits."""
+    def close(self) -> None:
+        """End what waits; from now on nothing does."""
+        self.window_s = 0.0
         for key in list(self._open):
-            window = self._open.pop(key)
-            if window.timer is not None:
-                window.timer.cancel()
-            _settle(window.members, [Draining("gateway", "the gateway is stopping")])
-        await self._tasks.close()
+            for over in self._take(key):
+                over.set_result(False)
 
-    def _flush(self, key: tuple[int, str], callee: Callee) -> None:
+    def _take(self, key: tuple[int, str]) -> dict[asyncio.Future[bool], Call]:
+        """The calls of a window that is over."""
         window = self._open.pop(key)
         if window.timer is not None:
             window.timer.cancel()
-        members, window.members = window.members, []
+        members, window.members = window.members, {}
+        return {over: call for over, call in members.items() if not over.done()}
+
+    def _flush(self, key: tuple[int, str], callee: Callee) -> None:
+        members = self._take(key)
         if not members:
             return
         self.windows += 1
         self.gathered += len(members)
-        together = [one for one in members if one.call.on_question is None]
+        together = [call for call in members.values() if call.on_question is None]
         if len(together) > 1 and callee.greeting.revision == ARRAYS:
-            connection = callee if isinstance(callee, TakesArrays) else None
-            if connection is not None:
-                self.arrays += 1
-                self._tasks.start(self._send(connection, together), f"array {callee.server}")
-                members = [one for one in members if one.call.on_question is not None]
-        _settle(members, [None])
-
-    async def _send(self, connection: TakesArrays, members: list[_Member]) -> None:
-        """One message for all; it is given up when the last of them has left."""
-        left = len(members)
-
-        def gone(future: asyncio.Future[bytes | McpError | None]) -> None:
-            nonlocal left
-            left -= future.cancelled()
-            if not left:
-                sending.cancel()
-
-        calls = [one.call for one in members]
-        sending = self._tasks.start(connection.call_all(calls), "array")
-        for one in members:
-            one.outcome.add_done_callback(gone)
-        await asyncio.wait([sending])
-        if not sending.cancelled():
-            outcomes = sending.result()
-            for one, outcome in zip(members, outcomes, strict=True):
-                _settle([one], [outcome])
-        else:
-            _settle(members, [Draining("gateway", "the gateway is stopping")])
-
-
-def _settle(members: list[_Member], outcome: list[bytes | McpError | None]) -> None:
-    for one in members:
-        if not one.outcome.done():
-            one.outcome.set_result(outcome[0])
+            self.arrays += 1
+            array = Array()
+            for call in together:
+                call.array = array
+        for over in members:
+            over.set_result(True)
 
 
 class Gathered:
     """A connection whose calls go through a window."""
 
-    __slots__ = ("_callee", "_windows", "greeting", "server")
+    __slots__ = ("_callee", "_windows")
 
     def __init__(self, callee: Callee, windows: Windows) -> None:
-        self.server: str = callee.server
-        self.greeting: Greeting = callee.greeting
         self._callee = callee
         self._windows = windows
+
+    @property
+    def server(self) -> str:
+        """Its id."""
+        return self._callee.server
+
+    @property
+    def greeting(self) -> Greeting:
+        """What it said of itself."""
+        return self._callee.greeting
 
     async def call(self, call: Call) -> bytes:
         """The result of `call`, a window later at most."""

@@ -222,13 +222,12 @@ class StreamableHttp:
         return found
 
     async def _post(self, running: Running) -> Response:
-        call = running.call
+        call, again = running.call, running.call.method in _REPEATABLE
         head = self._head(call)
         running.modern = self._modern
         try:
-            response = await self._pool.request(
-                running, head, running.body, repeatable=call.method in _REPEATABLE
-            )
+            post = call.array.through(self._pool, self._tasks) if call.array else self._pool.request
+            response = await post(running, head, running.body, repeatable=again)
             if running.answer is not None or not response.stream:
                 return response
             running.hung_up()
