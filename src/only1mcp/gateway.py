@@ -58,7 +58,7 @@ class Gateway:
         self._sessions = Sessions(asyncio.get_running_loop().time, self._left)
         self._stdio: StdioEdge | None = None
         self.roster = Roster(config.servers, self._noticed, self._from_server, self._greeted)
-        self._listings = Listings(self.roster, config.naming, self._lists_changed)
+        self._listings = Listings(self.roster, config, self._lists_changed)
         self._levels = LogLevels(self.roster, self._wanted_levels)
         one_principal = _one_principal(config)
         self._audience = Audience(

@@ -167,10 +167,13 @@ async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
     start = message.text(cursor)
     if cursor is not None and start is None:
         raise InvalidParams("cursor must be a string")
-    view = request.view
+    view, kind, listings = request.view, _KIND_OF[row.items or ""], snapshot.listings
     if start is None:  # a further page belongs to the list it was cut from
-        view = await snapshot.listings.renewed(view)
-    return view.page(_KIND_OF[row.items or ""], start, request.modern)
+        view, hit = await listings.renewed(view, (kind,))
+        snapshot.answers.listed(kind, hit=hit, caller=request.caller)
+    if not request.modern:
+        return view.page(kind, start, modern=False)
+    return view.page(kind, start, modern=True, promise=listings.promise(view, kind))
 
 
 async def _subscribe(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
