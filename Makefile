@@ -26,12 +26,13 @@ help:  ## Show this list
 demo: $(READY)  ## Start the gateway with its bundled demo servers
 	@$(BIN)/only1mcp demo $(ARGS)
 
-test: $(READY)  ## Everything CI runs: style, types, structure, unit and end-to-end tests
+test: $(READY)  ## Everything CI runs: style, types, all tests, a part of the official suites
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/python scripts/peers.py
 	$(BIN)/python -m pytest $(ARGS)
+	$(if $(ARGS),,PYTHONPATH="$(CURDIR)/tests" $(BIN)/python -m scripts.conformance --fast)
 
 check: $(READY)  ## Fast: style, types, layers and the tests of what changed
 	$(BIN)/ruff format --check

@@ -46,6 +46,10 @@ class Selection(NamedTuple):
     legs: tuple[str, ...] = LEGS
 
 
+FAST: Final = Selection((SERVERS[0],), LEGS[:3])
+"""What `make test` runs: both suites and both eras against the server that has both."""
+
+
 def gateway_id(server: str) -> str:
     """The name of `server` in the gateway's configuration, which takes no dots."""
     return server.replace(".", "-")

@@ -49,7 +49,7 @@ async def test_a_modern_server_says_for_how_long() -> None:
     fake = library(answers={READ: numbered(resultType="complete", ttlMs=5000)}, modern=True)
     async with gateway_of(fake) as gateway:
         clock = Clock(gateway)
-        modern = {"revision": NEWEST_MODERN}
+        modern: Any = {"revision": NEWEST_MODERN}
         first = await ask(gateway, READ, A, **modern)
         clock.now += 2
         again = await ask(gateway, READ, A, **modern)
@@ -144,7 +144,7 @@ async def test_what_of_meta_makes_another_request(meta: Any, shared: bool) -> No
 
 async def test_cache_and_sharing_can_be_turned_off() -> None:
     fake = library(answers={READ: numbered()})
-    off = {"cache": {"enabled": False}, "batching": {"enabled": False}}
+    off: Any = {"cache": {"enabled": False}, "batching": {"enabled": False}}
     async with gateway_of(fake, **off) as gateway:
         assert [await read(gateway) for _ in range(3)] == [1, 2, 3]
         assert gateway._answers.methods == frozenset()
@@ -197,7 +197,8 @@ async def test_a_server_that_remembers_sessions_has_answers_for_sessions() -> No
     fake = library(answers={READ: numbered()})
     entries = {"lib": {"isolation": "session"}}
     async with gateway_of(fake, entries=entries) as gateway:
-        gateway.roster.servers["lib"].further._make = lambda era: fake
+        (replica,) = gateway.roster.servers["lib"].replicas
+        replica.further._make = lambda era: fake
         assert [await read(gateway, client("ann", one)) for one in "xyx"] == [1, 2, 1]
 
 

@@ -17,6 +17,7 @@ from only1mcp.protocol.errors import Draining, InvalidParams, InvalidRequest
 from only1mcp.protocol.subscription import ACKNOWLEDGED, FLAGS, TAG_KEY, UPDATED
 from only1mcp.relay import audience
 from only1mcp.relay.audience import Audience, changes
+from only1mcp.relay.handed import Owner
 
 TOOLS, PROMPTS, RESOURCES = FLAGS.values()
 LOG = "notifications/message"
@@ -193,3 +194,30 @@ def test_changes_are_of_what_a_mount_shows() -> None:
     before, now = catalog(one=["a"]), catalog(one=["b"])
     assert changes(before, now, None) == changes(before, now, "one") == [TOOLS]
     assert changes(before, now, "two") == []
+
+
+# --- what was handed to one client ---
+
+STATUS, VISITED = "notifications/tasks/status", "notifications/elicitation/complete"
+
+
+async def test_news_of_what_was_handed_out_reach_its_session_alone() -> None:
+    ann, bob = Member("ann"), Member("bob", mount="one")
+    hall = Hall(ann, bob)
+    handed = hall.audience.handed
+    handed.note("one", "t", Owner("me", "ann"))
+    handed.note("one", "u", Owner("me", "bob"))
+    handed.note("one", "v", Owner("me", None))
+    handed.note("one", "w", Owner("me", "gone"))
+    handed.note("one", "e", Owner("me", "ann"))
+    for id in ("t", "u", "v", "w", "of nobody"):
+        hall.audience.hear("one", STATUS, message.as_raw({"taskId": id, "status": "working"}))
+    hall.audience.hear("one", VISITED, message.as_raw({"elicitationId": "e"}))
+    hall.audience.hear("one", VISITED, Raw(b"[]"))
+    assert [one["params"] for one in ann.heard] == [
+        {"taskId": "one.t", "status": "working"},
+        {"elicitationId": "e"},
+    ]
+    assert [one["params"] for one in bob.heard] == [{"taskId": "u", "status": "working"}]
+    ann.outlet = None
+    hall.audience.hear("one", STATUS, message.as_raw({"taskId": "t"}))

@@ -277,9 +277,13 @@ async def test_a_servers_error_is_the_clients() -> None:
 # --- legacy client, legacy server ---
 
 
+def _as_it_is(params: Raw) -> Raw:
+    return params
+
+
 async def test_between_legacy_peers_a_question_passes_untouched() -> None:
     client = Client(elicitation=ANSWER)
-    ask = asker(client)
+    ask = asker(client, _as_it_is)
     assert ask is not None
     params: Params = {"message": as_raw("?"), "requestedSchema": as_raw({"big": 10**30})}
     answer = await ask("elicitation/create", as_raw(params))
@@ -294,4 +298,4 @@ async def test_between_legacy_peers_a_question_passes_untouched() -> None:
 def test_a_client_that_takes_no_questions_is_never_asked() -> None:
     client = Client()
     client.capabilities = {"experimental": {}}
-    assert asker(client) is None
+    assert asker(client, _as_it_is) is None

@@ -80,7 +80,7 @@ async def test_callers_do_not_share_a_call_with_others() -> None:
 
 async def test_sharing_alone_can_be_turned_off() -> None:
     fake = library(answers={READ: (gate := Gate({"contents": [], "count": 7}))})
-    off = {"batching": {"enabled": False}}
+    off: Any = {"batching": {"enabled": False}}
     async with gateway_of(fake, **off) as gateway, asyncio.TaskGroup() as group:
         for _ in range(2):
             group.create_task(read(gateway))

@@ -113,3 +113,37 @@ def test_instructions_of_all_servers_stand_under_their_names(modern: bool) -> No
     assert said(None) == "## one\nUse me.\n\n## three\nMe too."
     assert said("one") == "Use me."
     assert said("two") is None
+
+
+TASKS = "io.modelcontextprotocol/tasks"
+BEYOND: Any = {
+    "tools": {},
+    "extensions": {TASKS: {}},
+    "experimental": {"x": {}},
+    "tasks": {"list": {}},
+}
+
+
+@pytest.mark.parametrize(
+    ("revision", "mount", "found"),
+    [
+        ("2025-06-18", None, {}),
+        ("2025-06-18", "one", {"experimental": {"x": {}}}),
+        ("2025-11-25", None, {"tasks": {"list": {}}}),
+        ("2025-11-25", "one", {"tasks": {"list": {}}, "experimental": {"x": {}}}),
+    ],
+)
+def test_what_is_beyond_the_core_is_offered_where_it_can_be_routed(
+    revision: str, mount: str | None, found: Any
+) -> None:
+    one = view(mount, one=listing(capabilities=BEYOND))
+    offered = json.loads(local.initialize(one, revision))["capabilities"]
+    core = {"tools", "prompts", "resources", "completions", "logging"}
+    assert {name: what for name, what in offered.items() if name not in core} == found
+
+
+@pytest.mark.parametrize("mount", [None, "one"])
+def test_extensions_are_for_modern_clients(mount: str | None) -> None:
+    found = json.loads(local.discover(view(mount, one=listing(capabilities=BEYOND))))
+    assert found["capabilities"]["extensions"] == {TASKS: {}}
+    assert not {"tasks", "experimental"} & set(found["capabilities"])

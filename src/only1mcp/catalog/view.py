@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from only1mcp.catalog.listing import Kind, Target
 from only1mcp.catalog.owners import Owners
@@ -81,6 +81,11 @@ class View(ABC):
         """What these servers can do together, as the names of the members of `capabilities`."""
         able = frozenset[str]().union(*(stock.capabilities for stock in self.stocks))
         return tuple(name for name in CAPABILITIES if name in able)
+
+    def declared(self, name: str) -> dict[str, dict[str, Any]]:
+        """What the servers here said of one capability, by server; without the silent ones."""
+        said = ((stock.server, stock.listing.capabilities.get(name)) for stock in self.stocks)
+        return {server: one for server, one in said if isinstance(one, dict)}
 
     def subscribes(self) -> bool:
         """Whether a server here announces when a resource changes."""

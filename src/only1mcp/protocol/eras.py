@@ -82,6 +82,7 @@ def params_to_modern(
     for key, value in own_meta(capabilities, log_level).items():
         meta[key] = as_raw(value)
     params["_meta"] = as_raw(meta)
+    params.pop("task", None)  # asks for a task of the other era
     return params
 
 
@@ -93,6 +94,7 @@ def params_to_legacy(params: Params) -> Params:
         params["_meta"] = as_raw(kept)
     else:
         params.pop("_meta", None)
+    params.pop("task", None)  # means nothing in a modern request
     return params
 
 

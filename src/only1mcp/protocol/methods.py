@@ -1,6 +1,12 @@
 """THE table: what is done with each method, and in which revisions it exists.
 
-A method that is not here, or not in the caller's revision, is answered -32601.
+    METHODS        requests of clients
+    QUESTIONS      requests of servers
+    FROM_CLIENTS   notifications of clients
+    FROM_SERVERS   notifications of servers
+
+A request of a client that is not here is answered -32601, unless it belongs to an extension of
+the one server that can be meant (`Route.OTHER`); so is one that the client's revision lacks.
 Source  the schema of each revision; mcp-types `methods` is the oracle in the tests.
 """
 
@@ -31,6 +37,19 @@ class Route(Enum):
     NAME = "name"  # the server that owns params.name
     URI = "uri"  # the server that owns params.uri
     REF = "ref"  # the server that owns params.ref
+    TASK = "task"  # the server that handed out params.taskId
+    TASKS = "tasks"  # all servers that have tasks
+    OTHER = "other"  # the one server with extensions
+
+
+class Fate(Enum):
+    """What becomes of a notification, or of a server's request."""
+
+    HOP = "hop"  # it is between two neighbours; the gateway acts on it, or sends its own
+    CALL = "call"  # it goes with the call it belongs to
+    SERVER = "server"  # it is about the server: all who asked to hear of that, once each
+    OWNER = "owner"  # the client that was handed the id in it
+    DROPPED = "dropped"  # nobody could use it
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +81,58 @@ _ROWS = (
     Method("resources/unsubscribe", Route.URI, LEGACY, target="uri"),
     Method("subscriptions/listen", Route.LOCAL, MODERN),
     Method("completion/complete", Route.REF, target="ref"),
+    Method("tasks/get", Route.TASK, (R2025_11_25, R2026_07_28), target="taskId"),
+    Method("tasks/cancel", Route.TASK, (R2025_11_25, R2026_07_28), target="taskId"),
+    Method("tasks/update", Route.TASK, MODERN, target="taskId", repeatable=False),
+    Method("tasks/result", Route.TASK, (R2025_11_25,), target="taskId", asks=True),
+    Method("tasks/list", Route.TASKS, (R2025_11_25,)),
 )
 
 METHODS: Final[dict[str, Method]] = {row.name: row for row in _ROWS}
 
 
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """One row for what the gateway does not answer itself."""
+
+    name: str
+    fate: Fate
+    revisions: tuple[str, ...] = ALL
+
+
+def _named(*rows: Passing) -> dict[str, Passing]:
+    return {row.name: row for row in rows}
+
+
+QUESTIONS: Final = _named(
+    Passing("ping", Fate.HOP, LEGACY),
+    Passing("roots/list", Fate.CALL, LEGACY),
+    Passing("sampling/createMessage", Fate.CALL, LEGACY),
+    Passing("elicitation/create", Fate.CALL, (R2025_06_18, R2025_11_25)),
+)
+FROM_CLIENTS: Final = _named(
+    Passing("notifications/initialized", Fate.HOP, LEGACY),
+    Passing("notifications/cancelled", Fate.HOP),
+    Passing("notifications/progress", Fate.DROPPED, LEGACY),  # of its answer to a question
+    Passing("notifications/roots/list_changed", Fate.DROPPED, LEGACY),  # asked anew in each call
+)
+FROM_SERVERS: Final = _named(
+    Passing("notifications/cancelled", Fate.HOP),
+    Passing("notifications/progress", Fate.CALL),
+    Passing("notifications/message", Fate.CALL),
+    Passing("notifications/tools/list_changed", Fate.SERVER),
+    Passing("notifications/prompts/list_changed", Fate.SERVER),
+    Passing("notifications/resources/list_changed", Fate.SERVER),
+    Passing("notifications/resources/updated", Fate.SERVER),
+    Passing("notifications/subscriptions/acknowledged", Fate.HOP, MODERN),
+    Passing("notifications/elicitation/complete", Fate.OWNER, (R2025_11_25,)),
+    Passing("notifications/tasks/status", Fate.OWNER, (R2025_11_25,)),
+)
+
+
 def known(method: str, revision: str) -> Method | None:
-    """The row of `method` if `revision` has it."""
+    """The row of `method` if `revision` has it; one of its own for what no revision has."""
     row = METHODS.get(method)
-    return row if row is not None and revision in row.revisions else None
+    if row is None:
+        return Method(method, Route.OTHER, (revision,), repeatable=False)
+    return row if revision in row.revisions else None

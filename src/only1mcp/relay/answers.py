@@ -22,16 +22,15 @@ from only1mcp.observe.tasks import Tasks
 from only1mcp.policy.cache import Entry, Key, Store, Tier
 from only1mcp.protocol import caching, message
 from only1mcp.protocol.errors import McpError, ServerFault
-from only1mcp.protocol.methods import Method
 from only1mcp.protocol.subscription import UPDATED
 from only1mcp.relay.flight import Client, Flight
-from only1mcp.relay.wanted import NOBODY, Call, Fetch, Reader, Wanted
+from only1mcp.relay.wanted import NOBODY, Fetch, Reader, Wanted
 from only1mcp.relay.window import Gathered, Windows
 from only1mcp.upstream.base import Callee
-from only1mcp.upstream.roster import Live, State
+from only1mcp.upstream.roster import State
 
 if TYPE_CHECKING:
-    from only1mcp.relay.call import Caller, Request
+    from only1mcp.relay.call import Caller
 
 MAX_AHEAD: Final = 32
 """Renewals of hot answers at once; the others end and are asked for by the next who wants them."""
@@ -47,7 +46,7 @@ _TIER_OF_CHANGE: Final = {
     "notifications/prompts/list_changed": Tier.L3,
 }
 _READS: Final = frozenset(("resources/read", "prompts/get"))
-_DOWN: Final = (State.STARTING, State.WAITING)
+_UP: Final = (State.READY, State.IDLE)
 
 
 class Answers:
@@ -61,7 +60,7 @@ class Answers:
         self.windows = Windows(config.batching)
         self._keeps = settings.enabled
         shares = config.batching.enabled
-        self._reader = Reader(settings.tools, shares=shares, one_principal=one_principal)
+        self.reader = Reader(settings.tools, shares=shares, one_principal=one_principal)
         self._clock = clock
         self._ttl_s = {
             Tier.L1: settings.l1.ttl,
@@ -79,32 +78,31 @@ class Answers:
 
     # --- for requests ---
 
-    async def answer(
-        self, request: "Request", row: Method, target: Target, live: Live, call: Call
-    ) -> bytes:
-        """The answer to a request of one of `methods`.
+    def kept(self, wanted: Wanted) -> bytes | None:
+        """The answer, if it is there: a fresh one, or an old one while its server is down."""
+        if not self._keeps:
+            return None
+        now = self._clock()
+        if (entry := self.store.get(wanted.key, now)) is not None:
+            if entry.is_due(now):
+                self._renew(wanted, entry)
+            return self._given(entry, now, wanted.caller, b"hit")
+        return None if wanted.live.state in _UP else self._old(wanted)
+
+    async def ask(self, wanted: Wanted) -> bytes:
+        """The answer of the server; an old one if it fails us.
 
         Raises:
             McpError: as the call.
         """
-        wanted = self._reader.read(request, row, target, live, call)
-        if wanted is None:
-            return await call(request.caller, None)
-        now = self._clock()
-        if self._keeps and (entry := self.store.get(wanted.key, now)) is not None:
-            if entry.is_due(now):
-                self._renew(wanted, entry)
-            return self._given(entry, now, request.caller, b"hit")
-        if live.state in _DOWN and (old := self._old(wanted)) is not None:
-            return old
-        self._read.add(target.server)
+        self._read.add(wanted.key.server)
         try:
             result = await self._asked(wanted)
         except ServerFault:
             if (old := self._old(wanted)) is None:
                 raise
             return old
-        self._label(request.caller, b"miss")
+        self._label(wanted.caller, b"miss")
         return result
 
     def before(self, callee: Callee, fetch: Fetch) -> Callee:

@@ -3,6 +3,7 @@
     lists changed ──────────► sessions whose lists differ, listens that asked for the kind
     resources/updated ──────► whoever subscribed (relay/subscriptions.py)
     notifications/message ──► sessions that set a level, where all clients are one principal
+    tasks/status, elicitation/complete ──► the session that was handed the id
 
 Each client gets its own copy, on exactly one stream: a session on its outlet, a listen on the
 stream of its request, every frame marked with the id of that request.
@@ -20,11 +21,12 @@ from msgspec import Raw
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
 from only1mcp.catalog.view import View
-from only1mcp.protocol import message, subscription
+from only1mcp.protocol import message, subscription, tasks
 from only1mcp.protocol.errors import Draining, InvalidRequest, McpError
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.subscription import ACKNOWLEDGED, TAG_KEY, UPDATED, Filter
 from only1mcp.relay import local
+from only1mcp.relay.handed import Handed
 from only1mcp.relay.subscriptions import Place, Subscriptions
 from only1mcp.upstream.base import NotificationSink
 from only1mcp.upstream.roster import FromServer, Live
@@ -39,6 +41,10 @@ CHANGED: Final = {
     "notifications/prompts/list_changed": (Kind.PROMPTS,),
     "notifications/resources/list_changed": (Kind.RESOURCES, Kind.TEMPLATES),
 }
+
+
+_HANDED: Final = {tasks.STATUS: "taskId", "notifications/elicitation/complete": "elicitationId"}
+"""Notifications for one client, and the member that says whose."""
 
 
 class Member(Protocol):
@@ -93,7 +99,8 @@ class Audience:
         servers would have said (see relay/subscriptions.py)."""
         self.subscriptions = Subscriptions(servers, tell)
         self._members = members
-        self._one_principal = one_principal
+        self.handed = Handed()
+        self.one_principal = one_principal
         self._member = member
         self._listens: set[Listen] = set()
         self._said: set[tuple[str, str]] = set()
@@ -178,6 +185,8 @@ class Audience:
                 self._updated(server, subscription.untagged(params))
             elif method == "notifications/message":
                 self._log_message(server, method, params)
+            elif (key := _HANDED.get(method)) is not None:
+                self._handed_out(server, method, params, key)
 
     def _updated(self, server: str, params: Raw) -> None:
         uri = message.text(message.members(params).get("uri"))
@@ -187,11 +196,22 @@ class Audience:
             elif (member := self._member(str(owner))) is not None and member.outlet is not None:
                 member.outlet(message.notification(UPDATED, params))
 
+    def _handed_out(self, server: str, method: str, params: Raw, key: str) -> None:
+        """News of what was handed to one client: for its session, while that lasts."""
+        id = message.text(message.members(params).get(key)) or ""
+        owner = self.handed.owner(server, id)
+        member = self._member(owner.session) if owner is not None and owner.session else None
+        if member is None or member.outlet is None:
+            return
+        if method == tasks.STATUS and member.mount is None:
+            params = tasks.respelt_status(params, lambda own: tasks.shown(server, own))
+        member.outlet(message.notification(method, params))
+
     def _log_message(self, server: str, method: str, params: Raw) -> None:
         """A log line of no particular call may tell of anyone's: it goes to clients only where
         all are one principal by configuration, and only to those that set a level."""
         message.members(params)
-        if not self._one_principal:
+        if not self.one_principal:
             return
         for one in [one for one in self._members() if one.mount in (None, server)]:
             if one.least is not None and one.wants(method, params) and one.outlet is not None:

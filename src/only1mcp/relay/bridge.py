@@ -67,14 +67,15 @@ def asks(result: bytes) -> Params | None:
     return members if message.text(members.get("resultType")) == "input_required" else None
 
 
-def asker(caller: Asked) -> QuestionSink | None:
-    """Between legacy peers a question goes on as it is, if the client takes such at all."""
+def asker(caller: Asked, passed: Callable[[Raw], Raw]) -> QuestionSink | None:
+    """Between legacy peers a question goes on, if the client takes such at all; `passed` says
+    how its params look to the client."""
     if not questions.can_be_asked(caller.capabilities):
         return None
 
     async def ask(method: str, params: Raw) -> bytes:
         questions.check(method, message.members(params), caller.capabilities)
-        return await caller.ask(method, bytes(params))
+        return await caller.ask(method, bytes(passed(params)))
 
     return ask
 

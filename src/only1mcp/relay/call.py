@@ -26,7 +26,6 @@ from only1mcp.protocol.errors import (
     InvalidParams,
     McpError,
     MethodNotFound,
-    ResourceNotFound,
     ServerFault,
     ServerProtocolError,
     UpstreamError,
@@ -34,20 +33,21 @@ from only1mcp.protocol.errors import (
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
-from only1mcp.relay import mirror
-from only1mcp.relay.admission import once_more, refuse
+from only1mcp.relay import extensions, mirror, targets
+from only1mcp.relay.admission import FIRST, Before, once_more, refuse
 from only1mcp.relay.bridge import asker
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
-from only1mcp.relay.wanted import Fetch
+from only1mcp.relay.wanted import Fetch, Wanted
 from only1mcp.upstream.base import Call, Callee
-from only1mcp.upstream.roster import State
 from only1mcp.upstream.turns import InTurn
 
 _KIND_OF: Final = {row.value: row for row in Kind}
 _CACHEABLE: Final = frozenset({"resources/read"})
 _TOOLS_CALL: Final = METHODS["tools/call"]
 _LINK: Final = b'"resource_link"'
+_TASK: Final = b'"taskId"'
+"""A server in these states has said what it offers."""
 
 
 class Caller(Protocol):
@@ -113,23 +113,41 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         raise MethodNotFound(f"unknown method {request.method}")
     if row.route is Route.LIST:
         return await _list(request, row, snapshot)
+    if row.route is Route.TASKS:
+        return await _task_list(request, row, snapshot)
+    answers, target, wanted = snapshot.answers, None, None
+    if cached := row.name in answers.methods:
+        target = targets.listed(request, row, snapshot)
+        wanted = _wanted(request, row, target, snapshot)
+        if wanted is not None and (kept := answers.kept(wanted)) is not None:
+            return kept
     gate, who = snapshot.gate, request.caller.principal
     caller = None if who == ANONYMOUS else who
     if (bound := gate.enter(caller)) is not None:
         refuse(bound, gate)
     try:
-        target = await _target(request, row, snapshot)
+        if target is None:
+            target = await targets.find(request, row, snapshot)
+            wanted = _wanted(request, row, target, snapshot) if cached else None
+        if snapshot.servers[target.server].upstream is None:
+            await targets.wake(target, snapshot)
         if row.name in (SUBSCRIBE, UNSUBSCRIBE):
             return await _subscribe(request, row, target, snapshot)
-        if row.name in snapshot.answers.methods:
-            live, call = (
-                snapshot.servers[target.server],
-                partial(_as, request, row, target, snapshot),
-            )
-            return await snapshot.answers.answer(request, row, target, live, call)
+        if wanted is not None:
+            return await answers.ask(wanted)
         return await _attempts(request, row, target, snapshot)
     finally:
         gate.leave(caller)
+
+
+def _wanted(
+    request: Request, row: Method, target: Target | None, snapshot: Snapshot
+) -> Wanted | None:
+    """The request as the cache sees it; None: it has nothing to do with it."""
+    if target is None:
+        return None
+    call = partial(_as, request, row, target, snapshot)
+    return snapshot.answers.reader.read(request, row, snapshot.servers[target.server], target, call)
 
 
 async def _as(
@@ -155,8 +173,8 @@ async def _attempts(request: Request, row: Method, target: Target, snapshot: Sna
         except ServerFault as fault:
             if "requestState" in request.params:  # it goes on with a call: with that, or with none
                 raise
-            spent_s = await once_more(fault, live, row, target.name, began)
-        return await _call(request, row, target, snapshot, spent_s)
+            before = await once_more(fault, live, row, target.name, began)
+        return await _call(request, row, target, snapshot, before)
     finally:
         if row is _TOOLS_CALL and request.fetch is None:
             snapshot.answers.wrote(target)
@@ -176,6 +194,16 @@ async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
     return view.page(kind, start, modern=True, promise=listings.promise(view, kind))
 
 
+async def _task_list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
+    async def ask(server: str, params: Params) -> bytes:
+        asked = replace(request, params=params)
+        return await _call(asked, row, Target(server, "", message.NO_RAW), snapshot)
+
+    audience = snapshot.audience
+    place = request.view, request.caller, audience.handed
+    return await extensions.task_list(row, *place, ask, alone=audience.one_principal)
+
+
 async def _subscribe(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
     """One session of many that may want the same: the servers see only the first and the last."""
     owner, place = request.caller.session, Place(target.server, target.name)
@@ -188,18 +216,22 @@ async def _subscribe(request: Request, row: Method, target: Target, snapshot: Sn
 
 
 async def _call(
-    request: Request, row: Method, target: Target, snapshot: Snapshot, spent_s: float = 0.0
+    request: Request, row: Method, target: Target, snapshot: Snapshot, before: Before = FIRST
 ) -> bytes:
-    """One attempt; `spent_s` is what the request has taken before it."""
+    """One attempt; `before` is what has been tried."""
     live = snapshot.servers[target.server]
-    upstream = live.ready()
-    if not live.shares(upstream, request.modern):
-        who = _isolated(live.config.isolation, request.caller)
-        upstream = await live.apart(upstream, request.modern, who)
+    who = _isolated(live.config.isolation, request.caller)
+    key = _hash_key(live.hash_key, request) if live.hash_key else None
+    replica = live.pick(who, key, before.tried)
+    upstream = replica.calls
+    if upstream is None or not replica.shares(request.modern):
+        upstream = await replica.apart(request.modern, who)
     modern, fetch = upstream.greeting.modern, request.fetch
-    call = _outgoing(request, target, modern, live.config.timeouts, spent_s)
+    if row.route is Route.OTHER and modern != request.modern:
+        raise MethodNotFound(f"unknown method {request.method}")
+    call = _outgoing(request, target, modern, live.config.timeouts, before.spent_s)
     if request.modern and not modern and (level := request.caller.log_level) is not None:
-        await snapshot.levels.called(upstream, level)
+        await snapshot.levels.called(upstream.upstream, level)
     callee = upstream if fetch is None else snapshot.answers.before(upstream, fetch)
     if row.asks and modern != request.modern:  # a client may think between two calls to the server
         in_turn = InTurn(callee, live.turns, _line(request.caller))
@@ -218,6 +250,9 @@ async def _call(
         fetch.hear(result)
     if _LINK in result:
         _learn(result, target.server, snapshot.catalog)
+    if _TASK in result and (row is _TOOLS_CALL or row.route is Route.TASK):
+        place = request.view, request.caller, snapshot.audience.handed
+        result = extensions.respelt(result, row, target.server, *place)
     if modern != request.modern:
         result = _translated(result, request, row, target)
     return downlevel.tool_result(result, request.revision) if row is _TOOLS_CALL else result
@@ -236,7 +271,7 @@ def _outgoing(
     return Call(
         request.method,
         params,
-        target.name,
+        target.name or None,
         request.caller.notify,
         timeouts.call_idle,
         timeouts.call_max - spent_s,
@@ -260,25 +295,28 @@ def _translated(result: bytes, request: Request, row: Method, target: Target) ->
         raise ServerProtocolError(target.server, said) from None
 
 
-async def _target(request: Request, row: Method, snapshot: Snapshot) -> Target:
-    """Whose it is. A client need not list before it calls: while servers start, wait for them."""
-    try:
-        target = _resolve(request, row, snapshot)
-        if snapshot.servers[target.server].upstream is None:
-            await snapshot.listings.started((target.server,))
-        return target
-    except McpError:
-        if not await snapshot.listings.started(request.view.servers):
-            raise
-    request.view = snapshot.listings.catalog.view(request.view.server) or request.view
-    return _resolve(request, row, snapshot)
-
-
 def _isolated(isolation: str, caller: Caller) -> str | None:
     """Whose own connection it is: a session's (a modern client has none: its principal's)."""
     if isolation == "shared":
         return None
     return caller.session or caller.principal if isolation == "session" else caller.principal
+
+
+def _hash_key(kind: str, request: Request) -> str | None:
+    """What consistent_hash goes by for this call; None: it has nothing of the kind."""
+    caller = request.caller
+    match kind:
+        case "session":
+            return caller.session or caller.principal
+        case "principal":
+            return caller.principal
+        case "tool":
+            return message.text(request.params.get("name"))
+    with suppress(McpError):
+        arguments = message.members(request.params.get("arguments", message.NO_RAW))
+        value = arguments.get(kind.removeprefix("argument:"))
+        return None if value is None else bytes(value).decode()
+    return None
 
 
 def _line(caller: Caller) -> str:
@@ -292,6 +330,8 @@ async def _asking(call: Call, upstream: Callee, request: Request, snapshot: Snap
         return await _asked(call, upstream, request, snapshot)
     except UpstreamError as error:
         if upstream.greeting.modern == request.modern:
+            if error.own_code == questions.URL_REQUIRED:
+                _note_visits(error, upstream.server, request, snapshot)
             raise
         raise eras.error_across(error, call.method) from None
 
@@ -308,71 +348,21 @@ async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snaps
         case True, False:
             questions.answers(call.params or {})  # to no question; malformed ones are refused
         case False, False:
-            call.on_question = asker(caller)
+            place = upstream.server, request.view, caller, snapshot.audience.handed
+            call.on_question = asker(caller, partial(extensions.question, *place))
     return await upstream.call(call)
+
+
+def _note_visits(error: UpstreamError, server: str, request: Request, snapshot: Snapshot) -> None:
+    with suppress(McpError):  # an error of another form is the client's to judge
+        data = message.members(message.members(error.raw).get("data", message.NO_RAW))
+        for one in message.objects(data.get("elicitations", message.NO_RAW)):
+            extensions.note_visit(one, server, request.caller, snapshot.audience.handed)
 
 
 def _stamped(params: Params, request: Request) -> Params:
     capabilities = questions.client_capabilities(request.caller.capabilities)
     return eras.params_to_modern(params, capabilities, request.caller.log_level)
-
-
-def _resolve(request: Request, row: Method, snapshot: Snapshot) -> Target:
-    """Whose it is; `params` then name it as that server does."""
-    params, view = request.params, request.view
-    if row.route is Route.REF:
-        return _resolve_ref(params, view, snapshot)
-    name = message.text(params.get(row.target or ""))
-    if name is None:
-        raise InvalidParams(f"params.{row.target} must be a string")
-    if row.route is Route.URI:
-        target = view.resource(name)
-        if target is None:
-            hint = "resources/list and resources/templates/list show what there is"
-            raise ResourceNotFound(f"resource not found: {name}", {"uri": name, "hint": hint})
-        return target
-    tools = row.name == "tools/call"
-    target = view.tool(name) if tools else view.prompt(name)
-    if target is None:
-        raise _unknown(Kind.TOOLS if tools else Kind.PROMPTS, name, view, snapshot)
-    if target.name != name:
-        params["name"] = target.raw_name
-    return target
-
-
-def _resolve_ref(params: Params, view: View, snapshot: Snapshot) -> Target:
-    ref = message.members(params.get("ref", message.NO_RAW))
-    kind = message.text(ref.get("type"))
-    if kind == "ref/prompt":
-        name = message.text(ref.get("name")) or ""
-        target = view.prompt(name)
-        if target is None:
-            raise _unknown(Kind.PROMPTS, name, view, snapshot)
-        if target.name != name:
-            ref["name"] = target.raw_name
-            params["ref"] = message.as_raw(ref)
-        return target
-    if kind == "ref/resource":
-        uri = message.text(ref.get("uri")) or ""
-        target = view.template(uri)
-        if target is None:
-            hint = "resources/templates/list shows what there is"
-            raise InvalidParams(f"unknown resource template: {uri}", {"hint": hint})
-        return target
-    raise InvalidParams("params.ref.type must be ref/prompt or ref/resource")
-
-
-def _unknown(kind: Kind, name: str, view: View, snapshot: Snapshot) -> McpError:
-    """Why there is no such tool or prompt: its server may not be up, or the name is wrong."""
-    meant = None
-    if view.server is None:
-        owner = snapshot.catalog.prefix_owner(name)
-        if owner is not None and snapshot.servers[owner].state is not State.READY:
-            return snapshot.servers[owner].unavailable()
-        meant = snapshot.catalog.suggest(kind, name)
-    word = "tool" if kind is Kind.TOOLS else "prompt"
-    hint = f"did you mean {meant}?" if meant else f"{word}s/list shows what there is"
-    return InvalidParams(f"unknown {word}: {name}", {"hint": hint})
 
 
 def _learn(result: bytes, server: str, catalog: Catalog) -> None:

@@ -1,6 +1,7 @@
 """Lists: ask each server for all it offers, keep the answers, know when they are too old.
 
     server joins / says list_changed / its time is up ──► fetch ──► Listing ──► Catalog
+    server is down ──stale_lists──► hidden, until it is back
 
 Requests never wait for a server that is merely slow: after GRACE_S they get the last list.
 Bounds  one fetch at a time per server; what one may bring: relay/fetch.py.
@@ -25,8 +26,8 @@ from only1mcp.protocol.errors import McpError, ServerFault, ServerTimeout
 from only1mcp.protocol.methods import METHODS
 from only1mcp.relay.admission import once_more
 from only1mcp.relay.fetch import FAILED_TTL_S, Hold, fetch
-from only1mcp.upstream.base import Upstream
-from only1mcp.upstream.roster import Live, Roster
+from only1mcp.upstream.base import Callee
+from only1mcp.upstream.roster import Live, Roster, State
 
 log = logging.getLogger("only1mcp.lists")
 
@@ -79,6 +80,8 @@ class Listings:
         self._kept: dict[str, _Kept] = {}
         self._fetching: dict[str, _Fetch] = {}
         self._again: set[str] = set()
+        self._leaving: dict[str, asyncio.TimerHandle] = {}  # down: when its lists are hidden
+        self._hidden: set[str] = set()
         self._tasks = Tasks()
         self._born = asyncio.get_running_loop().time()
 
@@ -87,7 +90,8 @@ class Listings:
         """Who offers what, as of now; built when first asked for after a change."""
         if self._outdated or self._catalog is None:
             servers = [live.config for live in self._roster.servers.values()]
-            known = {id: kept.listing for id, kept in self._kept.items()}
+            shown = self._kept.keys() - self._hidden
+            known = {id: kept.listing for id, kept in self._kept.items() if id in shown}
             self._catalog = Catalog.build(servers, known, self._naming, self._catalog)
             self._outdated = False
         return self._catalog
@@ -135,6 +139,16 @@ class Listings:
             public = public and hold.public
         return Promise(max(0, int(left_s * 1000)), public) if view.servers else NO_PROMISE
 
+    def noticed(self, live: Live) -> None:
+        """Its state has changed. The last lists of a server that is down are shown for a while
+        longer: tools that come and go with it cost clients more than a call that fails."""
+        if live.state in (State.READY, State.IDLE):
+            self._show(live.id)
+        elif live.id in self._kept and live.id not in self._hidden | self._leaving.keys():
+            loop = asyncio.get_running_loop()
+            stale_s = live.config.stale_lists
+            self._leaving[live.id] = loop.call_later(stale_s, self._hide, live)
+
     async def started(self, ids: Sequence[str]) -> bool:
         """Wait for those of these servers that are still starting, until GRACE_S after our own
         start; says whether there were any."""
@@ -168,7 +182,26 @@ class Listings:
 
     async def close(self) -> None:
         """End the fetches under way."""
+        for timer in self._leaving.values():
+            timer.cancel()
         await self._tasks.close()
+
+    def _hide(self, live: Live) -> None:
+        log.warning("server %s: down for too long, its lists are hidden", live.id)
+        del self._leaving[live.id]
+        self._hidden.add(live.id)
+        self._change()
+
+    def _show(self, id: str) -> None:
+        if (timer := self._leaving.pop(id, None)) is not None:
+            timer.cancel()
+        if id in self._hidden:
+            self._hidden.remove(id)
+            self._change()
+
+    def _change(self) -> None:
+        self._outdated = True
+        self._on_change()
 
     def _refresh(self, live: Live, pause_s: float = 0.0) -> _Fetch:
         fetch = self._fetching.get(live.id)
@@ -184,8 +217,8 @@ class Listings:
         try:
             await asyncio.sleep(pause_s)
             self._again.discard(live.id)
-            if live.upstream is not None:
-                await self._fetch(live, live.upstream)
+            if live.calls is not None:
+                await self._fetch(live, live.calls)
         except McpError as error:
             fault = error
             self._put_off(live, error)
@@ -204,7 +237,7 @@ class Listings:
             kept.ends_at = {kind: max(end, again_at) for kind, end in kept.ends_at.items()}
             log.warning("server %s: lists not refreshed: %s", live.id, fault.message)
 
-    async def _fetch(self, live: Live, upstream: Upstream) -> None:
+    async def _fetch(self, live: Live, upstream: Callee) -> None:
         kept = self._kept.get(live.id)
         last = kept.listing if kept is not None else NOTHING
         began, timeout_s = monotonic(), live.config.timeouts.list
@@ -212,7 +245,7 @@ class Listings:
         try:
             listing, holds = await fetch(upstream, timeout_s, last, kinds)
         except ServerFault as fault:
-            if live.upstream is not upstream or isinstance(fault, ServerTimeout):
+            if live.calls is not upstream or isinstance(fault, ServerTimeout):
                 raise  # connected again it is listed anew; and who hangs has had its time
             await once_more(fault, live, METHODS["tools/list"], "", began)
             listing, holds = await fetch(upstream, timeout_s, last, kinds)
@@ -221,8 +254,7 @@ class Listings:
             listing = kept.listing  # the object, and all that is built from it
         self._kept[live.id] = self._held(listing, holds, kept if len(kinds) < len(Kind) else None)
         if not unchanged:
-            self._outdated = True
-            self._on_change()
+            self._change()
 
     def _held(self, listing: Listing, holds: dict[Kind, Hold], before: _Kept | None) -> _Kept:
         """What is kept now; `before` has the lists that were not asked for this time."""

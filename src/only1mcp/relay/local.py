@@ -11,7 +11,14 @@ from only1mcp.protocol import message
 from only1mcp.protocol.eras import IMPLEMENTATION, SERVER_INFO_KEY
 from only1mcp.protocol.errors import InvalidParams
 from only1mcp.protocol.message import Params
-from only1mcp.protocol.methods import LEGACY, MODERN, NEWEST_LEGACY
+from only1mcp.protocol.methods import (
+    LEGACY,
+    MODERN,
+    NEWEST_LEGACY,
+    NEWEST_MODERN,
+    R2025_11_25,
+)
+from only1mcp.relay import extensions
 
 
 def negotiate(params: Params) -> str:
@@ -31,7 +38,7 @@ def initialize(view: View, revision: str) -> bytes:
     return message.encode(
         {
             "protocolVersion": revision,
-            "capabilities": capabilities(view, modern=False),
+            "capabilities": capabilities(view, modern=False) | _beyond(view, revision),
             "serverInfo": IMPLEMENTATION,
             **_instructions(view),
         }
@@ -44,7 +51,7 @@ def discover(view: View) -> bytes:
         {
             "resultType": "complete",
             "supportedVersions": list(MODERN),
-            "capabilities": capabilities(view, modern=True),
+            "capabilities": capabilities(view, modern=True) | _beyond(view, NEWEST_MODERN),
             **_instructions(view),
             "ttlMs": 0,
             "cacheScope": "private",
@@ -70,6 +77,18 @@ def capabilities(view: View, *, modern: bool) -> dict[str, Any]:
     if not view.subscribes():
         offered["resources"] = change
     return {name: flags for name, flags in offered.items() if name in declared}
+
+
+def _beyond(view: View, revision: str) -> dict[str, Any]:
+    """What is offered beyond the core, where it can be routed."""
+    if revision in MODERN:
+        found = {"extensions": extensions.offered(view)}
+    else:
+        experimental = view.declared("experimental")
+        found = {"experimental": experimental.get(view.server or "", {})}
+        if revision == R2025_11_25:
+            found["tasks"] = extensions.offered_tasks(view)
+    return {name: what for name, what in found.items() if what}
 
 
 def _instructions(view: View) -> dict[str, str]:

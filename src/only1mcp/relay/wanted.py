@@ -64,6 +64,7 @@ class Wanted(NamedTuple):
     tier: Tier
     ttl_s: float | None
     alone: bool
+    live: Live
     caller: "Caller"
     call: Call
 
@@ -79,7 +80,7 @@ class Reader:
         self._metas: dict[bytes, Meta] = {}
 
     def read(
-        self, request: "Request", row: Method, target: Target, live: Live, call: Call
+        self, request: "Request", row: Method, live: Live, target: Target, call: Call
     ) -> Wanted | None:
         """What to look for; None: this one has nothing to do with the cache."""
         params, caller, ttl_s = request.params, request.caller, None
@@ -100,7 +101,7 @@ class Reader:
         owner = self._owner(live, caller)
         key = Key(target.server, row.name, target.name, given, (form, counts, declared), owner)
         alone = alone or owner == NOBODY or not self._shares
-        return Wanted(key, TIER_OF[row.name], ttl_s, alone, caller, call)
+        return Wanted(key, TIER_OF[row.name], ttl_s, alone, live, caller, call)
 
     def _owner(self, live: Live, caller: "Caller") -> str | None:
         """Whose the answer is. Where a server remembers its client, that is whoever shares its

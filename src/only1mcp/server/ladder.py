@@ -28,7 +28,7 @@ from only1mcp.server.session import Outlet
 _NAMED: Final = {
     row.name: row.target
     for row in METHODS.values()
-    if row.route in (Route.NAME, Route.URI)
+    if row.route in (Route.NAME, Route.URI, Route.TASK)
     and row.target is not None
     and row.revisions[-1] in MODERN
 }

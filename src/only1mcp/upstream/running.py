@@ -23,6 +23,7 @@ from only1mcp.protocol.errors import (
     ServerUnavailable,
 )
 from only1mcp.protocol.message import Message
+from only1mcp.protocol.methods import FROM_SERVERS, Fate
 from only1mcp.protocol.sse import Event
 from only1mcp.upstream.answer import id_is_open
 from only1mcp.upstream.base import Call
@@ -34,14 +35,9 @@ from only1mcp.upstream.pending import own_token
 PROGRESS: Final = "notifications/progress"
 CANCELLED: Final = "notifications/cancelled"
 UNBOUND: Final = frozenset(
-    (
-        "notifications/tools/list_changed",
-        "notifications/prompts/list_changed",
-        "notifications/resources/list_changed",
-        "notifications/resources/updated",
-    )
+    row.name for row in FROM_SERVERS.values() if row.fate in (Fate.SERVER, Fate.OWNER)
 )
-"""About the server as a whole, on whichever stream they come."""
+"""Not of the call on whose stream they come."""
 
 
 class Running(Exchange):

@@ -1,0 +1,104 @@
+"""Tasks: calls that go on after their answer. Their ids name the server on an endpoint of many.
+
+    2026-07-28   extension io.modelcontextprotocol/tasks: flat, the id at the top of the object
+    2025-11-25   experimental core: in `task`, at the top, or beside a result in `_meta`
+
+Pure; only the id is respelt, every other byte stays.
+Source  SEP-2663; MCP 2025-11-25 basic/utilities/tasks.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec import Raw
+
+from only1mcp.protocol import message
+from only1mcp.protocol.errors import MissingCapability
+from only1mcp.protocol.message import Params, as_raw
+
+EXTENSION: Final = "io.modelcontextprotocol/tasks"
+RELATED: Final = "io.modelcontextprotocol/related-task"
+STATUS: Final = "notifications/tasks/status"
+_SIGN: Final = b'"taskId"'
+_SEPARATOR: Final = "."
+
+Respell = Callable[[str], str]
+"""From the server's own id to the one the client sees, or back."""
+
+
+def shown(server: str, id: str) -> str:
+    """The id of a task on an endpoint of many servers; a server id has no full stop."""
+    return f"{server}{_SEPARATOR}{id}"
+
+
+def owner(id: str) -> tuple[str, str]:
+    """Server and own id of a shown one; an empty server for what is none."""
+    server, found, own = id.partition(_SEPARATOR)
+    return (server, own) if found else ("", id)
+
+
+def check_declared(capabilities: dict[str, Any]) -> None:
+    """Whether a modern client may use the extension.
+
+    Raises:
+        MissingCapability: it has not declared it for this request (SEP-2663 "Capabilities").
+    """
+    declared = capabilities.get("extensions")
+    if not isinstance(declared, dict) or EXTENSION not in declared:
+        needed: dict[str, Any] = {"requiredCapabilities": {"extensions": {EXTENSION: {}}}}
+        raise MissingCapability(f"the request does not declare the extension {EXTENSION}", needed)
+
+
+def respelt_result(result: bytes, method: str, respell: Respell, *, modern: bool) -> bytes:
+    """A result of `method` with the ids of tasks in it respelt; the same bytes if there is none."""
+    if _SIGN not in result:
+        return result
+    members = message.members(result)
+    match method:
+        case "tools/call" if modern:
+            found = message.text(members.get("resultType")) == "task" and _top(members, respell)
+        case "tools/call":
+            found = _inside(members, "task", respell)
+        case "tasks/result":
+            found = _related(members, respell)
+        case _:
+            found = _top(members, respell)
+    return message.encode(members) if found else result
+
+
+def respelt_status(params: Raw, respell: Respell) -> Raw:
+    """The params of a status notification, respelt."""
+    members = message.members(params)
+    return as_raw(members) if _top(members, respell) else params
+
+
+def respelt_question(params: Raw, respell: Respell) -> Raw:
+    """The params of a server's question that belongs to a task, respelt."""
+    if _SIGN not in bytes(params):
+        return params
+    members = message.members(params)
+    return as_raw(members) if _related(members, respell) else params
+
+
+def _top(members: Params, respell: Respell) -> bool:
+    own = message.text(members.get("taskId"))
+    if own is None or (other := respell(own)) == own:
+        return False
+    members["taskId"] = as_raw(other)
+    return True
+
+
+def _inside(members: Params, name: str, respell: Respell) -> bool:
+    inner = message.members(members.get(name, message.NO_RAW))
+    if not _top(inner, respell):
+        return False
+    members[name] = as_raw(inner)
+    return True
+
+
+def _related(members: Params, respell: Respell) -> bool:
+    meta = message.members(members.get("_meta", message.NO_RAW))
+    if not _inside(meta, RELATED, respell):
+        return False
+    members["_meta"] = as_raw(meta)
+    return True

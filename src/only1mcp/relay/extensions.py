@@ -1,0 +1,201 @@
+"""What is beyond the core: tasks of both eras, and methods of extensions that one server has.
+
+    tasks/…           the server named in the id; on /mcp/{server} that server, ids as they are
+    any other method  the only server here that has extensions, in the client's own era
+
+A task belongs to the principal it was made for, and so does a visit to a URL.
+Source  SEP-2663; MCP 2025-11-25 basic/utilities/tasks; 2026-07-28 basic/extensions.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+from msgspec import Raw
+
+from only1mcp.catalog.listing import Target
+from only1mcp.catalog.view import View
+from only1mcp.protocol import headers, message, tasks
+from only1mcp.protocol.errors import InvalidParams, McpError, MethodNotFound
+from only1mcp.protocol.message import Params, as_raw
+from only1mcp.protocol.methods import Method
+from only1mcp.relay.handed import Handed, Owner
+
+log = logging.getLogger("only1mcp.extensions")
+
+MAX_PAGES: Final = 100
+"""Of the task list of one server."""
+_ELICITATION: Final = b'"elicitationId"'
+
+Ask = Callable[[str, Params], Awaitable[bytes]]
+"""Puts the request with these params to a server; its result."""
+
+
+class Client(Protocol):
+    """Whose request it is; part of relay.call.Caller."""
+
+    principal: str
+    headers: Any
+
+    @property
+    def session(self) -> str | None:
+        """The id of its session; None for a modern client."""
+
+    @property
+    def capabilities(self) -> dict[str, Any]:
+        """What it declared, in the words of its era."""
+
+
+# --- what is offered ---
+
+
+def offered(view: View) -> dict[str, Any]:
+    """The `extensions` that a modern client can use here: those of one server, and tasks."""
+    found = view.declared("extensions")
+    names = [name for one in found.values() for name in one]
+    return {
+        name: setting
+        for one in found.values()
+        for name, setting in one.items()
+        if names.count(name) == 1 or name == tasks.EXTENSION
+    }
+
+
+def offered_tasks(view: View) -> dict[str, Any]:
+    """The `tasks` capability for a client of 2025-11-25: what any server here can do."""
+    merged: dict[str, Any] = {}
+    for one in view.declared("tasks").values():
+        merged |= one
+    return merged
+
+
+# --- whose it is ---
+
+
+def task_target(row: Method, params: Params, view: View, caller: Client, handed: Handed) -> Target:
+    """The server that handed out `params.taskId`; `params` then hold its own id.
+
+    Raises:
+        MethodNotFound: no server here has tasks for this era.
+        MissingCapability: the client has not declared the extension.
+        InvalidParams: there is no such task for this client.
+    """
+    able = _with_tasks(row, view, caller)
+    id = message.text(params.get("taskId"))
+    if id is None:
+        raise InvalidParams("params.taskId must be a string")
+    server, own = tasks.owner(id) if view.server is None else (view.server, id)
+    known = handed.owner(server, own)
+    if server not in able or (known is not None and known.principal != caller.principal):
+        raise InvalidParams(f"unknown task: {id}", {"hint": "it may have expired"})
+    if own != id:
+        params["taskId"] = as_raw(own)
+    return Target(server, own, as_raw(own))
+
+
+def other_target(method: str, view: View, caller: Client, *, modern: bool) -> Target:
+    """The one server here that may have this method.
+
+    Raises:
+        MethodNotFound: there is none, or more than one.
+    """
+    if modern:
+        found = view.declared("extensions").items()
+        able = [server for server, names in found if set(names) - {tasks.EXTENSION}]
+    else:
+        able = [server for server, names in view.declared("experimental").items() if names]
+    if len(able) != 1:
+        hint = {"hint": f"servers with extensions: {', '.join(able)}; ask one at its own path"}
+        raise MethodNotFound(f"unknown method {method}", hint if able else None)
+    said = caller.headers.get(headers.NAME) if caller.headers is not None else None
+    name = "" if said is None else headers.decode(said)
+    return Target(able[0], name, as_raw(name))
+
+
+def _with_tasks(row: Method, view: View, caller: Client) -> list[str]:
+    modern = caller.session is None
+    if modern:
+        found = view.declared("extensions").items()
+        able = [server for server, names in found if tasks.EXTENSION in names]
+    else:
+        able = list(view.declared("tasks"))
+    if not able:
+        raise MethodNotFound(f"no server here has {row.name}")
+    if modern:
+        tasks.check_declared(caller.capabilities)
+    return able
+
+
+# --- ids on their way ---
+
+
+def respelt(
+    result: bytes, row: Method, server: str, view: View, caller: Client, handed: Handed
+) -> bytes:
+    """A result with the ids of tasks as this client sees them; a new task is noted as its own."""
+    owner = Owner(caller.principal, caller.session)
+
+    def respell(own: str) -> str:
+        if row.name == "tools/call":
+            handed.note(server, own, owner)
+        return own if view.server is not None else tasks.shown(server, own)
+
+    return tasks.respelt_result(result, row.name, respell, modern=caller.session is None)
+
+
+def question(server: str, view: View, caller: Client, handed: Handed, params: Raw) -> Raw:
+    """A legacy server's question for the legacy client of a call, as that client sees it."""
+    if _ELICITATION in bytes(params):
+        note_visit(message.members(params), server, caller, handed)
+    if view.server is not None:
+        return params
+    return tasks.respelt_question(params, lambda own: tasks.shown(server, own))
+
+
+def note_visit(elicitation: Params, server: str, caller: Client, handed: Handed) -> None:
+    """The client is asked to open a URL; that it is done will be told to it alone."""
+    if id := message.text(elicitation.get("elicitationId")):
+        handed.note(server, id, Owner(caller.principal, caller.session))
+
+
+async def task_list(
+    row: Method, view: View, caller: Client, handed: Handed, ask: Ask, *, alone: bool
+) -> bytes:
+    """`tasks/list` of all servers here: the tasks of this client's principal.
+
+    In  `alone`: all clients are one principal, so that what nobody noted is its own, too.
+
+    Raises:
+        MethodNotFound: no server here has tasks. McpError: of the only server that has.
+    """
+    able = _with_tasks(row, view, caller)
+    found: list[Params] = []
+    for server in able:
+        try:
+            entries = await _entries(server, ask)
+        except McpError as error:
+            if len(able) == 1:
+                raise
+            log.warning("server %s: tasks/list: %s", server, error.message)
+            continue
+        for entry in entries:
+            own = message.text(entry.get("taskId")) or ""
+            known = handed.owner(server, own)
+            if not (alone if known is None else known.principal == caller.principal):
+                continue
+            if view.server is None:
+                entry["taskId"] = as_raw(tasks.shown(server, own))
+            found.append(entry)
+    return message.encode({"tasks": found})
+
+
+async def _entries(server: str, ask: Ask) -> list[Params]:
+    entries: list[Params] = []
+    params: Params = {}
+    for _ in range(MAX_PAGES):
+        page = message.members(await ask(server, params))
+        entries += message.objects(page.get("tasks", message.NO_RAW))
+        if message.text(page.get("nextCursor")) is None:
+            break
+        params = {"cursor": page["nextCursor"]}
+    return entries
