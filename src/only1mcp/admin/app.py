@@ -5,6 +5,8 @@
 /health   summary: how the servers are, and since when    200
 /api/v1/admin/servers   every server, its state and what it offers
 /api/v1/admin/tools     every tool they list: its name for clients, or why they do not see it
+/api/v1/admin/cache         what the answers that are kept have saved
+/api/v1/admin/cache/clear   POST: drop them, all or those of a tier, server or method
 Answers come from memory and never touch a server.
 """
 
@@ -19,6 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from only1mcp import __version__
+from only1mcp.admin import cache
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.status import describe_servers, describe_tools
 
@@ -36,6 +39,8 @@ def make_app(snapshot: Callable[[], Snapshot], ready: Callable[[], bool]) -> Sta
             Route("/health", pages.health),
             Route("/api/v1/admin/servers", pages.servers),
             Route("/api/v1/admin/tools", pages.tools),
+            Route("/api/v1/admin/cache", pages.cache),
+            Route("/api/v1/admin/cache/clear", pages.clear_cache, methods=["POST"]),
         ]
     )
 
@@ -97,3 +102,13 @@ class _Pages:
         now = self._snapshot()
         naming = now.config.naming.model_dump()
         return JSONResponse({"tools": describe_tools(now), "naming": naming})
+
+    async def cache(self, _: Request) -> Response:
+        return JSONResponse(cache.describe(self._snapshot()))
+
+    async def clear_cache(self, request: Request) -> Response:
+        try:
+            wanted = cache.read_filter(await request.body())
+        except cache.BadFilter as fault:
+            return JSONResponse({"error": str(fault)}, HTTPStatus.BAD_REQUEST)
+        return JSONResponse({"cleared": cache.clear(self._snapshot(), wanted)})

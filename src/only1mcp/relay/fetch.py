@@ -33,7 +33,7 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 FAILED_TTL_S: Final = 30.0
 """How long a list that could not be had is not asked for again."""
 
-_METHODS: Final = {
+METHOD_OF_KIND: Final = {
     Kind.TOOLS: "tools/list",
     Kind.PROMPTS: "prompts/list",
     Kind.RESOURCES: "resources/list",
@@ -101,7 +101,7 @@ def _missing(
 ) -> tuple[tuple[Params, ...], Hold]:
     if isinstance(fault, UpstreamError) and fault.own_code == MethodNotFound.code:
         return (), Hold()  # declared in part, e.g. resources without templates
-    log.warning("server %s: %s failed: %s", upstream.server, _METHODS[kind], fault.message)
+    log.warning("server %s: %s failed: %s", upstream.server, METHOD_OF_KIND[kind], fault.message)
     return last.entries(kind), Hold(FAILED_TTL_S)
 
 
@@ -135,7 +135,10 @@ async def _pages(upstream: Callee, kind: Kind, timeout_s: float) -> tuple[tuple[
             or size > MAX_BYTES
         ):
             log.warning(
-                "server %s: %s never ends; cut at %d", upstream.server, _METHODS[kind], len(entries)
+                "server %s: %s never ends; cut at %d",
+                upstream.server,
+                METHOD_OF_KIND[kind],
+                len(entries),
             )
             break
         seen.add(cursor)
@@ -146,11 +149,11 @@ def _page_call(upstream: Callee, kind: Kind, cursor: str | None, timeout_s: floa
     params: Params = {} if cursor is None else {"cursor": as_raw(cursor)}
     if upstream.greeting.modern:
         params["_meta"] = as_raw(own_meta({}))
-    return Call(_METHODS[kind], params, idle_s=timeout_s, max_s=timeout_s)
+    return Call(METHOD_OF_KIND[kind], params, idle_s=timeout_s, max_s=timeout_s)
 
 
 def _no_list(upstream: Callee, kind: Kind) -> ServerProtocolError:
-    server, method = upstream.server, _METHODS[kind]
+    server, method = upstream.server, METHOD_OF_KIND[kind]
     return ServerProtocolError(
         server,
         f"server '{server}' answered {method} with something that is no list",
