@@ -39,7 +39,7 @@ async def get(gateway: Gateway, name: str) -> Any:
 
 def waiting(gateway: Gateway) -> int:
     """How many calls wait in windows."""
-    return sum(len(one.members) for one in gateway._answers.windows._open.values())
+    return gateway._answers.windows.waiting
 
 
 async def test_a_full_window_goes_at_once() -> None:

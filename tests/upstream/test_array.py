@@ -8,47 +8,14 @@ from typing import Any
 
 import pytest
 
-from fakes.http_mcp import INITIALIZED, Mcp, note
-from fakes.http_server import HttpServer, Request, Wire
+from fakes.batches import Batches, answer
+from fakes.http_mcp import note
+from fakes.http_server import HttpServer, Wire
 from fakes.http_upstream import Client, Heard, connected, tool_call
 from only1mcp.protocol.errors import ServerLost, ServerTimeout, UpstreamError
 from only1mcp.protocol.message import as_raw
 from only1mcp.upstream.array import Array
 from only1mcp.upstream.base import Call
-
-
-class Batches(Mcp):
-    """Answers arrays as `script` says; keeps those it got."""
-
-    def __init__(self) -> None:
-        super().__init__("legacy")
-        self.arrays: list[list[Any]] = []
-        self.answers: Any = self.all
-        self.on["POST initialize"] = self._greet
-
-    async def _greet(self, request: Request, wire: Wire) -> None:
-        self.alive.add("s")
-        greeting = INITIALIZED | {"protocolVersion": "2025-03-26"}
-        await wire.result(request, greeting, Mcp_Session_Id="s")
-
-    async def script(self, request: Request, wire: Wire) -> None:
-        """An array, or what an Mcp does."""
-        if request.says != "POST array":
-            await super().script(request, wire)
-            return
-        self.arrays.append(json.loads(request.body))
-        await self.answers(self.arrays[-1], wire)
-
-    async def all(self, array: list[Any], wire: Wire) -> None:
-        """All answers, the last first."""
-        await wire.json([answer(one) for one in reversed(array)])
-
-
-def answer(one: Any) -> Any:
-    """Its params as the result; an error for the tool `bad`."""
-    if one["params"]["name"] == "bad":
-        return {"jsonrpc": "2.0", "id": one["id"], "error": {"code": 7, "message": "bad"}}
-    return {"jsonrpc": "2.0", "id": one["id"], "result": one["params"]}
 
 
 @asynccontextmanager

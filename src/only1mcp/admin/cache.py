@@ -66,6 +66,7 @@ def describe(now: Snapshot) -> dict[str, Any]:
             "flushed": windows.windows,
             "calls": windows.gathered,
             "arrays": windows.arrays,
+            "waiting": windows.waiting,
         },
     }
 

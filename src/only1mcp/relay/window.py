@@ -44,6 +44,11 @@ class Windows:
         self.gathered = 0
         self.arrays = 0
 
+    @property
+    def waiting(self) -> int:
+        """Calls in windows that are open."""
+        return sum(len(one.members) for one in self._open.values())
+
     async def gather(self, callee: Callee, call: Call) -> bytes:
         """The result of `call`, sent with those that come within the window.
 
