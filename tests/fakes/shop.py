@@ -52,11 +52,14 @@ class Shop(Mirror):
 
 
 @asynccontextmanager
-async def before(folder: Path, *shops: Shop, **config: Any) -> AsyncIterator[tuple[Running, Web]]:
-    """A gateway before these servers, and a client of it."""
+async def before(
+    folder: Path, *shops: Shop, entry: Json | None = None, **config: Any
+) -> AsyncIterator[tuple[Running, Web]]:
+    """A gateway before these servers, each with more settings in `entry`, and a client of it."""
     async with AsyncExitStack() as stack:
         entries = [
-            http_server(one.name, await stack.enter_async_context(over_http(one))) for one in shops
+            http_server(one.name, await stack.enter_async_context(over_http(one)), **(entry or {}))
+            for one in shops
         ]
         running = await stack.enter_async_context(gateway({**config, "servers": entries}, folder))
         await running.ready(*(one.name for one in shops))
