@@ -9,8 +9,8 @@ import pytest
 from fakes.answers import READ, A
 from fakes.upstream import ask, gateway_of, library, served
 from fakes.wire import web
-from only1mcp.admin import cache
 from only1mcp.admin.app import make_app
+from only1mcp.admin.cache import Filter, read_filter
 from only1mcp.gateway import Gateway
 from only1mcp.policy.cache import Tier
 
@@ -142,7 +142,7 @@ async def test_reading_does_not_clear() -> None:
 
 
 def test_an_empty_body_is_no_filter() -> None:
-    assert cache.read_filter(b" \n") == cache.Filter()
+    assert read_filter(b" \n") == Filter()
 
 
 async def test_on_the_listener_it_takes_a_token_and_no_foreign_page() -> None:

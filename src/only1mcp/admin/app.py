@@ -21,7 +21,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from only1mcp import __version__
-from only1mcp.admin import cache
+from only1mcp.admin.cache import BadFilter, read_filter
+from only1mcp.relay import kept
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.status import describe_servers, describe_tools
 
@@ -104,11 +105,13 @@ class _Pages:
         return JSONResponse({"tools": describe_tools(now), "naming": naming})
 
     async def cache(self, _: Request) -> Response:
-        return JSONResponse(cache.describe(self._snapshot()))
+        return JSONResponse(kept.describe(self._snapshot()))
 
     async def clear_cache(self, request: Request) -> Response:
         try:
-            wanted = cache.read_filter(await request.body())
-        except cache.BadFilter as fault:
+            wanted = read_filter(await request.body())
+        except BadFilter as fault:
             return JSONResponse({"error": str(fault)}, HTTPStatus.BAD_REQUEST)
-        return JSONResponse({"cleared": cache.clear(self._snapshot(), wanted)})
+        return JSONResponse(
+            {"cleared": kept.clear(self._snapshot(), wanted.tier, wanted.server, wanted.method)}
+        )
