@@ -19,7 +19,7 @@ PAGE = "/api/v1/admin/cache"
 
 async def send(gateway: Gateway, method: str, path: str, body: Any = b"") -> httpx2.Response:
     """One request to the application over `gateway`."""
-    transport = httpx2.ASGITransport(app=make_app(gateway.snapshot, lambda: True))
+    transport = httpx2.ASGITransport(app=make_app(gateway.snapshot, lambda: True, gateway._reloads))
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
         return await http.request(method, path, content=content)

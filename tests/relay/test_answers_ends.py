@@ -8,6 +8,8 @@ import pytest
 from fakes.answers import LOST, OWN_ERROR, READ, A, Clock, client, counts, numbered, raw, read
 from fakes.edge import PATIENCE_S, until
 from fakes.upstream import Gate, ask, gateway_of, library, request
+from only1mcp.config.cache import Sharing
+from only1mcp.policy.access import ANONYMOUS
 from only1mcp.protocol.errors import ServerLost, UpstreamError
 from only1mcp.protocol.methods import NEWEST_LEGACY
 from only1mcp.relay.call import relay
@@ -62,6 +64,37 @@ async def test_a_server_that_comes_back_starts_anew() -> None:
         live = gateway.roster.servers["lib"]
         await gateway._joined(live)
         assert await read(gateway) == 2
+
+
+# --- another configuration ---
+
+
+async def test_what_was_for_all_is_not_once_the_operator_says_so() -> None:
+    fake = library(answers={READ: numbered()})
+    async with gateway_of(fake, entries={"lib": {"cache": {"shared": True}}}) as gateway:
+        assert [await read(gateway, client(name)) for name in ("ann", "bob")] == [1, 1]
+        (server,) = gateway.config.servers
+        alone = server.model_copy(update={"cache": Sharing()})
+        gateway._apply(gateway.config.model_copy(update={"servers": (alone,)}))
+        assert [await read(gateway, client(name)) for name in ("ann", "bob")] == [2, 3]
+
+
+async def test_strangers_are_no_longer_one_when_tokens_change() -> None:
+    fake = library(answers={READ: numbered()})
+    async with gateway_of(fake) as gateway:
+        await read(gateway, client(ANONYMOUS))
+        edge = gateway.config.server.model_copy(update={"auth": "none"})
+        gateway._apply(gateway.config.model_copy(update={"server": edge}))
+        assert [await read(gateway, client(ANONYMOUS, one)) for one in "xy"] == [2, 3]
+
+
+async def test_other_changes_leave_it_alone() -> None:
+    fake = library(answers={READ: numbered()})
+    async with gateway_of(fake) as gateway:
+        await read(gateway)
+        naming = gateway.config.naming.model_copy(update={"separator": "_"})
+        gateway._apply(gateway.config.model_copy(update={"naming": naming}))
+        assert await read(gateway) == 1
 
 
 # --- old answers, and early ones ---

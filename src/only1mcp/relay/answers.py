@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Raw
 
 from only1mcp.catalog.listing import Kind, Target
+from only1mcp.config.diff import Diff
 from only1mcp.config.model import Config
 from only1mcp.observe.tasks import Tasks
 from only1mcp.policy.cache import Entry, Key, Store, Tier
@@ -143,10 +144,18 @@ class Answers:
                 uri = message.text(message.members(params).get("uri"))
             self.store.invalidate(server, Tier.L2, method="resources/read", name=uri)
 
-    def joined(self, server: str) -> None:
-        """A server is there, perhaps again and perhaps another version."""
+    def forget(self, server: str) -> None:
+        """Whatever is kept of a server is no more: it may be another one now."""
         for tier in Tier:
             self.store.invalidate(server, tier)
+
+    def adopt(self, changes: Diff, *, one_principal: bool) -> None:
+        """Another configuration is in force: what was everybody's may not be so any more."""
+        self.reader.one_principal = one_principal
+        for server in (*changes.adjusted, *changes.changed, *changes.removed):
+            self.forget(server)
+        if "server.auth" in changes.settings:
+            self.store.clear()
 
     def sweep(self) -> None:
         """Remove what is too old for anybody."""

@@ -75,7 +75,7 @@ class Reader:
     def __init__(self, rules: tuple[CachedTool, ...], *, shares: bool, one_principal: bool) -> None:
         self._rules = rules
         self._shares = shares
-        self._one_principal = one_principal
+        self.one_principal = one_principal
         self._tool_ttls: dict[tuple[str, str], float | None] = {}
         self._metas: dict[bytes, Meta] = {}
 
@@ -108,7 +108,7 @@ class Reader:
         connection; strangers without a name are told apart by their sessions."""
         if live.config.cache.shared:
             return None
-        unknown = caller.principal == ANONYMOUS and not self._one_principal
+        unknown = caller.principal == ANONYMOUS and not self.one_principal
         if live.config.isolation == "session" or unknown:
             if caller.session is not None:
                 return f"session {caller.session}"

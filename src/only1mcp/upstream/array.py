@@ -50,9 +50,8 @@ class Array(Exchange):
         return pool.request if self._left else partial(self._post, pool, tasks)
 
     async def _post(
-        self, pool: HttpPool, tasks: Tasks, running: Running, head: bytes, body: bytes,
-        *, repeatable: bool,
-    ) -> Response:  # fmt: skip
+        self, pool: HttpPool, tasks: Tasks, running: Running, head: bytes, body: bytes
+    ) -> Response:
         loop = asyncio.get_running_loop()
         if not self._members:
             loop.call_soon(self._leave, pool, tasks, head)
@@ -69,7 +68,7 @@ class Array(Exchange):
         if isinstance(response, ServerFault):
             raise response
         if 400 <= response.status < 500 and running.answer is None:
-            return await pool.request(running, head, body, repeatable=repeatable)
+            return await pool.request(running, head, body)
         return response
 
     def _leave(self, pool: HttpPool, tasks: Tasks, head: bytes) -> None:
