@@ -47,7 +47,6 @@ _CACHEABLE: Final = frozenset({"resources/read"})
 _TOOLS_CALL: Final = METHODS["tools/call"]
 _LINK: Final = b'"resource_link"'
 _TASK: Final = b'"taskId"'
-"""A server in these states has said what it offers."""
 
 
 class Caller(Protocol):

@@ -47,10 +47,7 @@ class _Kept:
 
     def is_due(self, kinds: Iterable[Kind], now: float) -> bool:
         """Whether one of these lists has to be asked for again."""
-        for kind in kinds:
-            if self.ends_at.get(kind, inf) <= now:
-                return True
-        return False
+        return any(self.ends_at.get(kind, inf) <= now for kind in kinds)
 
     def due(self, now: float) -> tuple[Kind, ...]:
         """What to ask for: these, and what the server may have had no word of before."""

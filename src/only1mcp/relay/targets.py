@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from only1mcp.relay.call import Request
 
 _UP: Final = (State.READY, State.IDLE)
+"""A server in these states has said what it offers."""
 
 
 def listed(request: "Request", row: Method, snapshot: Snapshot) -> Target | None:
