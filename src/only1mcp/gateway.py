@@ -28,6 +28,7 @@ from only1mcp.observe.tasks import Tasks
 from only1mcp.policy.access import Access
 from only1mcp.policy.limit import Gate
 from only1mcp.protocol.errors import McpError
+from only1mcp.relay.answers import Answers
 from only1mcp.relay.audience import CHANGED, Audience
 from only1mcp.relay.bridge import Bridge
 from only1mcp.relay.fanout import Listings
@@ -79,12 +80,15 @@ class Gateway:
         self._sessions = Sessions(asyncio.get_running_loop().time, self._left)
         self._stdio: StdioEdge | None = None
         self.roster = Roster(config.servers, self._noticed, self._from_server, self._greeted)
-        self._listings = Listings(self.roster, config.naming, self._lists_changed)
+        self._listings = Listings(self.roster, config, self._lists_changed)
         self._levels = LogLevels(self.roster, self._wanted_levels)
+        one_principal = _one_principal(config)
         self._audience = Audience(
             *(self.roster.servers, self._clients, self._client, self._from_server),
-            one_principal=_one_principal(config),
+            one_principal=one_principal,
         )
+        clock = asyncio.get_running_loop().time
+        self._answers = Answers(config, clock, one_principal=one_principal)
         self._gate = Gate(config.server.limits)
         self._bridge = Bridge(asyncio.get_running_loop().time)
         self._snapshot = self._take_snapshot(self._listings.catalog)
@@ -155,6 +159,7 @@ class Gateway:
         if self.edge is not None:
             await self.edge.close()
         await self._tasks.close()
+        await self._answers.close()
         await self._bridge.close()
         await self._levels.close()
         await self._audience.subscriptions.close()
@@ -189,6 +194,7 @@ class Gateway:
             self._bridge,
             self._audience,
             self._gate,
+            self._answers,
             access.current(),
         )
 
@@ -218,7 +224,8 @@ class Gateway:
             self._announce_together()
             self._gate.adopt(config.server.limits)
             self._audience.one_principal = _one_principal(config)
-            self._listings.adopt(config.naming)
+            self._answers.adopt(changes, one_principal=_one_principal(config))
+            self._listings.adopt(config)
             self._end_others()
             self._follow()
         return changes
@@ -274,6 +281,7 @@ class Gateway:
 
     async def _joined(self, live: Live) -> None:
         if self.roster.is_current(live):
+            self._answers.forget(live.id)  # it may be another version
             await self._audience.subscriptions.joined(live)
         await self._listings.joined(live)
 
@@ -322,6 +330,7 @@ class Gateway:
     def _from_server(self, live: Live, method: str, params: Raw, who: str | None = None) -> None:
         if not self.roster.is_current(live):
             return
+        self._answers.heard(live.id, method, params)
         if method not in CHANGED:
             self._audience.hear(live.id, method, params, who)
             return
@@ -349,6 +358,7 @@ class Gateway:
             self._streamable.sweep(loop.time())
             self._sse.sweep(loop.time())
             self._bridge.sweep()
+            self._answers.sweep()
             self.roster.sweep()
 
 

@@ -259,9 +259,10 @@ class Heard:
         self.headers: Mapping[bytes, bytes] | None = None
         self.capabilities: dict[str, Any] = {}
         self.notes: list[tuple[str, Any]] = []
+        self.labels: list[bytes] = []
 
     log_level = None
-    session = None
+    session: str | None = None
 
     async def ask(self, method: str, params: bytes) -> bytes:
         """It takes no questions."""
@@ -273,6 +274,10 @@ class Heard:
 
     def resumable(self, retry_s: float | None) -> None:
         """It has no stream."""
+
+    def label(self, lines: bytes) -> None:
+        """Remember it."""
+        self.labels.append(lines)
 
 
 def request(

@@ -27,7 +27,6 @@ from only1mcp.protocol.errors import (
     InvalidParams,
     McpError,
     MethodNotFound,
-    ResourceNotFound,
     ServerFault,
     ServerProtocolError,
     ServerTimeout,
@@ -36,14 +35,13 @@ from only1mcp.protocol.errors import (
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
-from only1mcp.relay import extensions, mirror, whose
+from only1mcp.relay import extensions, mirror, targets, whose
 from only1mcp.relay.admission import FIRST, Before, once_more, refuse
 from only1mcp.relay.bridge import asker
-from only1mcp.relay.handed import Holder, Owner
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
+from only1mcp.relay.wanted import Fetch, Wanted
 from only1mcp.upstream.base import Call, Callee
-from only1mcp.upstream.roster import State
 from only1mcp.upstream.turns import InTurn
 
 _KIND_OF: Final = {row.value: row for row in Kind}
@@ -51,8 +49,6 @@ _CACHEABLE: Final = frozenset({"resources/read"})
 _TOOLS_CALL: Final = METHODS["tools/call"]
 _LINK: Final = b'"resource_link"'
 _TASK: Final = b'"taskId"'
-_UP: Final = (State.READY, State.IDLE)
-"""A server in these states has said what it offers."""
 
 
 class Caller(Protocol):
@@ -87,6 +83,9 @@ class Caller(Protocol):
     def resumable(self, retry_s: float | None) -> None:
         """The server's stream can be resumed, or it hung up and wants to be asked in so long."""
 
+    def label(self, lines: bytes) -> None:
+        """Header lines for its answer, where an answer has such."""
+
 
 @dataclass(slots=True)
 class Request:
@@ -98,6 +97,8 @@ class Request:
     modern: bool
     view: View
     caller: Caller
+    fetch: Fetch | None = None
+    """Hears of the server's own result, if the call is made for the cache."""
 
 
 async def relay(request: Request, snapshot: Snapshot) -> bytes:
@@ -113,6 +114,12 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         raise MethodNotFound(f"unknown method {request.method}")
     if row.route is Route.LIST:
         return await _list(request, row, snapshot)
+    answers, target, wanted = snapshot.answers, None, None
+    if cached := row.name in answers.methods:
+        target = targets.listed(request, row, snapshot)
+        wanted = _wanted(request, row, target, snapshot)
+        if wanted is not None and (kept := answers.kept(wanted)) is not None:
+            return kept
     gate, who = snapshot.gate, request.caller.principal
     caller = None if who == ANONYMOUS else who
     if (bound := gate.enter(caller)) is not None:
@@ -120,11 +127,48 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
     try:
         if row.route is Route.TASKS:
             return await _task_list(request, row, snapshot)
-        target = await _target(request, row, snapshot)
+        if target is None:
+            target = await targets.find(request, row, snapshot)
+            wanted = _wanted(request, row, target, snapshot) if cached else None
+        if snapshot.servers[target.server].upstream is None:
+            await targets.wake(target, snapshot)
         if row.name in (SUBSCRIBE, UNSUBSCRIBE):
             return await _subscribe(request, row, target, snapshot)
-        live, began = snapshot.servers[target.server], monotonic()
-        live.repeats.total += 1
+        if wanted is not None:
+            return await answers.ask(wanted)
+        return await _attempts(request, row, target, snapshot)
+    finally:
+        gate.leave(caller)
+
+
+def _wanted(
+    request: Request, row: Method, target: Target | None, snapshot: Snapshot
+) -> Wanted | None:
+    """The request as the cache sees it; None: it has nothing to do with it."""
+    if target is None:
+        return None
+    call = partial(_as, request, row, target, snapshot)
+    return snapshot.answers.reader.read(request, row, snapshot.servers[target.server], target, call)
+
+
+async def _as(
+    request: Request,
+    row: Method,
+    target: Target,
+    snapshot: Snapshot,
+    caller: Caller,
+    fetch: Fetch | None,
+) -> bytes:
+    """The call for the cache: in the name of `caller`, and `fetch` hears of the result."""
+    mine = replace(request, params=dict(request.params), caller=caller, fetch=fetch)
+    return await _attempts(mine, row, target, snapshot)
+
+
+async def _attempts(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
+    """The call, and once more where that is safe."""
+    live, began = snapshot.servers[target.server], monotonic()
+    live.repeats.total += 1
+    try:
         try:
             return await _call(request, row, target, snapshot)
         except ServerFault as fault:
@@ -133,7 +177,8 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
             before = await once_more(fault, live, row, target.name, began)
         return await _call(request, row, target, snapshot, before)
     finally:
-        gate.leave(caller)
+        if row is _TOOLS_CALL and request.fetch is None:
+            snapshot.answers.wrote(target)
 
 
 async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
@@ -141,10 +186,13 @@ async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
     start = message.text(cursor)
     if cursor is not None and start is None:
         raise InvalidParams("cursor must be a string")
-    view = request.view
+    view, kind, listings = request.view, _KIND_OF[row.items or ""], snapshot.listings
     if start is None:  # a further page belongs to the list it was cut from
-        view = await snapshot.listings.renewed(view)
-    return view.page(_KIND_OF[row.items or ""], start, request.modern)
+        view, hit = await listings.renewed(view, (kind,))
+        snapshot.answers.listed(kind, hit=hit, caller=request.caller)
+    if not request.modern:
+        return view.page(kind, start, modern=False)
+    return view.page(kind, start, modern=True, promise=listings.promise(view, kind))
 
 
 async def _task_list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
@@ -160,7 +208,7 @@ async def _task_list(request: Request, row: Method, snapshot: Snapshot) -> bytes
             said = f"server '{server}' has not listed its tasks within {list_s:g} s"
             raise ServerTimeout(server, said, hint="see timeouts.list of that server") from None
 
-    mine = _holder(request.caller, snapshot)
+    mine = targets.holder(request.caller, snapshot)
     return await extensions.task_list(row, request.view, request.caller, mine, ask)
 
 
@@ -186,27 +234,30 @@ async def _call(
     upstream = replica.calls
     if upstream is None or not replica.shares(request.modern):
         upstream = await replica.apart(request.modern, who)
-    modern = upstream.greeting.modern
+    modern, fetch = upstream.greeting.modern, request.fetch
     if row.route is Route.OTHER and modern != request.modern:
         raise MethodNotFound(f"unknown method {request.method}")
     call = _outgoing(request, target, modern, live.config.timeouts, before.spent_s)
     if request.modern and not modern and (level := request.caller.log_level) is not None:
         await snapshot.levels.called(upstream.upstream, level)
+    callee = upstream if fetch is None else snapshot.answers.before(upstream, fetch)
     if row.asks and modern != request.modern:  # a client may think between two calls to the server
-        callee = InTurn(upstream, live.turns, whose.line(request.caller))
-        result = await _answer(call, callee, request, row, snapshot)
+        in_turn = InTurn(callee, live.turns, whose.line(request.caller))
+        result = await _answer(call, in_turn, request, row, snapshot)
     else:
         turns = live.turns
         if not turns.enter():
             await turns.wait(whose.line(request.caller))
         try:
-            result = await _answer(call, upstream, request, row, snapshot)
+            result = await _answer(call, callee, request, row, snapshot)
         finally:
             turns.end()
+    if fetch is not None:
+        fetch.hear(result)
     if _LINK in result:
         _learn(result, target.server, snapshot.catalog)
     if _TASK in result and (row is _TOOLS_CALL or row.route is Route.TASK):
-        place = request.view, request.caller, _holder(request.caller, snapshot)
+        place = request.view, request.caller, targets.holder(request.caller, snapshot)
         result = extensions.respelt(result, row, target.server, *place)
     if modern != request.modern:
         result = _translated(result, request, row, target)
@@ -251,31 +302,6 @@ def _translated(result: bytes, request: Request, row: Method, target: Target) ->
         raise ServerProtocolError(target.server, said) from None
 
 
-async def _target(request: Request, row: Method, snapshot: Snapshot) -> Target:
-    """Whose it is. A client need not list before it calls: while servers start, wait for them."""
-    try:
-        target = _resolve(request, row, snapshot)
-        if (live := snapshot.servers[target.server]).upstream is None:
-            await live.awake()
-            await snapshot.listings.started((target.server,))
-        return target
-    except McpError:
-        if not await snapshot.listings.started(request.view.servers):
-            raise
-    request.view = snapshot.listings.catalog.view(request.view.server) or request.view
-    return _resolve(request, row, snapshot)
-
-
-def _holder(caller: Caller, snapshot: Snapshot) -> Holder:
-    """The client before the table of what servers have handed out."""
-
-    def connection(server: str) -> str | None:
-        return whose.isolated(snapshot.servers[server].config.isolation, caller)
-
-    audience, owner = snapshot.audience, Owner(caller.principal, caller.session)
-    return Holder(audience.handed, owner, connection, alone=audience.one_principal)
-
-
 async def _answer(
     call: Call, upstream: Callee, request: Request, row: Method, snapshot: Snapshot
 ) -> bytes:
@@ -312,82 +338,21 @@ async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snaps
 
 
 def _question_seen(server: str, request: Request, snapshot: Snapshot, params: Raw) -> Raw:
-    return extensions.question(server, request.view, _holder(request.caller, snapshot), params)
+    return extensions.question(
+        server, request.view, targets.holder(request.caller, snapshot), params
+    )
 
 
 def _note_visits(error: UpstreamError, server: str, request: Request, snapshot: Snapshot) -> None:
     with suppress(McpError):  # an error of another form is the client's to judge
         data = message.members(message.members(error.raw).get("data", message.NO_RAW))
         for one in message.objects(data.get("elicitations", message.NO_RAW)):
-            extensions.note_visit(one, server, _holder(request.caller, snapshot))
+            extensions.note_visit(one, server, targets.holder(request.caller, snapshot))
 
 
 def _stamped(params: Params, request: Request) -> Params:
     capabilities = questions.client_capabilities(request.caller.capabilities)
     return eras.params_to_modern(params, capabilities, request.caller.log_level)
-
-
-def _resolve(request: Request, row: Method, snapshot: Snapshot) -> Target:
-    """Whose it is; `params` then name it as that server does."""
-    params, view = request.params, request.view
-    if row.route is Route.REF:
-        return _resolve_ref(params, view, snapshot)
-    if row.route is Route.TASK:
-        mine = _holder(request.caller, snapshot)
-        return extensions.task_target(row, params, view, request.caller, mine)
-    if row.route is Route.OTHER:
-        return extensions.other_target(row.name, view, request.caller, modern=request.modern)
-    name = message.text(params.get(row.target or ""))
-    if name is None:
-        raise InvalidParams(f"params.{row.target} must be a string")
-    if row.route is Route.URI:
-        target = view.resource(name)
-        if target is None:
-            hint = "resources/list and resources/templates/list show what there is"
-            raise ResourceNotFound(f"resource not found: {name}", {"uri": name, "hint": hint})
-        return target
-    tools = row.name == "tools/call"
-    target = view.tool(name) if tools else view.prompt(name)
-    if target is None:
-        raise _unknown(Kind.TOOLS if tools else Kind.PROMPTS, name, view, snapshot)
-    if target.name != name:
-        params["name"] = target.raw_name
-    return target
-
-
-def _resolve_ref(params: Params, view: View, snapshot: Snapshot) -> Target:
-    ref = message.members(params.get("ref", message.NO_RAW))
-    kind = message.text(ref.get("type"))
-    if kind == "ref/prompt":
-        name = message.text(ref.get("name")) or ""
-        target = view.prompt(name)
-        if target is None:
-            raise _unknown(Kind.PROMPTS, name, view, snapshot)
-        if target.name != name:
-            ref["name"] = target.raw_name
-            params["ref"] = message.as_raw(ref)
-        return target
-    if kind == "ref/resource":
-        uri = message.text(ref.get("uri")) or ""
-        target = view.template(uri)
-        if target is None:
-            hint = "resources/templates/list shows what there is"
-            raise InvalidParams(f"unknown resource template: {uri}", {"hint": hint})
-        return target
-    raise InvalidParams("params.ref.type must be ref/prompt or ref/resource")
-
-
-def _unknown(kind: Kind, name: str, view: View, snapshot: Snapshot) -> McpError:
-    """Why there is no such tool or prompt: its server may not be up, or the name is wrong."""
-    meant = None
-    if view.server is None:
-        owner = snapshot.catalog.prefix_owner(name)
-        if owner is not None and snapshot.servers[owner].state not in _UP:
-            return snapshot.servers[owner].unavailable()
-        meant = snapshot.catalog.suggest(kind, name)
-    word = "tool" if kind is Kind.TOOLS else "prompt"
-    hint = f"did you mean {meant}?" if meant else f"{word}s/list shows what there is"
-    return InvalidParams(f"unknown {word}: {name}", {"hint": hint})
 
 
 def _learn(result: bytes, server: str, catalog: Catalog) -> None:

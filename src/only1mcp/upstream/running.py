@@ -146,7 +146,7 @@ class Running(Exchange):
         for found in messages:
             self._touch()
             if found.method:
-                self._take(found)
+                self.take(found)
             elif found.id == self.raw_id or (found.error and id_is_open(found)):
                 self.answer = found
         return self.answer is not None
@@ -160,7 +160,7 @@ class Running(Exchange):
         if self.call.on_resumable is not None and not self.modern:
             self.call.on_resumable(retry_s)
 
-    def _take(self, found: Message) -> None:
+    def take(self, found: Message) -> None:
         """A notification of the call goes to its caller; all else is not the call's."""
         if found.id:
             self._on_request(found, self)

@@ -229,7 +229,8 @@ class StreamableHttp:
         head = self._head(call)
         running.modern = self._modern
         try:
-            response = await self._pool.request(running, head, running.body)
+            post = call.array.through(self._pool, self._tasks) if call.array else self._pool.request
+            response = await post(running, head, running.body)
             if running.answer is not None or not response.stream:
                 return response
             running.hung_up()
