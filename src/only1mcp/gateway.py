@@ -17,22 +17,29 @@ from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
 from only1mcp.config.model import Config
 from only1mcp.observe import access
+from only1mcp.observe import numbers as of_process
 from only1mcp.observe.meter import Meter
+from only1mcp.observe.metrics import Metrics, Room
+from only1mcp.observe.numbers import Pulse
 from only1mcp.observe.tasks import Tasks
 from only1mcp.observe.watch import watch
 from only1mcp.policy.access import Access
 from only1mcp.policy.limit import Gate
+from only1mcp.relay import numbers as of_requests
 from only1mcp.relay.audience import CHANGED, Audience
 from only1mcp.relay.bridge import Bridge
 from only1mcp.relay.fanout import Listings
 from only1mcp.relay.levels import LogLevels
 from only1mcp.relay.snapshot import Snapshot
+from only1mcp.server import numbers as of_clients
 from only1mcp.server.http import Edge, Exchange, ListenError
+from only1mcp.server.numbers import Front
 from only1mcp.server.reader import SSE_PATHS
 from only1mcp.server.session import Session, Sessions
 from only1mcp.server.sse import SseEdge
 from only1mcp.server.stdio import MAX_LINE_BYTES, Lines, StdioEdge
 from only1mcp.server.streamable import Streamable
+from only1mcp.upstream import numbers as of_servers
 from only1mcp.upstream.base import Upstream
 from only1mcp.upstream.roster import Live, Roster, State
 
@@ -40,6 +47,13 @@ __all__ = ["MAX_LINE_BYTES", "Gateway", "Kind", "Lines", "ListenError", "Live", 
 
 log = logging.getLogger("only1mcp.gateway")
 
+FAMILIES: Final = (
+    ("Requests", of_requests.FAMILIES),
+    ("Servers", of_servers.FAMILIES),
+    ("Clients", of_clients.FAMILIES),
+    ("The process", of_process.FAMILIES),
+)
+"""Every metric there is, as docs/metrics.md lists them."""
 SWEEP_S: Final = 1.0
 """How often idle sessions and silent streams are looked at."""
 ANNOUNCE_S: Final = 0.1
@@ -73,6 +87,8 @@ class Gateway:
         self._streamable = Streamable(self.snapshot, self._sessions)
         self._sse = SseEdge(self.snapshot, self._sessions)
         self.edge: Edge | None = None
+        self._pulse = Pulse()
+        self.metrics = self._rooms() if config.metrics.enabled else None
 
     def snapshot(self) -> Snapshot:
         """Everything as it is now; a request keeps the one it got."""
@@ -81,13 +97,25 @@ class Gateway:
             self._snapshot = self._take_snapshot(catalog)
         return self._snapshot
 
+    def _rooms(self) -> Metrics:
+        return Metrics(
+            Room(of_requests.FAMILIES, self.snapshot),
+            Room(of_servers.FAMILIES, lambda: self.roster.servers),
+            Room(of_clients.FAMILIES, self._front),
+            Room(of_process.FAMILIES, lambda: self._pulse),
+        )
+
+    def _front(self) -> Front | None:
+        shared = self.edge.shared if self.edge is not None else None
+        return None if shared is None else Front(shared, self._sessions)
+
     async def listen(self, port: int | None = None) -> Edge:
         """Bind the HTTP edge. `port` overrides the configured one; 0 takes a free one.
 
         Raises:
             ListenError: the address cannot be bound, or the certificate cannot be used.
         """
-        app = make_app(self.snapshot, lambda: not self._draining)
+        app = make_app(self.snapshot, lambda: not self._draining, self.metrics)
         settings = self.config.server
         self.edge = Edge(settings, Access(settings), self._handle, app, port=port)
         await self.edge.start()
@@ -197,7 +225,9 @@ class Gateway:
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + SWEEP_S
             await asyncio.sleep(SWEEP_S)
+            self._pulse.beat(loop.time() - due)
             self._streamable.sweep(loop.time())
             self._sse.sweep(loop.time())
             self._bridge.sweep()

@@ -3,6 +3,7 @@
 /livez    the loop runs                                   200
 /readyz   configuration applied, not draining             200, else 503
 /health   summary: how many servers are ready             200
+/metrics  numbers of the work, also /api/v1/admin/metrics  200; 404 if they are off
 /api/v1/admin/servers   every server, its state and what it offers
 /api/v1/admin/tools     every tool they list: its name for clients, or why they do not see it
 Answers come from memory and never touch a server.
@@ -18,15 +19,20 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from only1mcp import __version__
+from only1mcp.admin.metrics import metrics_routes
+from only1mcp.observe.metrics import Metrics
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.status import describe_servers, describe_tools
 
 
-def make_app(snapshot: Callable[[], Snapshot], ready: Callable[[], bool]) -> Starlette:
+def make_app(
+    snapshot: Callable[[], Snapshot], ready: Callable[[], bool], metrics: Metrics | None = None
+) -> Starlette:
     """The application over the gateway's current snapshot."""
     pages = _Pages(snapshot, ready)
     return Starlette(
         routes=[
+            *(metrics_routes(metrics) if metrics is not None else ()),
             Route("/livez", pages.livez),
             Route("/readyz", pages.readyz),
             Route("/health", pages.health),

@@ -11,7 +11,7 @@ from only1mcp.observe.access import Finished
 from only1mcp.observe.meter import OTHER, Key
 from only1mcp.observe.watch import Watch
 from only1mcp.protocol import message
-from only1mcp.protocol.errors import McpError, UpstreamError
+from only1mcp.protocol.errors import McpError, ServerFault, UpstreamError
 from only1mcp.protocol.methods import METHODS, Route
 from only1mcp.relay.call import Request, relay
 from only1mcp.relay.snapshot import Snapshot
@@ -28,6 +28,8 @@ async def watched(request: Request, snapshot: Snapshot, watch: Watch) -> bytes:
         return result
     except McpError as error:
         code = error.own_code if isinstance(error, UpstreamError) else error.code
+        if watch.meter is not None and isinstance(error, ServerFault) and error.may_have_run:
+            watch.meter.failed_midway(error.server)
         raise
     except CancelledError:
         outcome = "cancelled"

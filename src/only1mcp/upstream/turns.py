@@ -20,7 +20,7 @@ from only1mcp.upstream.base import Call, Callee
 class Turns(Bulkhead):
     """The bulkhead of one server, with the futures of those who wait."""
 
-    __slots__ = ("_futures", "_server", "_settings", "waits")
+    __slots__ = ("_futures", "_server", "_settings", "expired", "refused", "waits")
 
     def __init__(self, server: str, settings: Concurrency) -> None:
         super().__init__(settings)
@@ -28,6 +28,10 @@ class Turns(Bulkhead):
         self._settings = settings
         self.waits = Histogram(FINE)
         """How long those who waited did, in seconds."""
+        self.refused = 0
+        """Calls for which the queue had no place."""
+        self.expired = 0
+        """Calls that waited too long."""
         self._futures: dict[Ticket, asyncio.Future[str]] = {}  # "", or why it is refused
 
     async def wait(self, caller: str) -> float:
@@ -37,8 +41,10 @@ class Turns(Bulkhead):
             Overloaded: too many wait already, or it took too long.
         """
         if (crowded_out := self.crowd_out(caller)) is not None:
+            self.refused += 1
             self._refuse(crowded_out, self._full)
         if (ticket := self.join(caller)) is None:
+            self.refused += 1
             raise self._overloaded(self._full)
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -74,6 +80,7 @@ class Turns(Bulkhead):
 
     def _expire(self, ticket: Ticket) -> None:
         if ticket in self._futures:
+            self.expired += 1
             self.give_up(ticket, 0.0)
             waited_s = self._settings.queue_timeout
             self._refuse(ticket, f"none ended within {waited_s:g} s (concurrency.queue_timeout)")
