@@ -134,10 +134,10 @@ def _number(value: float) -> str:
 _PAGE: Final = """\
 # Metrics
 
-`GET /metrics` and `GET /api/v1/admin/metrics` answer in the Prometheus text format, or in OpenMetrics
-if the `Accept` header asks for it. They are guarded as every other path: with a token if
-`server.auth` wants one. `metrics.enabled: false` turns them off. Numbers are counted where the work
-is done and read when a scrape asks.
+`GET /metrics` and `GET /api/v1/admin/metrics` answer in the Prometheus text format, or in
+OpenMetrics if the `Accept` header asks for it. They are guarded as every other path: with a token
+if `server.auth` wants one. `metrics.enabled: false` turns them off. Numbers are counted where the
+work is done and read when a scrape asks.
 
 Names that begin with `mcp_` are those of the OpenTelemetry conventions for MCP, written the
 Prometheus way; `process_` ones are what every Prometheus client calls so; the others are ours.

@@ -148,7 +148,7 @@ FAMILIES: Final[tuple[Family[Snapshot], ...]] = (
     Family(
         "only1mcp_parked_calls",
         "gauge",
-        "Calls at servers with handshake that wait for a client of 2026-07-28 to answer a question.",
+        "Calls at servers with handshake that wait for the answer of a client of 2026-07-28.",
         (),
         lambda now: [((), len(now.bridge))],
     ),
@@ -176,7 +176,7 @@ FAMILIES: Final[tuple[Family[Snapshot], ...]] = (
     Family(
         "only1mcp_offered",
         "gauge",
-        "What a server offers through the gateway; `kind` is tools, prompts, resources or templates.",
+        "What a server offers through the gateway: tools, prompts, resources or templates.",
         ("server", "kind"),
         _offered,
     ),
