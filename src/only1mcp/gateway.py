@@ -123,7 +123,7 @@ class Gateway:
 
     def start(self) -> None:
         """Start all servers; each is ready in its own time."""
-        self.roster.start(self._joined)
+        self.roster.start(self._joined, self._held)
         self._tasks.start(self._sweep(), "sweep")
 
     async def serve_stdio(self, lines: Lines, write: Callable[[bytes], None]) -> None:
@@ -180,6 +180,9 @@ class Gateway:
         await self._audience.subscriptions.joined(live)
         await self._listings.joined(live)
 
+    def _held(self, live: Live) -> bool:
+        return self._audience.subscriptions.watches(live.id)
+
     async def _greeted(self, upstream: Upstream) -> None:
         await self._levels.greeted(upstream)
 
@@ -188,6 +191,7 @@ class Gateway:
         self._audience.subscriptions.end(session.id)
 
     def _noticed(self, live: Live) -> None:
+        self._listings.noticed(live)
         if self._notice is not None:
             self._notice(live)
 

@@ -35,11 +35,23 @@ async def test_servers_as_a_table(command: Command) -> None:
     async with served(library("one"), down) as (_, url):
         found = await command("servers", "--url", url)
     head, one, two = (line.split() for line in found.out.splitlines())
-    assert head == ["server", "state", "transport", "revision", "tools", "prompts", "resources"]
-    assert one == ["one", "ready", "stdio", "2025-11-25", "1", "1", "1"]
-    assert two[:7] == ["down", "waiting", "stdio", "-", "0", "0", "0"]
-    assert " ".join(two[7:]) == "no such command; check PATH"
+    assert head[:5] == ["server", "state", "health", "transport", "revision"]
+    assert head[5:] == ["tools", "prompts", "resources"]
+    assert one == ["one", "ready", "healthy", "stdio", "2025-11-25", "1", "1", "1"]
+    assert two[:8] == ["down", "waiting", "unhealthy", "stdio", "-", "0", "0", "0"]
+    assert " ".join(two[8:]).startswith("no such command; check PATH (since 20")
     assert (found.code, found.err) == (0, "")
+
+
+async def test_replicas_have_a_line_each(command: Command) -> None:
+    async with served(library("one"), library("one")) as (gateway, url):
+        first, _ = gateway.roster.servers["one"].replicas
+        first.breaker.trip("it answers nothing", first.clock())
+        found = await command("servers", "--url", url)
+    _, whole, one, two = (line.split() for line in found.out.splitlines())
+    assert whole[:4] == ["one", "ready", "healthy", "http"]
+    assert one[:6] == ["ready", "healthy", "http://127.0.0.1:1/mcp", "left", "alone", "since"]
+    assert two == ["ready", "healthy", "http://127.0.0.1:2/mcp"]
 
 
 async def test_servers_as_json(command: Command) -> None:

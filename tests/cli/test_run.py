@@ -22,6 +22,7 @@ from only1mcp.config.model import Config, Listener
 from only1mcp.config.servers import Server, Stdio
 from only1mcp.gateway import Gateway, Live
 from only1mcp.protocol.errors import ServerUnavailable
+from only1mcp.upstream.replica import Replica
 
 CALL = {"name": "lib__find"}
 
@@ -52,7 +53,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Config]:
     def fakes(*upstreams: FakeUpstream, **listener: Any) -> Config:
         twins = {one.server: one for one in upstreams}
 
-        def make(live: Live, era: str) -> FakeUpstream:
+        def make(live: Live, replica: Replica, era: str) -> FakeUpstream:
             return twins[live.id]
 
         def gateway(config: Config, notice: Callable[[Live], None]) -> Gateway:

@@ -56,7 +56,7 @@ def test_blocks_left_blank_are_defaults(read: Load) -> None:
     text = "server:\nservers:\nnaming:\nlogging:\n"
     assert read(text).config == Config()
     server = "{id: a, transport: {type: stdio, command: sh, env: null, args: ~}, tools: ~}"
-    assert read(f"servers: [{server}]").config.servers[0].transport.type == "stdio"
+    assert read(f"servers: [{server}]").config.servers[0].instances[0].transport.type == "stdio"
 
 
 def test_a_blank_value_is_a_fault(complaints: Complain) -> None:

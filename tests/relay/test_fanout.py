@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from fakes.edge import PATIENCE_S, until
-from fakes.upstream import Answer, FakeUpstream, Gate, offers
+from fakes.upstream import Answer, FakeUpstream, Gate, attach, offers
 from only1mcp.catalog.listing import Kind
 from only1mcp.config.model import Naming
 from only1mcp.config.servers import Server, Stdio
@@ -32,7 +32,7 @@ class Desk:
         self.changes = 0
         self.listings = Listings(self.roster, Naming(), self._changed)
         for one in upstreams:
-            self.live(one.server).upstream = one
+            attach(self.live(one.server), one)
 
     def _changed(self) -> None:
         self.changes += 1
@@ -242,7 +242,7 @@ async def test_a_change_of_a_server_that_has_gone_is_nothing(
     monkeypatch.setattr(fanout, "CALM_S", 0)
     fake = FakeUpstream(answers=offers(tools=["a"]))
     one = await desk(fake)
-    one.live().upstream = None
+    attach(one.live(), None)
     one.listings.changed(one.live())
     await until(lambda: not one.listings._fetching)
     assert len(fake.calls) == 1

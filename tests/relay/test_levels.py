@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from fakes.edge import PATIENCE_S
-from fakes.upstream import FakeUpstream, Gate
+from fakes.upstream import FakeUpstream, Gate, attach
 from only1mcp.config.servers import Server, Stdio
 from only1mcp.protocol.eras import LOG_LEVELS
 from only1mcp.protocol.errors import ServerTimeout
@@ -28,7 +28,7 @@ def desk(wanted: list[int], *upstreams: FakeUpstream) -> tuple[LogLevels, Roster
     servers = [Server(id=one.server, transport=Stdio(command="none")) for one in upstreams]
     roster = Roster(servers, lambda live: None, lambda live, method, params: None)
     for one in upstreams:
-        roster.servers[one.server].upstream = one
+        attach(roster.servers[one.server], one)
     return LogLevels(roster, lambda: wanted), roster
 
 
@@ -48,7 +48,7 @@ async def test_servers_that_do_not_log_or_are_modern_or_away_are_not_told() -> N
     modern = logger("modern", modern=True)
     away = logger("away")
     told, roster = desk([INFO], silent, modern, away)
-    roster.servers["away"].upstream = None
+    attach(roster.servers["away"], None)
     await told.changed()
     for one in (silent, modern):
         await told.greeted(one)

@@ -2,7 +2,7 @@
 
 /livez    the loop runs                                   200
 /readyz   configuration applied, not draining             200, else 503
-/health   summary: how many servers are ready             200
+/health   summary: how the servers are, and since when    200
 /metrics  numbers of the work, also /api/v1/admin/metrics  200; 404 if they are off
 /api/v1/admin/servers   every server, its state and what it offers
 /api/v1/admin/tools     every tool they list: its name for clients, or why they do not see it
@@ -12,6 +12,7 @@ Answers come from memory and never touch a server.
 from collections.abc import Callable
 from dataclasses import asdict
 from http import HTTPStatus
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -23,6 +24,9 @@ from only1mcp.admin.metrics import metrics_routes
 from only1mcp.observe.metrics import Metrics
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.status import describe_servers, describe_tools
+
+_UP: Final = ("ready", "idle")  # idle: the next call starts it
+_WELL: Final = ("healthy", "unknown")
 
 
 def make_app(
@@ -42,6 +46,20 @@ def make_app(
     )
 
 
+def _is_open(now: Snapshot) -> bool:
+    """Whether anybody who reaches the gateway may see everything: there are no tokens."""
+    return now.config.server.auth in (None, "none")
+
+
+def _health(row: dict[str, Any], *, open: bool) -> dict[str, Any]:
+    """How a server is. Why is for those who may see the admin pages: it may quote a program."""
+    found = {key: row[key] for key in ("id", "state", "health", "since")}
+    if open:
+        reasons = [row["reason"], *(one["reason"] for one in row["replicas"])]
+        found["reason"] = next(filter(None, reasons), "")
+    return found
+
+
 class _Pages:
     def __init__(self, snapshot: Callable[[], Snapshot], ready: Callable[[], bool]) -> None:
         self._snapshot = snapshot
@@ -57,17 +75,16 @@ class _Pages:
 
     async def health(self, _: Request) -> Response:
         now = self._snapshot()
-        rows = describe_servers(now)
-        states = [row["state"] for row in rows]
-        enabled = len(states) - states.count("disabled")
-        up = states.count("ready")
-        status = "draining" if not self._ready() else "ok" if up == enabled else "degraded"
+        rows = [row for row in describe_servers(now) if row["state"] != "disabled"]
+        well = all(row["state"] in _UP and row["health"] in _WELL for row in rows)
+        status = "draining" if not self._ready() else "ok" if well else "degraded"
         return JSONResponse(
             {
                 "status": status,
                 "version": __version__,
-                "servers": enabled,
-                "servers_ready": up,
+                "servers": len(rows),
+                "servers_ready": sum(row["state"] in _UP for row in rows),
+                "health": [_health(row, open=_is_open(now)) for row in rows],
                 "tools": sum(row["tools"] for row in rows),
             }
         )

@@ -22,12 +22,17 @@ def show_servers(url: str | None, token: str | None, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(found, indent=2))
         return Exit.OK
-    table = _table("server", "state", "transport", "revision", "tools", "prompts", "resources", "")
+    table = _table(
+        "server", "state", "health", "transport", "revision", "tools", "prompts", "resources", ""
+    )
     for row in found["servers"]:
         table.add_row(
-            row["id"], row["state"], row["transport"], row["revision"] or "-",
-            str(row["tools"]), str(row["prompts"]), str(row["resources"]), row["reason"],
+            row["id"], row["state"], row["health"], row["transport"], row["revision"] or "-",
+            str(row["tools"]), str(row["prompts"]), str(row["resources"]), _why(row),
         )  # fmt: skip
+        for one in row["replicas"] if len(row["replicas"]) > 1 else ():
+            said = f"{one['id']} {_why(one)}".rstrip()
+            table.add_row("", one["state"], one["health"], *[""] * 5, said)
     _print(table)
     for clash in found["clashes"]:
         note(
@@ -84,6 +89,16 @@ def call_tool(
         note("the tool asks for input; use a client that can answer questions")
         return Exit.FAILURE
     return Exit.FAILURE if result.get("isError") else Exit.OK
+
+
+def _why(row: dict[str, Any]) -> str:
+    """What is wrong with a server or a replica, and since when; nothing if it is well."""
+    one = row["replicas"][0] if len(row.get("replicas", ())) == 1 else row
+    if one.get("breaker", "closed") != "closed":
+        return f"left alone since {one['since']}: {one['reason']}"
+    if one["health"] in ("healthy", "unknown"):
+        return str(row["reason"])
+    return f"{one['reason']} (since {one['since']})" if one["reason"] else ""
 
 
 def _parse(arguments: str) -> dict[str, Any]:

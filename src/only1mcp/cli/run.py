@@ -19,6 +19,7 @@ from only1mcp.observe.tasks import Tasks
 log = logging.getLogger("only1mcp.run")
 
 _SHOWN: Final = (Kind.TOOLS, Kind.PROMPTS, Kind.RESOURCES)
+_DOWN: Final = (State.WAITING, State.FAILED)
 
 
 def run_gateway(file: Path | None, host: str | None, port: int | None) -> int:
@@ -135,7 +136,7 @@ class Announcer:
         if live.state is State.READY and self.gateway is not None:
             self._failed.pop(live.id, None)
             self._tell("ready", live.id, self._offers(live), logging.INFO)
-        elif live.state is State.WAITING and self._failed.get(live.id) != live.reason:
+        elif live.state in _DOWN and self._failed.get(live.id) != live.reason:
             self._failed[live.id] = live.reason
             self._tell("failed", live.id, live.reason, logging.WARNING)
 

@@ -36,7 +36,7 @@ from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
 from only1mcp.relay import extensions, mirror
-from only1mcp.relay.admission import once_more, refuse
+from only1mcp.relay.admission import FIRST, Before, once_more, refuse
 from only1mcp.relay.bridge import asker
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
@@ -49,6 +49,8 @@ _CACHEABLE: Final = frozenset({"resources/read"})
 _TOOLS_CALL: Final = METHODS["tools/call"]
 _LINK: Final = b'"resource_link"'
 _TASK: Final = b'"taskId"'
+_UP: Final = (State.READY, State.IDLE)
+"""A server in these states has said what it offers."""
 
 
 class Caller(Protocol):
@@ -134,9 +136,9 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         except ServerFault as fault:
             if "requestState" in request.params:  # it goes on with a call: with that, or with none
                 raise
-            spent_s = await once_more(fault, live, row, target.name, began)
-            request.waited_s = spent_s - request.upstream_s
-        return await _call(request, row, target, snapshot, spent_s)
+            before = await once_more(fault, live, row, target.name, began)
+            request.waited_s = before.spent_s - request.upstream_s
+        return await _call(request, row, target, snapshot, before)
     finally:
         gate.leave(caller)
 
@@ -174,20 +176,22 @@ async def _subscribe(request: Request, row: Method, target: Target, snapshot: Sn
 
 
 async def _call(
-    request: Request, row: Method, target: Target, snapshot: Snapshot, spent_s: float = 0.0
+    request: Request, row: Method, target: Target, snapshot: Snapshot, before: Before = FIRST
 ) -> bytes:
-    """One attempt; `spent_s` is what the request has taken before it."""
+    """One attempt; `before` is what has been tried."""
     live = snapshot.servers[target.server]
-    upstream = live.ready()
-    if not live.shares(upstream, request.modern):
-        who = _isolated(live.config.isolation, request.caller)
-        upstream = await live.apart(upstream, request.modern, who)
+    who = _isolated(live.config.isolation, request.caller)
+    key = _hash_key(live.hash_key, request) if live.hash_key else None
+    replica = live.pick(who, key, before.tried)
+    upstream = replica.calls
+    if upstream is None or not replica.shares(request.modern):
+        upstream = await replica.apart(request.modern, who)
     modern = upstream.greeting.modern
     if row.route is Route.OTHER and modern != request.modern:
         raise MethodNotFound(f"unknown method {request.method}")
-    call = _outgoing(request, target, modern, live.config.timeouts, spent_s)
+    call = _outgoing(request, target, modern, live.config.timeouts, before.spent_s)
     if request.modern and not modern and (level := request.caller.log_level) is not None:
-        await snapshot.levels.called(upstream, level)
+        await snapshot.levels.called(upstream.upstream, level)
     if row.asks and modern != request.modern:  # a client may think between two calls to the server
         sent, callee = perf_counter(), InTurn(upstream, live.turns, _line(request.caller))
         try:
@@ -257,7 +261,8 @@ async def _target(request: Request, row: Method, snapshot: Snapshot) -> Target:
     """Whose it is. A client need not list before it calls: while servers start, wait for them."""
     try:
         target = _resolve(request, row, snapshot)
-        if snapshot.servers[target.server].upstream is None:
+        if (live := snapshot.servers[target.server]).upstream is None:
+            await live.awake()
             await snapshot.listings.started((target.server,))
         return target
     except McpError:
@@ -272,6 +277,23 @@ def _isolated(isolation: str, caller: Caller) -> str | None:
     if isolation == "shared":
         return None
     return caller.session or caller.principal if isolation == "session" else caller.principal
+
+
+def _hash_key(kind: str, request: Request) -> str | None:
+    """What consistent_hash goes by for this call; None: it has nothing of the kind."""
+    caller = request.caller
+    match kind:
+        case "session":
+            return caller.session or caller.principal
+        case "principal":
+            return caller.principal
+        case "tool":
+            return message.text(request.params.get("name"))
+    with suppress(McpError):
+        arguments = message.members(request.params.get("arguments", message.NO_RAW))
+        value = arguments.get(kind.removeprefix("argument:"))
+        return None if value is None else bytes(value).decode()
+    return None
 
 
 def _line(caller: Caller) -> str:
@@ -375,7 +397,7 @@ def _unknown(kind: Kind, name: str, view: View, snapshot: Snapshot) -> McpError:
     meant = None
     if view.server is None:
         owner = snapshot.catalog.prefix_owner(name)
-        if owner is not None and snapshot.servers[owner].state is not State.READY:
+        if owner is not None and snapshot.servers[owner].state not in _UP:
             return snapshot.servers[owner].unavailable()
         meant = snapshot.catalog.suggest(kind, name)
     word = "tool" if kind is Kind.TOOLS else "prompt"

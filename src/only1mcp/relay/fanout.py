@@ -1,6 +1,7 @@
 """Lists: ask each server for all it offers, keep the answers, know when they are too old.
 
     server joins / says list_changed / its time is up ──► fetch ──► Listing ──► Catalog
+    server is down ──stale_lists──► hidden, until it is back
 
 Requests never wait for a server that is merely slow: after GRACE_S they get the last list.
 Bounds  pages, entries and bytes per list, one fetch at a time per server.
@@ -33,8 +34,8 @@ from only1mcp.protocol.errors import (
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.protocol.methods import METHODS
 from only1mcp.relay.admission import once_more
-from only1mcp.upstream.base import Call, Upstream
-from only1mcp.upstream.roster import Live, Roster
+from only1mcp.upstream.base import Call, Callee
+from only1mcp.upstream.roster import Live, Roster, State
 
 log = logging.getLogger("only1mcp.lists")
 
@@ -91,6 +92,8 @@ class Listings:
         self._kept: dict[str, _Kept] = {}
         self._fetching: dict[str, _Fetch] = {}
         self._again: set[str] = set()
+        self._leaving: dict[str, asyncio.TimerHandle] = {}  # down: when its lists are hidden
+        self._hidden: set[str] = set()
         self._tasks = Tasks()
         self._born = asyncio.get_running_loop().time()
 
@@ -99,7 +102,8 @@ class Listings:
         """Who offers what, as of now; built when first asked for after a change."""
         if self._outdated or self._catalog is None:
             servers = [live.config for live in self._roster.servers.values()]
-            known = {id: kept.listing for id, kept in self._kept.items()}
+            shown = self._kept.keys() - self._hidden
+            known = {id: kept.listing for id, kept in self._kept.items() if id in shown}
             self._catalog = Catalog.build(servers, known, self._naming, self._catalog)
             self._outdated = False
         return self._catalog
@@ -121,6 +125,16 @@ class Listings:
             self._again.add(live.id)  # the answer under way may predate the change
         else:
             self._refresh(live, CALM_S)
+
+    def noticed(self, live: Live) -> None:
+        """Its state has changed. The last lists of a server that is down are shown for a while
+        longer: tools that come and go with it cost clients more than a call that fails."""
+        if live.state in (State.READY, State.IDLE):
+            self._show(live.id)
+        elif live.id in self._kept and live.id not in self._hidden | self._leaving.keys():
+            loop = asyncio.get_running_loop()
+            stale_s = live.config.stale_lists
+            self._leaving[live.id] = loop.call_later(stale_s, self._hide, live)
 
     async def started(self, ids: Sequence[str]) -> bool:
         """Wait for those of these servers that are still starting, until GRACE_S after our own
@@ -154,7 +168,26 @@ class Listings:
 
     async def close(self) -> None:
         """End the fetches under way."""
+        for timer in self._leaving.values():
+            timer.cancel()
         await self._tasks.close()
+
+    def _hide(self, live: Live) -> None:
+        log.warning("server %s: down for too long, its lists are hidden", live.id)
+        del self._leaving[live.id]
+        self._hidden.add(live.id)
+        self._change()
+
+    def _show(self, id: str) -> None:
+        if (timer := self._leaving.pop(id, None)) is not None:
+            timer.cancel()
+        if id in self._hidden:
+            self._hidden.remove(id)
+            self._change()
+
+    def _change(self) -> None:
+        self._outdated = True
+        self._on_change()
 
     def _refresh(self, live: Live, pause_s: float = 0.0) -> _Fetch:
         fetch = self._fetching.get(live.id)
@@ -170,8 +203,8 @@ class Listings:
         try:
             await asyncio.sleep(pause_s)
             self._again.discard(live.id)
-            if live.upstream is not None:
-                await self._fetch(live, live.upstream)
+            if live.calls is not None:
+                await self._fetch(live, live.calls)
         except McpError as error:
             fault = error
             self._put_off(live, error)
@@ -189,14 +222,14 @@ class Listings:
             kept.expires_at = asyncio.get_running_loop().time() + FAILED_TTL_S
             log.warning("server %s: lists not refreshed: %s", live.id, fault.message)
 
-    async def _fetch(self, live: Live, upstream: Upstream) -> None:
+    async def _fetch(self, live: Live, upstream: Callee) -> None:
         kept = self._kept.get(live.id)
         last = kept.listing if kept is not None else NOTHING
         began, timeout_s = monotonic(), live.config.timeouts.list
         try:
             listing, ttl_s = await fetch(upstream, timeout_s, last)
         except ServerFault as fault:
-            if live.upstream is not upstream or isinstance(fault, ServerTimeout):
+            if live.calls is not upstream or isinstance(fault, ServerTimeout):
                 raise  # connected again it is listed anew; and who hangs has had its time
             await once_more(fault, live, METHODS[_METHODS[Kind.TOOLS]], "", began)
             listing, ttl_s = await fetch(upstream, timeout_s, last)
@@ -205,12 +238,11 @@ class Listings:
             kept.expires_at = expires_at  # unchanged: keep the object, and all built from it
             return
         self._kept[live.id] = _Kept(listing, expires_at)
-        self._outdated = True
-        self._on_change()
+        self._change()
 
 
 async def fetch(
-    upstream: Upstream, timeout_s: float, last: Listing = NOTHING
+    upstream: Callee, timeout_s: float, last: Listing = NOTHING
 ) -> tuple[Listing, float]:
     """Everything a server offers, and for how many seconds that holds.
 
@@ -251,7 +283,7 @@ def _asked(declared: Mapping[str, object]) -> list[Kind]:
 
 
 def _missing(
-    upstream: Upstream, kind: Kind, fault: McpError, last: Listing
+    upstream: Callee, kind: Kind, fault: McpError, last: Listing
 ) -> tuple[tuple[Params, ...], float]:
     if isinstance(fault, UpstreamError) and fault.own_code == MethodNotFound.code:
         return (), DEFAULT_TTL_S  # declared in part, e.g. resources without templates
@@ -260,7 +292,7 @@ def _missing(
 
 
 async def _pages(
-    upstream: Upstream, kind: Kind, timeout_s: float
+    upstream: Callee, kind: Kind, timeout_s: float
 ) -> tuple[tuple[Params, ...], float]:
     """One whole list and its time to live.
 
@@ -298,14 +330,14 @@ async def _pages(
     return tuple(entries[:MAX_ENTRIES]), ttl_s
 
 
-def _page_call(upstream: Upstream, kind: Kind, cursor: str | None, timeout_s: float) -> Call:
+def _page_call(upstream: Callee, kind: Kind, cursor: str | None, timeout_s: float) -> Call:
     params: Params = {} if cursor is None else {"cursor": as_raw(cursor)}
     if upstream.greeting.modern:
         params["_meta"] = as_raw(own_meta({}))
     return Call(_METHODS[kind], params, idle_s=timeout_s, max_s=timeout_s)
 
 
-def _no_list(upstream: Upstream, kind: Kind) -> ServerProtocolError:
+def _no_list(upstream: Callee, kind: Kind) -> ServerProtocolError:
     server, method = upstream.server, _METHODS[kind]
     return ServerProtocolError(
         server,

@@ -42,8 +42,8 @@ class LogLevels:
         telling = [
             self._tasks.start(self._tell(upstream, level), f"log level {live.id}")
             for live in self._roster.servers.values()
-            for upstream in (live.upstream, *live.further)
-            if upstream is not None and _logs(upstream)
+            for upstream in live.connections()
+            if _logs(upstream)
         ]
         if telling:
             await asyncio.wait(telling, timeout=PATIENCE_S)

@@ -133,6 +133,10 @@ class Subscriptions:
                     found |= watched[one].owners
         return found
 
+    def watches(self, server: str) -> bool:
+        """Whether anybody wants to hear of its resources."""
+        return any(one.owners for one in self._watched.get(server, {}).values())
+
     # --- for servers ---
 
     async def joined(self, live: Live) -> None:
