@@ -1,6 +1,7 @@
 """The metrics of the process itself."""
 
 import platform
+import resource
 from typing import Final
 
 import psutil
@@ -33,9 +34,8 @@ def _cpu(pulse: Pulse) -> Samples:
     return [((), times.user + times.system)]
 
 
-def _max_fds(pulse: Pulse) -> Samples:
-    soft, _ = pulse.process.rlimit(psutil.RLIMIT_NOFILE)
-    return [((), soft)]
+def _max_fds(_: Pulse) -> Samples:
+    return [((), resource.getrlimit(resource.RLIMIT_NOFILE)[0])]
 
 
 FAMILIES: Final[tuple[Family[Pulse], ...]] = (
