@@ -16,7 +16,7 @@ from only1mcp.admin.app import make_app
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
 from only1mcp.config.model import Config
-from only1mcp.observe import access
+from only1mcp.observe import access, tracing
 from only1mcp.observe import numbers as of_process
 from only1mcp.observe.meter import Meter
 from only1mcp.observe.metrics import Metrics, Room
@@ -173,7 +173,7 @@ class Gateway:
             self._bridge,
             self._audience,
             self._gate,
-            watch(self._meter, access.current()),
+            watch(self._meter, tracing.current(), access.current()),
         )
 
     async def _joined(self, live: Live) -> None:

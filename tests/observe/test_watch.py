@@ -10,14 +10,14 @@ def hears(_: Finished) -> None:
 
 
 def test_nobody_is_no_watch() -> None:
-    assert watch(None) is None
     assert watch(None, None) is None
+    assert watch(None, None, None) is None
 
 
 def test_whoever_is_there_is_in_it() -> None:
     meter = Meter(1)
-    for there in (watch(meter), watch(None, None, hears), watch(meter, hears)):
+    for there in (watch(meter, None), watch(None, None, None, hears), watch(meter, None, hears)):
         assert there is not None
-    found = watch(meter, None, hears)
+    found = watch(meter, None, None, hears)
     assert found is not None
     assert (found.meter, found.tell) == (meter, (hears,))

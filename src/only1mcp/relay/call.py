@@ -7,20 +7,16 @@ Cost    one table row, one name look-up, one await; the payload is never parsed 
 Source  docs/life-of-a-request.md.
 """
 
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from itertools import count
 from time import monotonic, perf_counter
-from typing import Any, Final, Protocol
-
-from msgspec import Raw
+from typing import Final
 
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
 from only1mcp.catalog.view import Target, View
-from only1mcp.config.servers import Timeouts
+from only1mcp.config.servers import Stdio, Timeouts
 from only1mcp.policy.access import ANONYMOUS
 from only1mcp.protocol import downlevel, eras, message, questions
 from only1mcp.protocol.errors import (
@@ -38,8 +34,10 @@ from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
 from only1mcp.relay import extensions, mirror
 from only1mcp.relay.admission import FIRST, Before, once_more, refuse
 from only1mcp.relay.bridge import asker
+from only1mcp.relay.request import Caller, Request
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
+from only1mcp.relay.traced import Traced, passed
 from only1mcp.upstream.base import Call, Callee
 from only1mcp.upstream.roster import State
 from only1mcp.upstream.turns import InTurn
@@ -51,59 +49,6 @@ _LINK: Final = b'"resource_link"'
 _TASK: Final = b'"taskId"'
 _UP: Final = (State.READY, State.IDLE)
 """A server in these states has said what it offers."""
-
-
-class Caller(Protocol):
-    """The client of one request while it runs; implemented by each edge."""
-
-    principal: str
-    headers: Mapping[bytes, bytes] | None
-    """Of its HTTP request, names in lower case; None on stdio."""
-
-    @property
-    def session(self) -> str | None:
-        """The id of its session; None for a modern client."""
-
-    @property
-    def capabilities(self) -> dict[str, Any]:
-        """What it declared, in the words of its era."""
-
-    @property
-    def log_level(self) -> str | None:
-        """The least grave log message it wants; None: it has not said."""
-
-    def notify(self, method: str, params: Raw) -> None:
-        """Pass on a notification that belongs to this request. Never blocks."""
-
-    async def ask(self, method: str, params: bytes) -> bytes:
-        """Put a server's question to a legacy client; its result as JSON text.
-
-        Raises:
-            ClientRefused: the client's own error.
-        """
-
-    def resumable(self, retry_s: float | None) -> None:
-        """The server's stream can be resumed, or it hung up and wants to be asked in so long."""
-
-
-@dataclass(slots=True)
-class Request:
-    """One client request. `params` belongs to it: the relay rewrites members in place."""
-
-    method: str
-    params: Params
-    revision: str
-    modern: bool
-    view: View
-    caller: Caller
-    number: int = field(default_factory=count(1).__next__)
-    """Counts all requests of this process."""
-    target: Target | None = None
-    """Whose it is, once the relay has found that."""
-    upstream_s: float = 0.0
-    """How long servers have had it."""
-    waited_s: float = 0.0
-    """How long it waited for a turn, or to be sent again."""
 
 
 async def relay(request: Request, snapshot: Snapshot) -> bytes:
@@ -192,8 +137,11 @@ async def _call(
     call = _outgoing(request, target, modern, live.config.timeouts, before.spent_s)
     if request.modern and not modern and (level := request.caller.log_level) is not None:
         await snapshot.levels.called(upstream.upstream, level)
+    callee: Callee = upstream
+    if request.span is not None:
+        callee = Traced(upstream, request.span, pipe=isinstance(replica.transport, Stdio))
     if row.asks and modern != request.modern:  # a client may think between two calls to the server
-        sent, callee = perf_counter(), InTurn(upstream, live.turns, _line(request.caller))
+        sent, callee = perf_counter(), InTurn(callee, live.turns, _line(request.caller))
         try:
             result = await _asking(call, callee, request, snapshot)
         finally:
@@ -205,7 +153,7 @@ async def _call(
         sent = perf_counter()
         try:
             result = await (
-                _asking(call, upstream, request, snapshot) if row.asks else upstream.call(call)
+                _asking(call, callee, request, snapshot) if row.asks else callee.call(call)
             )
         finally:
             request.upstream_s += perf_counter() - sent
@@ -224,9 +172,9 @@ def _outgoing(
     request: Request, target: Target, modern: bool, timeouts: Timeouts, spent_s: float
 ) -> Call:
     """The request as a server of this era gets it."""
-    params, wanted = request.params, target.header_params
-    if wanted and request.modern and request.caller.headers is not None:
-        mirror.check(wanted, params, request.caller.headers)
+    params, wanted, headers = request.params, target.header_params, request.caller.headers
+    if wanted and request.modern and headers is not None:
+        mirror.check(wanted, params, headers)
     if modern != request.modern:
         params = dict(params)  # the next attempt may be at a server of another era
         params = eras.params_to_legacy(params) if request.modern else _stamped(params, request)
@@ -239,6 +187,7 @@ def _outgoing(
         timeouts.call_max - spent_s,
         mirror.mirrored(wanted, params) if wanted and modern else (),
         on_resumable=request.caller.resumable,
+        trace=passed(headers) if headers is not None and b"traceparent" in headers else b"",
     )
 
 
