@@ -39,7 +39,9 @@ from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
 from only1mcp.relay.traced import Traced, passed
 from only1mcp.upstream.base import Call, Callee
+from only1mcp.upstream.replica import Replica
 from only1mcp.upstream.roster import State
+from only1mcp.upstream.standing import Counted
 from only1mcp.upstream.turns import InTurn
 
 _KIND_OF: Final = {row.value: row for row in Kind}
@@ -137,9 +139,7 @@ async def _call(
     call = _outgoing(request, target, modern, live.config.timeouts, before.spent_s)
     if request.modern and not modern and (level := request.caller.log_level) is not None:
         await snapshot.levels.called(upstream.upstream, level)
-    callee: Callee = upstream
-    if request.span is not None:
-        callee = Traced(upstream, request.span, pipe=isinstance(replica.transport, Stdio))
+    callee = _traced(upstream, replica, request)
     if row.asks and modern != request.modern:  # a client may think between two calls to the server
         sent, callee = perf_counter(), InTurn(callee, live.turns, _line(request.caller))
         try:
@@ -166,6 +166,12 @@ async def _call(
     if modern != request.modern:
         result = _translated(result, request, row, target)
     return downlevel.tool_result(result, request.revision) if row is _TOOLS_CALL else result
+
+
+def _traced(upstream: Counted, replica: Replica, request: Request) -> Callee:
+    if request.span is None:
+        return upstream
+    return Traced(upstream, request.span, pipe=isinstance(replica.transport, Stdio))
 
 
 def _outgoing(

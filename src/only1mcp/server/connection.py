@@ -26,6 +26,7 @@ from only1mcp.policy.access import Access
 from only1mcp.server.exchange import Exchange, Handler, status_line
 from only1mcp.server.head import METHODS, Refused
 from only1mcp.server.reader import BODY, HEAD, SLICE, Reader, is_mcp
+from only1mcp.server.tally import Tally
 
 log = logging.getLogger("only1mcp.http")
 
@@ -47,8 +48,8 @@ _ALLOW: Final = b"Allow: " + b", ".join(METHODS) + b"\r\n"
 class Shared:
     """What all connections of one edge have in common."""
 
-    __slots__ = ("_left", "accepted", "access", "app", "closing", "connections", "emptied", "loop",
-                 "max_body_bytes", "max_connections", "mcp", "refused", "running")  # fmt: skip
+    __slots__ = ("access", "app", "closing", "connections", "emptied", "loop", "max_body_bytes",
+                 "max_connections", "mcp", "running", "tally")  # fmt: skip
 
     def __init__(
         self, access: Access, max_body_bytes: int, max_connections: int, mcp: Handler, app: Handler
@@ -63,27 +64,7 @@ class Shared:
         self.connections: set[Connection] = set()
         self.emptied = asyncio.Event()  # set whenever the last connection ends
         self.running: set[Exchange] = set()  # those whose handler runs
-        self.accepted = 0
-        """Connections in all."""
-        self.refused: dict[int, int] = {}
-        """Requests that did not come as far as a handler, by the status of their answer."""
-        self._left = (0, 0)  # bytes of connections that have ended
-
-    def traffic(self) -> tuple[int, int]:
-        """Bytes that clients have sent, and that were written to them."""
-        received, sent = self._left
-        for one in self.connections:
-            received += one.received
-            sent += one.written
-        return received, sent
-
-    def left(self, connection: "Connection") -> None:
-        """A connection has ended."""
-        self.connections.discard(connection)
-        received, sent = self._left
-        self._left = received + connection.received, sent + connection.written
-        if not self.connections:
-            self.emptied.set()
+        self.tally = Tally()
 
 
 class Connection(asyncio.Protocol):
@@ -122,7 +103,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         connections = self._shared.connections
         connections.add(self)
-        self._shared.accepted += 1
+        self._shared.tally.accepted += 1
         over = len(connections) - self._shared.max_connections
         if over > MAX_TURNED_AWAY:
             self._transport.abort()
@@ -131,7 +112,11 @@ class Connection(asyncio.Protocol):
             self._refuse(Refused(503, busy, b"Retry-After: 1\r\n"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._shared.left(self)
+        shared = self._shared
+        shared.connections.discard(self)
+        shared.tally.ended(self.received, self.written)
+        if not shared.connections:
+            shared.emptied.set()
         self._reader.stop()
         self._unread = b""
         self._wake()  # whoever waits in drain() goes on, to find the client gone
@@ -308,8 +293,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, refused: Refused) -> None:
         """Answer a request that is none, after the answers that are due before it."""
         log.debug("refused: %d %s", refused.status, refused.message)
-        counts = self._shared.refused
-        counts[refused.status] = counts.get(refused.status, 0) + 1
+        self._shared.tally.refused[refused.status] += 1
         self._reader.over = True
         self._unread = b""
         body = _error(refused.message)

@@ -12,16 +12,26 @@ from only1mcp.server.session import Sessions
 class Front:
     """The client side of a gateway that listens."""
 
-    connections: Shared
+    shared: Shared
     sessions: Sessions
 
 
 def _refused(front: Front) -> Samples:
-    return [((str(status),), count) for status, count in front.connections.refused.items()]
+    return [((str(status),), count) for status, count in front.shared.tally.refused.items()]
 
 
 def _streams(front: Front) -> Samples:
-    return [((), sum(one.streaming for one in front.connections.connections))]
+    return [((), sum(one.streaming for one in front.shared.connections))]
+
+
+def _received(front: Front) -> Samples:
+    open_ones = sum(one.received for one in front.shared.connections)
+    return [((), front.shared.tally.received + open_ones)]
+
+
+def _sent(front: Front) -> Samples:
+    open_ones = sum(one.written for one in front.shared.connections)
+    return [((), front.shared.tally.sent + open_ones)]
 
 
 def _held(front: Front) -> Samples:
@@ -38,28 +48,28 @@ FAMILIES: Final[tuple[Family[Front], ...]] = (
         "gauge",
         "Open connections of clients (`server.max_connections`).",
         (),
-        lambda front: [((), len(front.connections.connections))],
+        lambda front: [((), len(front.shared.connections))],
     ),
     Family(
         "only1mcp_client_connections_accepted",
         "counter",
         "Connections of clients in all.",
         (),
-        lambda front: [((), front.connections.accepted)],
+        lambda front: [((), front.shared.tally.accepted)],
     ),
     Family(
         "only1mcp_client_received_bytes",
         "counter",
         "What clients have sent, heads included; behind TLS.",
         (),
-        lambda front: [((), front.connections.traffic()[0])],
+        _received,
     ),
     Family(
         "only1mcp_client_sent_bytes",
         "counter",
         "What was written to clients, heads included; before TLS.",
         (),
-        lambda front: [((), front.connections.traffic()[1])],
+        _sent,
     ),
     Family(
         "only1mcp_http_refused",
