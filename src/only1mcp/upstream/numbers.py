@@ -124,7 +124,8 @@ FAMILIES: Final[tuple[Family[Servers], ...]] = (
     Family(
         "only1mcp_retries",
         "counter",
-        "Requests that the gateway sent once more, because that was safe.",
+        "Requests that were sent once more, because that was safe; the gateway's own for lists, "
+        "too.",
         ("server",),
         _each(lambda live: live.repeats.spent),
     ),
