@@ -15,7 +15,7 @@ import pytest
 from fakes import stdio_server as scripted
 from fakes.gateway import Running, gateway, http_server, stdio_server
 from fakes.library import UPDATED
-from fakes.mirror import over_stdio
+from fakes.mirror import Asked, over_stdio
 from fakes.mirror_http import over_http
 from fakes.scrape import Scrape, Scraper
 from fakes.whole import Whole
@@ -102,11 +102,12 @@ async def test_every_family_moves(tmp_path: Path) -> None:
         await more_calls_than_there_is_room_for(seen, wire)
         await programs_that_crash(seen, wire)
         await an_answer_that_nobody_waits_for(seen, wire)
+        await a_server_that_is_not_well(seen)
         assert (await wire.http.get(wire.url, headers={"Authorization": ""})).status_code == 401
-        scrape = await seen.scraper.until(
-            lambda now: set(now.families) - CONSTANT <= seen.scraper.moved
-        )
-    assert documented() == set(scrape.families)
+        scrape = await seen.now()
+        assert documented() == set(scrape.families)
+        moved = seen.scraper.moved
+        await seen.scraper.until(lambda _: moved >= documented() - CONSTANT, "all of them move")
 
 
 async def sessions_and_streams(seen: Scene, wire: Web) -> None:
@@ -224,6 +225,16 @@ async def an_answer_that_nobody_waits_for(seen: Scene, wire: Web) -> None:
     await seen.scraper.until(lambda now: now.is_there("only1mcp_late_answers_total"))
 
 
+async def a_server_that_is_not_well(seen: Scene) -> None:
+    """It no longer answers health checks, of which a call that it answers would spare it one."""
+    seen.http.on("server/discover", Asked.hang)
+    of = {"server": "modern-http", "status": "degraded"}
+    await seen.scraper.until(lambda now: now.is_there("only1mcp_replica_health", **of))
+    failed = await seen.now()
+    assert failed.is_there("only1mcp_health_checks_total", result="failed")
+    assert failed.is_there("only1mcp_health_check_duration_seconds_sum", server="modern-http")
+
+
 def documented() -> set[str]:
     """What the page lists."""
     rows = [line.split("|") for line in PAGE.read_text().splitlines() if line.startswith("| `")]
@@ -257,12 +268,12 @@ async def test_known_traffic_is_what_is_counted(tmp_path: Path) -> None:
         assert after.sum(name, le="+Inf", server="modern-http", **echo) == 7
     theirs = after.sum("mcp_client_operation_duration_seconds_sum")
     ours = after.sum("only1mcp_overhead_seconds_sum")
-    whole = after.sum(f"{took}_sum", mcp_method_name="tools/call") - after.sum(
-        f"{took}_sum", server=""
-    )
+    calls = {"mcp_method_name": "tools/call"}
+    whole = after.sum(f"{took}_sum", **calls) - after.sum(f"{took}_sum", server="", **calls)
     assert theirs + ours == pytest.approx(whole, rel=0.01, abs=1e-4)
     called = len(seen.http.calls())
-    assert after.sum("only1mcp_replica_calls_total", server="modern-http") == called == 8
+    name, of = "only1mcp_replica_calls_total", {"server": "modern-http"}
+    assert after.sum(name, **of) - before.sum(name, **of) == called == 8
     for way in ("client_received", "client_sent", "server_received", "server_sent"):
         name = f"only1mcp_{way}_bytes_total"
         assert after.sum(name) - before.sum(name) > 7000

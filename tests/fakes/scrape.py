@@ -60,10 +60,13 @@ class Scraper:
                 self.moved.add(name)
         return scrape
 
-    async def until(self, condition: Callable[[Scrape], Any]) -> Scrape:
-        """Look until it holds."""
-        async with asyncio.timeout(WAIT_S):
-            while True:
-                if condition(scrape := await self.now()):
-                    return scrape
-                await asyncio.sleep(PAUSE_S)
+    async def until(self, condition: Callable[[Scrape], Any], what: str = "") -> Scrape:
+        """Look until it holds; `what` does if not."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + WAIT_S
+        while not condition(scrape := await self.now()):
+            assert loop.time() < ends, (
+                f"never: {what}; still as at first: {set(self.first) - self.moved}"
+            )
+            await asyncio.sleep(PAUSE_S)
+        return scrape

@@ -4,7 +4,7 @@
 
 A room counts in plain integers where it works and has a table of families in its `numbers.py`:
 name, type, labels, meaning, and how to read it. Nothing else has to be done for a new metric.
-The same tables make docs/metrics.md.
+The same tables make docs/metrics.md (scripts/metrics.py).
 Cost    a scrape: ~4 us a line, collected on the loop, written as text in a thread.
 """
 
@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from only1mcp.observe.meter import Histogram
 
@@ -43,6 +43,11 @@ class Family(Generic[S]):
         """What it counts, by its name."""
         unit = self.name.rsplit("_", 1)[-1]
         return unit if unit in ("seconds", "bytes") else ""
+
+    @property
+    def source(self) -> str:
+        """The module that reads it."""
+        return self.read.__module__
 
     def samples(self, source: S) -> list[tuple[tuple[str, ...], Value]]:
         """What it is now; apart from what goes on while it is written down."""
@@ -129,40 +134,3 @@ def _family(family: Family[Any], samples: Iterable[tuple[tuple[str, ...], Value]
 def _number(value: float) -> str:
     """As prometheus-client writes it."""
     return repr(float(value))
-
-
-_PAGE: Final = """\
-# Metrics
-
-`GET /metrics` and `GET /api/v1/admin/metrics` answer in the Prometheus text format, or in
-OpenMetrics if the `Accept` header asks for it. They are guarded as every other path: with a token
-if `server.auth` wants one. `metrics.enabled: false` turns them off. Numbers are counted where the
-work is done and read when a scrape asks.
-
-Names that begin with `mcp_` are those of the OpenTelemetry conventions for MCP, written the
-Prometheus way; `process_` ones are what every Prometheus client calls so; the others are ours.
-No label holds what a client made up: methods, servers and tools come from the protocol, the
-configuration and the servers' lists, and what is beyond a cap (`metrics.tools`) is `_other`.
-
-A metric that has labels has no line before there is something to count.
-"""
-
-
-def reference_page(families: Iterable[tuple[str, tuple[Family[Any], ...]]], more: str) -> str:
-    """docs/metrics.md: a table for each title with its families, then `more`."""
-    parts = [_PAGE]
-    for title, table in families:
-        parts.append(f"\n## {title}\n\n| Name | Type | Labels | Unit | Meaning | Source |\n")
-        parts.append("|---|---|---|---|---|---|\n")
-        parts += [_row(family) for family in table]
-    return "".join(parts) + more
-
-
-def _row(family: Family[Any]) -> str:
-    labels = ", ".join(f"`{one}`" for one in family.labels)
-    source = family.read.__module__.removeprefix("only1mcp.").replace(".", "/") + ".py"
-    meaning = " ".join(family.meaning.split())
-    return (
-        f"| `{family.shown}` | {family.type} | {labels} | {family.unit} | {meaning} "
-        f"| `{source}` |\n"
-    )

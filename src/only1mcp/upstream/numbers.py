@@ -175,7 +175,7 @@ FAMILIES: Final[tuple[Family[Servers], ...]] = (
     Family(
         "only1mcp_replica_calls",
         "counter",
-        "Calls that a replica got.",
+        "Calls that a replica got, the gateway's own for lists included.",
         ("server", "replica"),
         _replicas(lambda one: one.taken),
     ),
