@@ -63,8 +63,8 @@ COUNTERPARTS: Final[dict[str, str]] = {
     "cpu_usage_percent": "rate of `process_cpu_seconds_total`",
     "circuit_breaker_state": "`only1mcp_breaker_state`",
     "circuit_breaker_failures_total": (
-        "`only1mcp_breaker_transitions_total` with `to=\\"open\\"`; failures are "
-        "`only1mcp_requests_total` with `outcome=\\"error\\"`"
+        '`only1mcp_breaker_transitions_total` with `to="open"`; failures are '
+        '`only1mcp_requests_total` with `outcome="error"`'
     ),
     "rate_limit_exceeded_total": (
         "`only1mcp_requests_refused_total`, `only1mcp_server_calls_refused_total`"

@@ -24,7 +24,7 @@ async def page(
     gateway: Gateway, path: str, ready: Callable[[], bool] = lambda: True, method: str = "GET"
 ) -> httpx2.Response:
     """One page of the application over `gateway`."""
-    transport = httpx2.ASGITransport(app=make_app(gateway.snapshot, ready))
+    transport = httpx2.ASGITransport(app=make_app(gateway.snapshot, ready, gateway._reloads))
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
         return await http.request(method, path)
 
@@ -66,6 +66,7 @@ async def test_all_is_well() -> None:
     assert found == {
         "status": "ok",
         "version": __version__,
+        "config": {"status": "ok"},
         "servers": 2,
         "servers_ready": 2,
         "tools": 2,

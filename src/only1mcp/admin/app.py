@@ -6,6 +6,7 @@
 /metrics  numbers of the work, also /api/v1/admin/metrics  200; 404 if they are off
 /api/v1/admin/servers   every server, its state and what it offers
 /api/v1/admin/tools     every tool they list: its name for clients, or why they do not see it
+/api/v1/admin/config/reload   POST: read the configuration again; what has changed, or 422
 Answers come from memory and never touch a server.
 """
 
@@ -21,6 +22,7 @@ from starlette.routing import Route
 
 from only1mcp import __version__
 from only1mcp.admin.metrics import metrics_routes
+from only1mcp.admin.reload import Outcome, Reloads
 from only1mcp.observe.metrics import Metrics
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.status import describe_servers, describe_tools
@@ -30,10 +32,13 @@ _WELL: Final = ("healthy", "unknown")
 
 
 def make_app(
-    snapshot: Callable[[], Snapshot], ready: Callable[[], bool], metrics: Metrics | None = None
+    snapshot: Callable[[], Snapshot],
+    ready: Callable[[], bool],
+    reloads: Reloads,
+    metrics: Metrics | None = None,
 ) -> Starlette:
     """The application over the gateway's current snapshot."""
-    pages = _Pages(snapshot, ready)
+    pages = _Pages(snapshot, ready, reloads)
     return Starlette(
         routes=[
             *(metrics_routes(metrics) if metrics is not None else ()),
@@ -42,6 +47,7 @@ def make_app(
             Route("/health", pages.health),
             Route("/api/v1/admin/servers", pages.servers),
             Route("/api/v1/admin/tools", pages.tools),
+            Route("/api/v1/admin/config/reload", pages.reload, methods=["POST"]),
         ]
     )
 
@@ -60,10 +66,22 @@ def _health(row: dict[str, Any], *, open: bool) -> dict[str, Any]:
     return found
 
 
+def _config(last: Outcome | None, *, open: bool) -> dict[str, Any]:
+    """Whether what is in force is what the file says."""
+    faults = last.faults if last is not None else ()
+    found: dict[str, Any] = {"status": "refused" if faults else "ok"}
+    if faults and open:
+        found["faults"] = [str(fault) for fault in faults]
+    return found
+
+
 class _Pages:
-    def __init__(self, snapshot: Callable[[], Snapshot], ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, snapshot: Callable[[], Snapshot], ready: Callable[[], bool], reloads: Reloads
+    ) -> None:
         self._snapshot = snapshot
         self._ready = ready
+        self._reloads = reloads
 
     async def livez(self, _: Request) -> Response:
         return PlainTextResponse("ok")
@@ -77,11 +95,14 @@ class _Pages:
         now = self._snapshot()
         rows = [row for row in describe_servers(now) if row["state"] != "disabled"]
         well = all(row["state"] in _UP and row["health"] in _WELL for row in rows)
+        config = _config(self._reloads.last, open=_is_open(now))
+        well = well and config["status"] == "ok"
         status = "draining" if not self._ready() else "ok" if well else "degraded"
         return JSONResponse(
             {
                 "status": status,
                 "version": __version__,
+                "config": config,
                 "servers": len(rows),
                 "servers_ready": sum(row["state"] in _UP for row in rows),
                 "health": [_health(row, open=_is_open(now)) for row in rows],
@@ -103,3 +124,13 @@ class _Pages:
         now = self._snapshot()
         naming = now.config.naming.model_dump()
         return JSONResponse({"tools": describe_tools(now), "naming": naming})
+
+    async def reload(self, _: Request) -> Response:
+        if not self._ready():
+            return JSONResponse({"error": "draining"}, HTTPStatus.SERVICE_UNAVAILABLE)
+        outcome = await self._reloads.reload()
+        if outcome.faults:
+            faults = [asdict(fault) for fault in outcome.faults]
+            return JSONResponse({"faults": faults}, HTTPStatus.UNPROCESSABLE_ENTITY)
+        warnings = [asdict(fault) for fault in outcome.warnings]
+        return JSONResponse({**asdict(outcome.changes), "warnings": warnings})

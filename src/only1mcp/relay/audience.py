@@ -12,7 +12,7 @@ Source  MCP 2026-07-28 basic/patterns/subscriptions; 2025-11-25 basic/transports
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -60,14 +60,26 @@ class Member(Protocol):
         """Whether the client asked for log messages as fine as this one."""
 
 
+class Listener(Protocol):
+    """The client of a listen."""
+
+    principal: str
+
+    def notify(self, method: str, params: Raw) -> None:
+        """Pass a notification on. Never blocks."""
+
+
 class Listen:
     """One `subscriptions/listen` of a modern client."""
 
-    __slots__ = ("_id", "_send", "acknowledged", "ended", "heard", "view")
+    __slots__ = ("_id", "_send", "acknowledged", "ended", "heard", "principal", "view")
 
-    def __init__(self, id: Raw, view: View, wanted: Filter, send: NotificationSink) -> None:
+    def __init__(
+        self, id: Raw, principal: str, view: View, wanted: Filter, send: NotificationSink
+    ) -> None:
         self._id = id
         self._send = send
+        self.principal = principal
         self.view = view
         self.heard = wanted
         self.acknowledged = False  # nothing goes out before that
@@ -101,6 +113,7 @@ class Audience:
         self._members = members
         self.handed = Handed()
         self.one_principal = one_principal
+        """Whether all clients there can be are one and the same."""
         self._member = member
         self._listens: set[Listen] = set()
         self._said: set[tuple[str, str]] = set()
@@ -113,8 +126,8 @@ class Audience:
 
     # --- modern clients ---
 
-    async def listen(self, id: Raw, params: Params, view: View, send: NotificationSink) -> bytes:
-        """Serve one `subscriptions/listen` to its end; its result.
+    async def listen(self, id: Raw, params: Params, view: View, client: Listener) -> bytes:
+        """Serve one `subscriptions/listen` of `client` to its end; its result.
 
         Cancelling the task ends it without one.
 
@@ -128,7 +141,8 @@ class Audience:
             raise InvalidRequest(f"the gateway holds {MAX_LISTENS} listens; try again later")
         offered = local.capabilities(view, modern=True)
         methods = {method for method in wanted.methods if method.split("/")[1] in offered}
-        listen = Listen(id, view, Filter(frozenset(methods)), send)
+        granted = Filter(frozenset(methods))
+        listen = Listen(id, client.principal, view, granted, client.notify)
         self._listens.add(listen)
         try:
             listen.heard = Filter(listen.heard.methods, await self._subscribed(listen, wanted))
@@ -151,6 +165,14 @@ class Audience:
         self._draining = True
         for listen in self._listens:
             listen.ended.set()
+
+    def end_others(self, principals: Collection[str] | None, mounts: Collection[str]) -> None:
+        """Let the listens of all but these principals (None: any) and mounts come to their end."""
+        for listen in self._listens:
+            mount = listen.view.server
+            mine = principals is None or listen.principal in principals
+            if not mine or (mount is not None and mount not in mounts):
+                listen.ended.set()
 
     # --- what there is to hear ---
 

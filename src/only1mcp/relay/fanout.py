@@ -92,6 +92,7 @@ class Listings:
         self._kept: dict[str, _Kept] = {}
         self._fetching: dict[str, _Fetch] = {}
         self._again: set[str] = set()
+        self._tried: dict[str, tuple[Live, _Kept]] = {}  # of those that are not current yet
         self._leaving: dict[str, asyncio.TimerHandle] = {}  # down: when its lists are hidden
         self._hidden: set[str] = set()
         self._tasks = Tasks()
@@ -114,6 +115,9 @@ class Listings:
         Raises:
             McpError: no list could be had; the server is not ready then.
         """
+        if not self._roster.is_current(live):
+            await self._try(live)
+            return
         if (fault := await self._refresh(live).task) is not None:
             raise fault
 
@@ -136,10 +140,31 @@ class Listings:
             stale_s = live.config.stale_lists
             self._leaving[live.id] = loop.call_later(stale_s, self._hide, live)
 
+    def moved(self, live: Live) -> None:
+        """A server has taken the place of another: so do its lists, if it has any."""
+        self._fetching.pop(live.id, None)  # of the other one: it ends for nobody
+        self._again.discard(live.id)
+        tried, kept = self._tried.pop(live.id, None), self._kept.get(live.id)
+        if tried is not None and tried[0] is live:
+            if kept is not None and kept.listing == tried[1].listing:
+                tried[1].listing = kept.listing  # unchanged: keep the object
+            self._kept[live.id] = tried[1]
+        self._change()
+
+    def adopt(self, naming: Naming) -> None:
+        """The configuration is another: names, and the servers of the roster."""
+        self._naming = naming
+        for id in (self._kept.keys() | self._tried.keys()) - self._roster.servers.keys():
+            self._kept.pop(id, None)
+            self._tried.pop(id, None)
+            self._show(id)
+        self._change()
+
     async def started(self, ids: Sequence[str]) -> bool:
         """Wait for those of these servers that are still starting, until GRACE_S after our own
         start; says whether there were any."""
-        late = [id for id in ids if not self._roster.servers[id].settled.is_set()]
+        servers = self._roster.servers
+        late = [id for id in ids if id in servers and not servers[id].settled.is_set()]
         grace_s = self._born + GRACE_S - asyncio.get_running_loop().time()
         if not late or grace_s <= 0:
             return False
@@ -157,7 +182,8 @@ class Listings:
         fetches = [
             self._refresh(servers[id])
             for id in view.servers
-            if servers[id].upstream is not None
+            if id in servers
+            and servers[id].upstream is not None
             and (kept := self._kept.get(id)) is not None
             and kept.expires_at <= now
         ]
@@ -209,7 +235,11 @@ class Listings:
             fault = error
             self._put_off(live, error)
         finally:
-            del self._fetching[live.id]
+            fetch = self._fetching.get(live.id)
+            if fetch is not None and fetch.task is asyncio.current_task():
+                del self._fetching[live.id]
+        if not self._roster.is_current(live):
+            return fault
         if live.id in self._again:
             self._again.discard(live.id)
             self.changed(live)
@@ -222,6 +252,14 @@ class Listings:
             kept.expires_at = asyncio.get_running_loop().time() + FAILED_TTL_S
             log.warning("server %s: lists not refreshed: %s", live.id, fault.message)
 
+    async def _try(self, live: Live) -> None:
+        """Fetch the lists of a server that is to take the place of another."""
+        assert live.lead is not None
+        assert live.lead.calls is not None
+        listing, ttl_s = await fetch(live.lead.calls, live.config.timeouts.list)
+        expires_at = asyncio.get_running_loop().time() + ttl_s
+        self._tried[live.id] = live, _Kept(listing, expires_at)
+
     async def _fetch(self, live: Live, upstream: Callee) -> None:
         kept = self._kept.get(live.id)
         last = kept.listing if kept is not None else NOTHING
@@ -233,6 +271,8 @@ class Listings:
                 raise  # connected again it is listed anew; and who hangs has had its time
             await once_more(fault, live, METHODS[_METHODS[Kind.TOOLS]], "", began)
             listing, ttl_s = await fetch(upstream, timeout_s, last)
+        if not self._roster.is_current(live):  # it was replaced or removed meanwhile
+            return
         expires_at = asyncio.get_running_loop().time() + ttl_s
         if kept is not None and kept.listing == listing:
             kept.expires_at = expires_at  # unchanged: keep the object, and all built from it

@@ -11,7 +11,7 @@ Bounds  MAX_URIS per owner, MAX_WATCHED per server.
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -61,10 +61,11 @@ class Subscriptions:
     """Reference counts per (server, URI), and one listen per modern server."""
 
     def __init__(self, servers: Mapping[str, Live], tell: FromServer) -> None:
-        """`tell` takes what the servers would have said had we not missed it."""
+        """`servers` may change in place; `tell` takes what they would have said had we not
+        missed it."""
         self._servers = servers
         self._tell = tell
-        self._watched: dict[str, dict[str, _Watched]] = {id: {} for id in servers}
+        self._watched: defaultdict[str, dict[str, _Watched]] = defaultdict(dict)
         self._uris: dict[str, tuple[str, ...]] = {}  # of `_watched`, until that changes
         self._places: dict[Owner, set[Place]] = {}
         self._listening: dict[str, Listening] = {}
@@ -255,8 +256,10 @@ class Subscriptions:
         return None
 
     async def _match(self, place: Place, one: _Watched) -> None:
-        live = self._servers[place.server]
-        if live.upstream is None and not one.owners:
+        live = self._servers.get(place.server)
+        if live is None and one.owners:
+            raise MethodNotFound(f"server '{place.server}' is no longer in the configuration")
+        if live is None or (live.upstream is None and not one.owners):
             return
         upstream = live.ready()
         if upstream.greeting.modern:

@@ -69,7 +69,7 @@ async def modern(
     params = message.members(incoming.params)
     if incoming.method == LISTEN:
         try:
-            result = await snapshot.audience.listen(incoming.id, params, view, caller.notify)
+            result = await snapshot.audience.listen(incoming.id, params, view, caller)
         except McpError as error:
             return reply.refusal(incoming.id, error, modern=True), reply.status(error)
         return message.result(incoming.id, result), HTTPStatus.OK

@@ -16,6 +16,7 @@ from math import inf
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
+from only1mcp.config.resilience import HealthCheck
 from only1mcp.config.servers import Http, Stdio, Transport
 from only1mcp.policy.breaker import State, is_failure
 from only1mcp.policy.ejection import ramp
@@ -42,13 +43,16 @@ class Checkup:
     ) -> None:
         """`give_up` is told why a program must be ended."""
         self._standing = standing
-        self._settings = standing.config.health_check
         self._is_program = isinstance(transport, Stdio)
         self._give_up = give_up
         self._transport = transport
         self._page: Page | None = None
         self._grows_at = 0.0
         self._stirred = asyncio.Event()
+
+    @property
+    def _settings(self) -> HealthCheck:
+        return self._standing.config.health_check
 
     def stir(self) -> None:
         """Look at the clock again."""

@@ -10,16 +10,14 @@ Most servers have one replica, and then there is nothing to choose.
 import asyncio
 import logging
 import random
-from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import suppress
 from time import monotonic
 from typing import Final
 
 from msgspec import Raw
 
-from only1mcp.config.servers import Instance, Server, Stdio
-from only1mcp.config.show import mask_url
+from only1mcp.config.servers import Server
 from only1mcp.observe.tasks import Tasks
 from only1mcp.policy.balance import Balancer, balancer
 from only1mcp.policy.breaker import State as BreakerState
@@ -27,7 +25,7 @@ from only1mcp.policy.ejection import FIRST_SHARE, GROUP, eligible
 from only1mcp.policy.retry import Budget
 from only1mcp.protocol.errors import CircuitOpen, McpError, ServerFault, ServerUnavailable
 from only1mcp.upstream.base import Upstream
-from only1mcp.upstream.replica import Replica, State
+from only1mcp.upstream.replica import Replica, State, names_of
 from only1mcp.upstream.standing import Counted
 from only1mcp.upstream.turns import Turns
 
@@ -60,7 +58,7 @@ class Live:
         self._greeted = greeted
         self._joined: Joined = _nobody
         self._notice: Notice = _ignore
-        names = _names(config.instances)
+        names = names_of(config.instances)
         self.replicas = tuple(
             Replica(config, one, id, self) for one, id in zip(config.instances, names, strict=True)
         )
@@ -81,6 +79,9 @@ class Live:
         self._up = asyncio.Event()  # some replica takes calls
         self._awake = asyncio.Event()
         self._awake.set()
+        self._waking = 0
+        self._held: Held = _free
+        self._idle: asyncio.Task[None] | None = None
         self._tasks = Tasks()
         self.state, self.reason = self._sum_up()
         self._noticed: tuple[State, str] | None = None
@@ -113,6 +114,11 @@ class Live:
             if one.upstream is not None:
                 yield one.upstream
             yield from one.further
+
+    @property
+    def busy(self) -> bool:
+        """Whether calls are under way, or wait for their turn or for it to start."""
+        return bool(self._waking or self.turns.waiting or any(r.in_flight for r in self.replicas))
 
     # --- for calls ---
 
@@ -171,8 +177,8 @@ class Live:
         if self._group or not connected:
             return self._down()
         now = self.clock()
-        soonest = min(connected, key=lambda one: _wait_s(one, now))
-        wait_s = _wait_s(soonest, now)
+        soonest = min(connected, key=lambda one: one.wait_s(now))
+        wait_s = soonest.wait_s(now)
         kind: type[ServerFault] = CircuitOpen
         breaker = soonest.breaker
         if breaker.state is not BreakerState.CLOSED:
@@ -201,13 +207,29 @@ class Live:
 
     def start(self, joined: "Joined", notice: "Notice", held: "Held") -> None:
         """Keep all replicas connected; `joined` runs before the first counts as ready."""
-        self._joined, self._notice = joined, notice
+        self._joined, self._notice, self._held = joined, notice, held
         if not self.config.enabled:
             return
         for one in self.replicas:
             self._tasks.start(one.keep(), f"server {one.name}")
-        if self.config.idle_stop:
-            self._tasks.start(self._rest_when_idle(held), f"idle {self.id}")
+        self._mind_idleness()
+
+    def adopt(self, config: Server) -> None:
+        """Go by other settings of the same server that leave its connections as they are."""
+        if config == self.config:
+            return
+        old, self.config = self.config, config
+        both = list(zip(self.replicas, config.instances, strict=True))
+        if (old.load_balancing, old.instances) != (config.load_balancing, config.instances):
+            weights = {one.id: now.weight for one, now in both}
+            self._balancer = balancer(config.load_balancing, weights)
+        self.hash_key = self._hash_key()
+        for one, now in both:
+            one.adopt(config, now.weight)
+        self.turns.renew(config.concurrency)
+        self.repeats.share = config.retry.budget
+        if config.idle_stop != old.idle_stop:
+            self._mind_idleness()
 
     async def awake(self) -> None:
         """Start it if it is idle; returns when that has ended, well or badly."""
@@ -215,9 +237,13 @@ class Live:
             return
         for one in self.replicas:
             one.wake()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.config.timeouts.start):
-                await self._awake.wait()
+        self._waking += 1
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.config.timeouts.start):
+                    await self._awake.wait()
+        finally:
+            self._waking -= 1
 
     def restart(self) -> None:
         """Start every replica anew, whatever state it is in; calls under way are lost."""
@@ -245,13 +271,18 @@ class Live:
         self.state, self.reason = State.STOPPED, reason
         self._awake.set()
 
-    async def _rest_when_idle(self, held: "Held") -> None:
+    def _mind_idleness(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        if self.config.idle_stop and self.config.enabled:
+            self._idle = self._tasks.start(self._rest_when_idle(), f"idle {self.id}")
+
+    async def _rest_when_idle(self) -> None:
         idle_s = self.config.idle_stop
         while True:
             due = max(one.used_at for one in self.replicas) + idle_s
             wait_s = due - self.clock()
-            calls = any(one.in_flight for one in self.replicas)
-            if wait_s <= 0 and self.state is State.READY and not calls and not held(self):
+            if wait_s <= 0 and self.state is State.READY and not self.busy and not self._held(self):
                 self._awake.clear()
                 for one in self.replicas:
                     one.rest()
@@ -364,19 +395,6 @@ def _ignore(live: Live) -> None:
     """Nobody is told."""
 
 
-def _wait_s(replica: Replica, now: float) -> float:
-    """How long until it may take calls again."""
-    wait_s = replica.breaker.wait_s(now)
-    return wait_s or max(replica.health.due_at - now, 0.0)
-
-
-def _names(instances: Sequence[Instance]) -> list[str]:
-    """A name for each replica that tells people which it is, and stays when others come or go."""
-    seen: Counter[str] = Counter()
-    names = []
-    for one in instances:
-        transport = one.transport
-        name = transport.command if isinstance(transport, Stdio) else mask_url(transport.url)
-        seen[name] += 1
-        names.append(f"{name} #{seen[name]}" if seen[name] > 1 else name)
-    return names
+def _free(live: Live) -> bool:
+    """Nobody waits for what it says."""
+    return False

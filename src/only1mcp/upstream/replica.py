@@ -11,12 +11,14 @@ Units   seconds of the loop's monotonic clock.
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from only1mcp.config.servers import Http, Instance, Server, Sse, Stdio
+from only1mcp.config.show import mask_url
 from only1mcp.observe.tasks import Tasks
 from only1mcp.policy.restart import Restarts
 from only1mcp.protocol.errors import McpError, ServerFault, ServerLost, ServerProtocolError
@@ -88,6 +90,8 @@ class Replica(Standing):
         self.restarts = 0
         self.was_out = False
         """Whether it has taken no calls for a while, for a reason."""
+        self.is_last = False
+        """Whether it is not started again once this connection has ended: it is on its way out."""
         self.tried = not config.enabled
         """Whether the first attempt has ended, well or badly."""
         self.protocol = config.protocol
@@ -117,6 +121,10 @@ class Replica(Standing):
         self._checkup.stir()
         self._group.changed(self)
 
+    def wait_s(self, now: float) -> float:
+        """How long until it may take calls again."""
+        return self.breaker.wait_s(now) or max(self.health.due_at - now, 0.0)
+
     # --- whose connection ---
 
     def shares(self, modern: bool) -> bool:
@@ -135,15 +143,18 @@ class Replica(Standing):
         assert upstream is not None and shared is not None
         both = upstream.greeting.modern
         era = both and (modern or not self._two_eras)
+        self.in_flight += 1  # who waits for a connection is a call to come
         try:
             return Counted(self, await self.further.get(Key(era, who)))
         except ServerProtocolError:
             if era == both:
                 raise
             self._two_eras = False  # it refused the handshake: bridge instead
-        if self.config.isolation == "shared":
-            return shared
-        return Counted(self, await self.further.get(Key(both, who)))
+            if self.config.isolation == "shared":
+                return shared
+            return Counted(self, await self.further.get(Key(both, who)))
+        finally:
+            self.in_flight -= 1
 
     # --- one life ---
 
@@ -154,6 +165,8 @@ class Replica(Standing):
             self._restarts.begins(self.clock())
             self._become(State.STARTING, "")
             ended = await self._run()
+            if self.is_last:
+                return
             if self.state is State.IDLE:
                 await self._go.wait()
                 continue
@@ -308,3 +321,15 @@ def describe(fault: Exception) -> str:
     """One line for people: what failed and the next step."""
     hint = fault.data.get("hint") if isinstance(fault, ServerFault) else None
     return f"{fault}; {hint}" if hint else str(fault)
+
+
+def names_of(instances: Sequence[Instance]) -> list[str]:
+    """A name for each replica that tells people which it is, and stays when others come or go."""
+    seen: Counter[str] = Counter()
+    names = []
+    for one in instances:
+        transport = one.transport
+        name = transport.command if isinstance(transport, Stdio) else mask_url(transport.url)
+        seen[name] += 1
+        names.append(f"{name} #{seen[name]}" if seen[name] > 1 else name)
+    return names

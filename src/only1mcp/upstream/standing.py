@@ -78,6 +78,14 @@ class Standing:
     def changed(self) -> None:
         """It takes calls that it did not take before, or the other way round."""
 
+    def adopt(self, config: Server, weight: int) -> None:
+        """Go by other settings of the same server; what is known of it stays."""
+        now = self.clock()
+        self.config, self.weight = config, weight
+        self.breaker.adopt(config.circuit_breaker, now)
+        self.health.adopt(config.health_check, now)
+        self.changed()
+
     def renew(self) -> None:
         """It has been connected anew: it answered, which is a good check and the best probe."""
         now = self.clock()

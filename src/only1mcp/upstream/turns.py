@@ -34,6 +34,12 @@ class Turns(Bulkhead):
         """Calls that waited too long."""
         self._futures: dict[Ticket, asyncio.Future[str]] = {}  # "", or why it is refused
 
+    def renew(self, settings: Concurrency) -> None:
+        """Go by other settings; whoever waits already is asked no more than it was."""
+        self._settings = settings
+        for ticket in self.adopt(settings):
+            self._hand_on(ticket)
+
     async def wait(self, caller: str) -> float:
         """Wait for a turn, which is then owed an `end`; the seconds it took.
 
