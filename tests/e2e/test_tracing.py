@@ -108,15 +108,9 @@ async def test_the_trace_of_a_client_goes_through(tmp_path: Path, era: str) -> N
                 assert front.attributes["network.transport"] == "tcp"
                 pipe = "pipe" if id.endswith("stdio") else "tcp"
                 assert ours.attributes["network.transport"] == pipe
-                assert ours.attributes["mcp.protocol.version"] == (
-                    "2026-07-28" if id.startswith("modern") else front_revision(id)
-                )
+                revision = "2026-07-28" if id.startswith("modern") else "2025-11-25"
+                assert ours.attributes["mcp.protocol.version"] == revision
         assert collector.headers["x-key"] == "a-key-012345"
-
-
-def front_revision(id: str) -> str:
-    """What a server of the handshake speaks here."""
-    return "2024-11-05" if id.endswith("sse") else "2025-11-25"
 
 
 async def test_headers_count_if_meta_says_nothing_and_are_a_link_if_it_does(tmp_path: Path) -> None:
