@@ -249,11 +249,11 @@ class Gateway:
         renew()
         if changes:
             self.roster.change(config.servers)
+            self._announce_together()
             self._gate.adopt(config.server.limits)
             self._audience.one_principal = _one_principal(config)
             self._listings.adopt(config.naming)
             self._end_others()
-            self._announce_together()
             self._follow()
         return changes
 
@@ -279,8 +279,8 @@ class Gateway:
         async def wait() -> None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TOGETHER_S):
-                    for live in self.roster.settling():
-                        await live.settled.wait()
+                    while late := self.roster.settling():
+                        await late[0].settled.wait()
             self._together = None
             self._lists_changed()
 
@@ -371,6 +371,8 @@ class Gateway:
     def _announce(self) -> None:
         """Tell each client which of its lists are not what they were."""
         self._announcing = None
+        if self._together is not None:
+            return  # it says this too
         before, self._announced = self._announced, self.snapshot().catalog
         self._audience.announce(before, self._announced)
 

@@ -196,7 +196,7 @@ class Page:
         """GET it; what is wrong, empty for 2xx."""
         try:
             async with asyncio.timeout(timeout_s):
-                response = await self._pool.request(Exchange(), self._head, repeatable=True)
+                response = await self._pool.request(Exchange(), self._head)
         except TimeoutError:
             return self._endpoint.say(f"no answer to its health check within {timeout_s:g} s")
         if 200 <= response.status < 300:
