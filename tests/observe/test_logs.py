@@ -123,14 +123,15 @@ def test_the_level_changes_while_it_runs(tmp_path: Path) -> None:
     log.info("2")
     logs.toggle_debug()
     log.debug("3")
-    logs.toggle_debug()  # back to what was configured
+    logs.toggle_debug()  # back to what is configured now
     log.info("4")
     log.warning("5")
     assert said(tmp_path / "log") == [
         "2",
         "log level is now debug",
         "3",
-        "log level is now warning",
+        "log level is now info",
+        "4",
         "5",
     ]
 
