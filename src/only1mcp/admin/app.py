@@ -3,6 +3,7 @@
 /livez    the loop runs                                   200
 /readyz   configuration applied, not draining             200, else 503
 /health   summary: how the servers are, and since when    200
+/metrics  numbers of the work, also /api/v1/admin/metrics  200; 404 if they are off
 /api/v1/admin/servers   every server, its state and what it offers
 /api/v1/admin/tools     every tool they list: its name for clients, or why they do not see it
 /api/v1/admin/cache         what the answers that are kept have saved
@@ -23,7 +24,9 @@ from starlette.routing import Route
 
 from only1mcp import __version__
 from only1mcp.admin.cache import BadFilter, read_filter
+from only1mcp.admin.metrics import metrics_routes
 from only1mcp.admin.reload import Outcome, Reloads
+from only1mcp.observe.metrics import Metrics
 from only1mcp.relay import kept
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.status import describe_servers, describe_tools
@@ -33,12 +36,16 @@ _WELL: Final = ("healthy", "unknown")
 
 
 def make_app(
-    snapshot: Callable[[], Snapshot], ready: Callable[[], bool], reloads: Reloads
+    snapshot: Callable[[], Snapshot],
+    ready: Callable[[], bool],
+    reloads: Reloads,
+    metrics: Metrics | None = None,
 ) -> Starlette:
     """The application over the gateway's current snapshot."""
     pages = _Pages(snapshot, ready, reloads)
     return Starlette(
         routes=[
+            *(metrics_routes(metrics) if metrics is not None else ()),
             Route("/livez", pages.livez),
             Route("/readyz", pages.readyz),
             Route("/health", pages.health),
