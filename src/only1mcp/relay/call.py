@@ -219,14 +219,22 @@ async def _call(
             turns.end()
     if fetch is not None:
         fetch.hear(result)
+    result = _noted(result, request, row, target, snapshot)
+    if modern != request.modern:
+        result = _translated(result, request, row, target)
+    return downlevel.tool_result(result, request.revision) if row is _TOOLS_CALL else result
+
+
+def _noted(
+    result: bytes, request: Request, row: Method, target: Target, snapshot: Snapshot
+) -> bytes:
+    """Remember what the server has linked or handed out; ids of tasks say whose they are."""
     if _LINK in result:
         _learn(result, target.server, snapshot.catalog)
     if _TASK in result and (row is _TOOLS_CALL or row.route is Route.TASK):
         place = request.view, request.caller, targets.holder(request.caller, snapshot)
         result = extensions.respelt(result, row, target.server, *place)
-    if modern != request.modern:
-        result = _translated(result, request, row, target)
-    return downlevel.tool_result(result, request.revision) if row is _TOOLS_CALL else result
+    return result
 
 
 def _traced(upstream: Counted, replica: Replica, request: Request) -> Callee:
