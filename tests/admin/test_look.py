@@ -97,3 +97,18 @@ async def test_a_page_that_is_not_there(tmp_path: Path) -> None:
             if method != "HEAD":
                 answers.Problem.model_validate(response.json())
         assert response.headers["allow"]
+
+
+async def test_metrics_are_one_text_under_two_paths(tmp_path: Path) -> None:
+    async with office(tmp_path) as desk:
+        admin = await desk.get("/metrics")
+        assert (await desk.get("/metrics", None)).status_code == 401
+        scraped = await desk.http.get("/metrics")
+        kind = admin.headers["content-type"]
+        for page in (admin, scraped):
+            assert page.headers["cache-control"] == "no-store"
+            assert page.headers["content-type"] == kind
+            assert "# TYPE only1mcp_client_connections gauge" in page.text
+    async with office(tmp_path, TEXT + "metrics: {enabled: false}\n") as desk:
+        assert (await desk.get("/metrics")).json()["place"] == "metrics.enabled"
+        assert (await desk.http.get("/metrics")).status_code == 404

@@ -1,12 +1,17 @@
 """What happens to servers, told as events."""
 
+import logging
 from typing import Any
 
 from fakes.upstream import FakeUpstream, gateway_of, library, offers
+from only1mcp.config.diff import SAME, Diff
+from only1mcp.config.faults import Fault
 from only1mcp.observe.events import KEPT, Events
 from only1mcp.policy.breaker import State as BreakerState
 from only1mcp.protocol.errors import ServerLost
 from only1mcp.relay.happenings import Happenings
+
+log = logging.getLogger("only1mcp.test")
 
 
 def told(events: Events, *kinds: str) -> list[dict[str, Any]]:
@@ -17,8 +22,9 @@ def told(events: Events, *kinds: str) -> list[dict[str, Any]]:
 
 def watching() -> tuple[Happenings, Events]:
     """One with a clock that stands."""
-    events = Events("boot")
-    return Happenings(events, lambda: 7.0), events
+    happenings = Happenings(lambda: 7.0)
+    happenings.close()  # hear no log lines; the rings are there all the same
+    return happenings, happenings.events
 
 
 async def test_a_state_is_told_once() -> None:
@@ -69,17 +75,18 @@ async def test_other_lists_are_told() -> None:
         assert told(events, "lists") == [{"lists": ["tools"]}]
 
 
-def test_a_reload_says_how_it_ended() -> None:
+async def test_a_reload_says_how_it_ended() -> None:
     happenings, events = watching()
-    happenings.reloaded("added a", ["server.port"], [])
-    happenings.reloaded("", [], ["o.yaml:1:1: wrong"])
+    happenings.reloaded(Diff(added=("a",), restart=("server.port",)), ())
+    happenings.reloaded(SAME, [Fault("o.yaml", 1, 1, "", "wrong")])
     good, bad = told(events, "reload")
     assert good == {"ok": True, "changed": "added a", "restart": ["server.port"], "faults": []}
     assert (bad["ok"], bad["faults"]) == (False, ["o.yaml:1:1: wrong"])
 
 
-def test_a_log_line_keeps_its_own_time() -> None:
-    happenings, events = watching()
-    happenings.logged(3.0, "info", "only1mcp", "text")
-    (event,) = events.latest("log", 1)
-    assert (event.at, event.said["message"]) == (3.0, "text")
+async def test_log_lines_are_told_until_the_end() -> None:
+    happenings = Happenings()
+    log.warning("one")
+    happenings.close()
+    log.warning("two")
+    assert [one["message"] for one in told(happenings.events, "log")] == ["one"]

@@ -28,7 +28,7 @@ async def heard(method: str, params: Any, **more: Any) -> Finished:
             await watched(
                 request(gateway, method, params, **more),
                 gateway.snapshot(),
-                Watch(None, (told.append,)),
+                Watch(tell=(told.append,)),
             )
     (one,) = told
     return one
@@ -103,7 +103,7 @@ async def test_a_call_that_is_given_up() -> None:
         asyncio.TaskGroup() as group,
     ):
         asked = request(gateway, "tools/call", {"name": "lib__find"})
-        task = group.create_task(watched(asked, gateway.snapshot(), Watch(None, (told.append,))))
+        task = group.create_task(watched(asked, gateway.snapshot(), Watch(tell=(told.append,))))
         await gate.entered.wait()
         task.cancel()
     assert [one.outcome for one in told] == ["cancelled"]

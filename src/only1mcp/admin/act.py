@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from only1mcp.admin import may
+from only1mcp.admin.cache import BadFilter, read_filter
 from only1mcp.admin.desk import Desk
 from only1mcp.admin.problem import Json, Problem, no_server, of_faults, wrong_parameter
 from only1mcp.admin.reload import Outcome
@@ -26,6 +27,7 @@ from only1mcp.config.show import HIDDEN
 from only1mcp.config.store import ANY, Changed, NoServer, NotEditable, Store, Written
 from only1mcp.config.tree import MAX_DEPTH
 from only1mcp.observe.tasks import Tasks
+from only1mcp.relay import kept
 
 log = logging.getLogger("only1mcp.admin")
 
@@ -114,6 +116,17 @@ class Act:
         if outcome.faults:
             raise of_faults(outcome.faults, "mend the file; what was in force stays")
         return Json(_changes(outcome))
+
+    async def clear_cache(self, request: Request) -> Response:
+        """Drop answers that are kept."""
+        try:
+            wanted = read_filter(await request.body())
+        except BadFilter as fault:
+            raise Problem(
+                HTTPStatus.BAD_REQUEST, str(fault), 'send {"tier": "l1"}, or nothing', place="body"
+            ) from None
+        gone = kept.clear(self._desk.snapshot(), wanted.tier, wanted.server, wanted.method)
+        return Json({"cleared": gone})
 
     async def close(self) -> None:
         """Begin nothing more."""
@@ -255,8 +268,8 @@ async def _body(request: Request) -> dict[str, Any]:
         value, again = None, b""
     if not isinstance(value, dict) or _is_deep(value):
         raise Problem(
-            HTTPStatus.BAD_REQUEST, "the body is not a JSON object, or nests too deep", 'send {"enabled": false}',
-            place="body",
+            HTTPStatus.BAD_REQUEST, "the body is not a JSON object, or nests too deep",
+            'send {"enabled": false}', place="body",
         )  # fmt: skip
     if HIDDEN.encode() in again:
         raise Problem(

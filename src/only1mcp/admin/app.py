@@ -3,6 +3,7 @@
 /livez    the loop runs                                   200
 /readyz   configuration applied, not draining             200, else 503
 /health   summary: how the servers are, and since when    200
+/metrics  numbers of the work                             200; 404 if they are off
 /api/v1/admin/...   the admin API: see table.py and docs/admin-api.md
 """
 
@@ -35,8 +36,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 def make_app(desk: Desk) -> Starlette:
     """The application over a gateway."""
-    probes, act = _Probes(desk), Act(desk)
-    handlers = _handlers(desk, act)
+    probes, look, act = _Probes(desk), Look(desk), Act(desk)
+    handlers = _handlers(desk, look, act)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -46,6 +47,7 @@ def make_app(desk: Desk) -> Starlette:
     paths = dict.fromkeys(operation.path for operation in OPERATIONS)
     app = Starlette(
         routes=[
+            *([Route("/metrics", look.metrics)] if desk.metrics is not None else []),
             Route("/livez", probes.livez),
             Route("/readyz", probes.readyz),
             Route("/health", probes.health),
@@ -58,16 +60,17 @@ def make_app(desk: Desk) -> Starlette:
     return app
 
 
-def _handlers(desk: Desk, act: Act) -> Mapping[str, Handler]:
+def _handlers(desk: Desk, look: Look, act: Act) -> Mapping[str, Handler]:
     """What answers each operation, by its name."""
-    look, streams = Look(desk), Streams(desk.events)
+    streams = Streams(desk.events)
     return {
         one.__name__: one
         for one in (
             look.servers, look.server, look.tools, look.resources, look.prompts, look.sessions,
             look.requests, look.config, look.health, look.system, look.openapi, streams.events,
             act.add_server, act.change_server, act.remove_server, act.restart_server,
-            act.enable_server, act.disable_server, act.reload,
+            act.enable_server, act.disable_server, act.reload, act.clear_cache,
+            look.cache, look.metrics,
         )
     }  # fmt: skip
 

@@ -6,6 +6,7 @@ import platform
 import time
 from dataclasses import asdict
 from functools import cache
+from http import HTTPStatus
 from typing import Any, Final
 
 import psutil
@@ -15,11 +16,12 @@ from starlette.responses import Response
 from only1mcp import __version__
 from only1mcp.admin.desk import Desk
 from only1mcp.admin.openapi import document
-from only1mcp.admin.problem import Json, no_server, wrong_parameter
+from only1mcp.admin.problem import Json, Problem, no_server, wrong_parameter
 from only1mcp.admin.stream import request_row
 from only1mcp.admin.table import MAX_REQUESTS
 from only1mcp.config.show import redacted
 from only1mcp.observe.events import REQUEST
+from only1mcp.relay import kept
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.status import (
     PROMPTS,
@@ -91,6 +93,22 @@ class Look:
         latest = events.latest(REQUEST, count)
         rows = [{"id": events.id(one), **request_row(one)} for one in latest]
         return Json({"requests": rows})
+
+    async def cache(self, _: Request) -> Response:
+        """What the answers that are kept have saved."""
+        return Json(kept.describe(self._desk.snapshot()))
+
+    async def metrics(self, request: Request) -> Response:
+        """Numbers of the work."""
+        if self._desk.metrics is None:
+            raise Problem(
+                HTTPStatus.NOT_FOUND,
+                "metrics are off",
+                "set metrics.enabled: true, and start the gateway anew",
+                place="metrics.enabled",
+            )
+        text, kind = await self._desk.metrics.page(request.headers.get("accept", ""))
+        return Response(text, headers={"Content-Type": kind, "Cache-Control": "no-store"})
 
     async def config(self, _: Request) -> Response:
         """The configuration in force."""

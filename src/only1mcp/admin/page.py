@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from only1mcp.admin import answers
+from only1mcp.admin import answers, cache
 from only1mcp.admin.may import Need
 from only1mcp.admin.table import OPERATIONS, PREFIX, Operation
 from only1mcp.config.values import Model
@@ -125,12 +125,13 @@ def _parameters() -> Iterator[str]:
 def _models() -> list[type[Model]]:
     """Every type of an answer, in the order of the operations."""
     found = [one.answer for one in OPERATIONS if not isinstance(one.answer, str)]
-    inner = [one for one in vars(answers).values() if _is_answer(one)]
+    every = (*vars(answers).values(), *vars(cache).values())
+    inner = [one for one in every if isinstance(one, type) and _is_answer(one)]
     return list(dict.fromkeys((*found, *inner)))
 
 
-def _is_answer(one: object) -> bool:
-    return isinstance(one, type) and issubclass(one, Model) and one is not Model
+def _is_answer(one: type) -> bool:
+    return issubclass(one, Model) and one is not Model
 
 
 def _type(model: type[Model]) -> str:
