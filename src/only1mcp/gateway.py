@@ -31,10 +31,11 @@ from only1mcp.observe.metrics import Metrics, Room
 from only1mcp.observe.numbers import Pulse
 from only1mcp.observe.tasks import Tasks
 from only1mcp.observe.watch import watch
-from only1mcp.policy.access import Access
+from only1mcp.policy.access import Access, one_principal
 from only1mcp.policy.limit import Gate
 from only1mcp.protocol.errors import McpError
 from only1mcp.relay import numbers as of_requests
+from only1mcp.relay.answers import Answers
 from only1mcp.relay.audience import CHANGED, Audience
 from only1mcp.relay.bridge import Bridge
 from only1mcp.relay.fanout import Listings
@@ -94,18 +95,21 @@ class Gateway:
         self._tasks = Tasks()
         self._draining = False
         self._announcing: asyncio.TimerHandle | None = None
-        self._sessions = Sessions(asyncio.get_running_loop().time, self._left)
+        clock = asyncio.get_running_loop().time
+        self._sessions = Sessions(clock, self._left)
         self._stdio: StdioEdge | None = None
         self.roster = Roster(config.servers, self._noticed, self._from_server, self._greeted)
-        self._listings = Listings(self.roster, config.naming, self._lists_changed)
+        self._listings = Listings(self.roster, config, self._lists_changed)
         self._levels = LogLevels(self.roster, self._wanted_levels)
+        alone = one_principal(config.server)
         self._audience = Audience(
             *(self.roster.servers, self._clients, self._client, self._from_server),
-            one_principal=_one_principal(config),
+            one_principal=alone,
         )
+        self._answers = Answers(config, clock, one_principal=alone)
         self._gate = Gate(config.server.limits)
         self._meter = Meter(config.metrics.tools) if config.metrics.enabled else None
-        self._bridge = Bridge(asyncio.get_running_loop().time)
+        self._bridge = Bridge(clock)
         self._snapshot = self._take_snapshot(self._listings.catalog)
         self._announced = self._snapshot.catalog
         self._streamable = Streamable(self.snapshot, self._sessions)
@@ -189,6 +193,7 @@ class Gateway:
         if self.edge is not None:
             await self.edge.close()
         await self._tasks.close()
+        await self._answers.close()
         await self._bridge.close()
         await self._levels.close()
         await self._audience.subscriptions.close()
@@ -223,6 +228,7 @@ class Gateway:
             self._bridge,
             self._audience,
             self._gate,
+            self._answers,
             watch(self._meter, tracing.current(), access.current()),
         )
 
@@ -251,8 +257,9 @@ class Gateway:
             self.roster.change(config.servers)
             self._announce_together()
             self._gate.adopt(config.server.limits)
-            self._audience.one_principal = _one_principal(config)
-            self._listings.adopt(config.naming)
+            self._audience.one_principal = one_principal(config.server)
+            self._answers.adopt(changes, one_principal=one_principal(config.server))
+            self._listings.adopt(config)
             self._end_others()
             self._follow()
         return changes
@@ -308,6 +315,7 @@ class Gateway:
 
     async def _joined(self, live: Live) -> None:
         if self.roster.is_current(live):
+            self._answers.forget(live.id)  # it may be another version
             await self._audience.subscriptions.joined(live)
         await self._listings.joined(live)
 
@@ -353,11 +361,12 @@ class Gateway:
     def _wanted_levels(self) -> Iterable[int]:
         return [one.least for one in self._clients() if one.least is not None]
 
-    def _from_server(self, live: Live, method: str, params: Raw) -> None:
+    def _from_server(self, live: Live, method: str, params: Raw, who: str | None = None) -> None:
         if not self.roster.is_current(live):
             return
+        self._answers.heard(live.id, method, params)
         if method not in CHANGED:
-            self._audience.hear(live.id, method, params)
+            self._audience.hear(live.id, method, params, who)
             return
         self._audience.said(live.id, method)
         self._audience.subscriptions.changed(live)
@@ -385,10 +394,5 @@ class Gateway:
             self._streamable.sweep(loop.time())
             self._sse.sweep(loop.time())
             self._bridge.sweep()
+            self._answers.sweep()
             self.roster.sweep()
-
-
-def _one_principal(config: Config) -> bool:
-    """Whether all clients there can be are one and the same: the local user, or one token."""
-    auth = config.server.auth
-    return auth is None or (auth != "none" and len(auth.tokens) == 1)

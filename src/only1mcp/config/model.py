@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from only1mcp.config.cache import Batching, Cache
 from only1mcp.config.resilience import Count, Limits, Share
 from only1mcp.config.servers import Server
 from only1mcp.config.values import (
@@ -166,6 +167,10 @@ class Config(Model):
     """The MCP servers; may be empty on a first start."""
     naming: Naming = Naming()
     """How the names of several servers share one list."""
+    cache: Cache = Cache()
+    """Answers that are kept."""
+    batching: Batching = Batching()
+    """Requests that share one call, or travel together."""
     logging: Logging = Logging()
     """What the gateway tells of its work."""
     metrics: Metrics = Metrics()

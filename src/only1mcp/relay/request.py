@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Raw
 
@@ -13,6 +13,9 @@ from only1mcp.observe.tracing import TRACE_ID, Span
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import McpError
 from only1mcp.protocol.message import Params
+
+if TYPE_CHECKING:
+    from only1mcp.relay.wanted import Fetch
 
 
 class Caller(Protocol):
@@ -47,6 +50,9 @@ class Caller(Protocol):
     def resumable(self, retry_s: float | None) -> None:
         """The server's stream can be resumed, or it hung up and wants to be asked in so long."""
 
+    def label(self, lines: bytes) -> None:
+        """Header lines for its answer, where an answer has such."""
+
 
 @dataclass(slots=True)
 class Request:
@@ -58,6 +64,8 @@ class Request:
     modern: bool
     view: View
     caller: Caller
+    fetch: "Fetch | None" = None
+    """Hears of the server's own result, if the call is made for the cache."""
     number: int = field(default_factory=count(1).__next__)
     """Counts all requests of this process."""
     target: Target | None = None

@@ -64,7 +64,7 @@ async def modern(
     assert view is not None
     if incoming.method == "server/discover":
         if mount is not None:  # what it can do is what its one server can do
-            view = await snapshot.listings.renewed(view)
+            view, _ = await snapshot.listings.renewed(view)
         return message.result(incoming.id, local.discover(view)), HTTPStatus.OK
     params = message.members(incoming.params)
     if incoming.method == LISTEN:

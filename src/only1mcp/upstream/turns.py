@@ -5,7 +5,7 @@
     finally: turns.end()
 
 A turn lasts as long as the server works on the call. While a client of the other era answers a
-question of the server, the calls of `InTurn` come and go one by one.
+question of the server, others have it: the calls of `InTurn` come and go, or rest.
 """
 
 import asyncio
@@ -111,9 +111,9 @@ class Turns(Bulkhead):
 
 
 class InTurn:
-    """A connection whose every call waits for a turn of its own."""
+    """A connection whose every call, one at a time, waits for a turn of its own."""
 
-    __slots__ = ("_callee", "_caller", "_turns", "greeting", "server")
+    __slots__ = ("_callee", "_caller", "_has_turn", "_turns", "greeting", "server")
 
     def __init__(self, callee: Callee, turns: Turns, caller: str) -> None:
         self.server = callee.server
@@ -121,6 +121,7 @@ class InTurn:
         self._callee = callee
         self._turns = turns
         self._caller = caller
+        self._has_turn = False
 
     async def call(self, call: Call) -> bytes:
         """The result of `call`.
@@ -128,9 +129,24 @@ class InTurn:
         Raises:
             Overloaded: it had no turn.
         """
-        if not self._turns.enter():
-            await self._turns.wait(self._caller)
+        await self.resume()
         try:
             return await self._callee.call(call)
         finally:
+            self.rest()
+
+    async def resume(self) -> None:
+        """Take a turn, to begin or to go on.
+
+        Raises:
+            Overloaded: it had none; the call rests as before.
+        """
+        if not self._turns.enter():
+            await self._turns.wait(self._caller)
+        self._has_turn = True
+
+    def rest(self) -> None:
+        """The server has nothing to do for the call, now or any more: give the turn back."""
+        if self._has_turn:
+            self._has_turn = False
             self._turns.end()
