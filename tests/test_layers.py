@@ -35,6 +35,7 @@ PURE: Final = (
     "protocol",
     "policy",
     "catalog",
+    "config/cache.py",
     "config/model.py",
     "config/resilience.py",
     "config/servers.py",

@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec import Raw
 
+from only1mcp.admin import numbers as of_config
 from only1mcp.admin.app import make_app
 from only1mcp.admin.reload import Outcome, Reloads
 from only1mcp.catalog.catalog import Catalog
@@ -23,22 +24,32 @@ from only1mcp.config.load import Loaded
 from only1mcp.config.model import Config
 from only1mcp.config.secrets import secrets
 from only1mcp.config.watch import Source, Watch
-from only1mcp.observe import access, logs
+from only1mcp.observe import access, logs, tracing
+from only1mcp.observe import numbers as of_process
+from only1mcp.observe.meter import Meter
+from only1mcp.observe.metrics import Metrics, Room
+from only1mcp.observe.numbers import Pulse
 from only1mcp.observe.tasks import Tasks
-from only1mcp.policy.access import Access
+from only1mcp.observe.watch import watch
+from only1mcp.policy.access import Access, one_principal
 from only1mcp.policy.limit import Gate
 from only1mcp.protocol.errors import McpError
+from only1mcp.relay import numbers as of_requests
+from only1mcp.relay.answers import Answers
 from only1mcp.relay.audience import CHANGED, Audience
 from only1mcp.relay.bridge import Bridge
 from only1mcp.relay.fanout import Listings
 from only1mcp.relay.levels import LogLevels
 from only1mcp.relay.snapshot import Servers, Snapshot
+from only1mcp.server import numbers as of_clients
 from only1mcp.server.http import Edge, Exchange, ListenError
+from only1mcp.server.numbers import Front
 from only1mcp.server.reader import SSE_PATHS
 from only1mcp.server.session import Session, Sessions
 from only1mcp.server.sse import SseEdge
 from only1mcp.server.stdio import MAX_LINE_BYTES, Lines, StdioEdge
 from only1mcp.server.streamable import Streamable
+from only1mcp.upstream import numbers as of_servers
 from only1mcp.upstream.base import Upstream
 from only1mcp.upstream.roster import Live, Roster, State
 
@@ -46,6 +57,14 @@ __all__ = ["MAX_LINE_BYTES", "Gateway", "Kind", "Lines", "ListenError", "Live", 
 
 log = logging.getLogger("only1mcp.gateway")
 
+FAMILIES: Final = (
+    ("Requests", of_requests.FAMILIES),
+    ("Servers", of_servers.FAMILIES),
+    ("Clients", of_clients.FAMILIES),
+    ("The configuration", of_config.FAMILIES),
+    ("The process", of_process.FAMILIES),
+)
+"""Every metric there is, as docs/metrics.md lists them."""
 SWEEP_S: Final = 1.0
 """How often idle sessions and silent streams are looked at."""
 ANNOUNCE_S: Final = 0.1
@@ -76,22 +95,28 @@ class Gateway:
         self._tasks = Tasks()
         self._draining = False
         self._announcing: asyncio.TimerHandle | None = None
-        self._sessions = Sessions(asyncio.get_running_loop().time, self._left)
+        clock = asyncio.get_running_loop().time
+        self._sessions = Sessions(clock, self._left)
         self._stdio: StdioEdge | None = None
         self.roster = Roster(config.servers, self._noticed, self._from_server, self._greeted)
-        self._listings = Listings(self.roster, config.naming, self._lists_changed)
+        self._listings = Listings(self.roster, config, self._lists_changed)
         self._levels = LogLevels(self.roster, self._wanted_levels)
+        alone = one_principal(config.server)
         self._audience = Audience(
             *(self.roster.servers, self._clients, self._client, self._from_server),
-            one_principal=_one_principal(config),
+            one_principal=alone,
         )
+        self._answers = Answers(config, clock, one_principal=alone)
         self._gate = Gate(config.server.limits)
-        self._bridge = Bridge(asyncio.get_running_loop().time)
+        self._meter = Meter(config.metrics.tools) if config.metrics.enabled else None
+        self._bridge = Bridge(clock)
         self._snapshot = self._take_snapshot(self._listings.catalog)
         self._announced = self._snapshot.catalog
         self._streamable = Streamable(self.snapshot, self._sessions)
         self._sse = SseEdge(self.snapshot, self._sessions)
         self.edge: Edge | None = None
+        self._pulse = Pulse()
+        self.metrics = self._rooms() if config.metrics.enabled else None
 
     def snapshot(self) -> Snapshot:
         """Everything as it is now; a request keeps the one it got."""
@@ -100,13 +125,26 @@ class Gateway:
             self._snapshot = self._take_snapshot(catalog)
         return self._snapshot
 
+    def _rooms(self) -> Metrics:
+        return Metrics(
+            Room(of_requests.FAMILIES, self.snapshot),
+            Room(of_servers.FAMILIES, lambda: self.roster.servers),
+            Room(of_clients.FAMILIES, self._front),
+            Room(of_config.FAMILIES, lambda: self._reloads),
+            Room(of_process.FAMILIES, lambda: self._pulse),
+        )
+
+    def _front(self) -> Front | None:
+        shared = self.edge.shared if self.edge is not None else None
+        return None if shared is None else Front(shared, self._sessions)
+
     async def listen(self, port: int | None = None) -> Edge:
         """Bind the HTTP edge. `port` overrides the configured one; 0 takes a free one.
 
         Raises:
             ListenError: the address cannot be bound, or the certificate cannot be used.
         """
-        app = make_app(self.snapshot, lambda: not self._draining, self._reloads)
+        app = make_app(self.snapshot, lambda: not self._draining, self._reloads, self.metrics)
         settings = self.config.server
         self.edge = Edge(settings, Access(settings), self._handle, app, port=port)
         await self.edge.start()
@@ -155,6 +193,7 @@ class Gateway:
         if self.edge is not None:
             await self.edge.close()
         await self._tasks.close()
+        await self._answers.close()
         await self._bridge.close()
         await self._levels.close()
         await self._audience.subscriptions.close()
@@ -189,7 +228,8 @@ class Gateway:
             self._bridge,
             self._audience,
             self._gate,
-            access.current(),
+            self._answers,
+            watch(self._meter, tracing.current(), access.current()),
         )
 
     # --- another configuration ---
@@ -217,8 +257,9 @@ class Gateway:
             self.roster.change(config.servers)
             self._announce_together()
             self._gate.adopt(config.server.limits)
-            self._audience.one_principal = _one_principal(config)
-            self._listings.adopt(config.naming)
+            self._audience.one_principal = one_principal(config.server)
+            self._answers.adopt(changes, one_principal=one_principal(config.server))
+            self._listings.adopt(config)
             self._end_others()
             self._follow()
         return changes
@@ -274,6 +315,7 @@ class Gateway:
 
     async def _joined(self, live: Live) -> None:
         if self.roster.is_current(live):
+            self._answers.forget(live.id)  # it may be another version
             await self._audience.subscriptions.joined(live)
         await self._listings.joined(live)
 
@@ -319,11 +361,12 @@ class Gateway:
     def _wanted_levels(self) -> Iterable[int]:
         return [one.least for one in self._clients() if one.least is not None]
 
-    def _from_server(self, live: Live, method: str, params: Raw) -> None:
+    def _from_server(self, live: Live, method: str, params: Raw, who: str | None = None) -> None:
         if not self.roster.is_current(live):
             return
+        self._answers.heard(live.id, method, params)
         if method not in CHANGED:
-            self._audience.hear(live.id, method, params)
+            self._audience.hear(live.id, method, params, who)
             return
         self._audience.said(live.id, method)
         self._audience.subscriptions.changed(live)
@@ -345,14 +388,11 @@ class Gateway:
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + SWEEP_S
             await asyncio.sleep(SWEEP_S)
+            self._pulse.beat(loop.time() - due)
             self._streamable.sweep(loop.time())
             self._sse.sweep(loop.time())
             self._bridge.sweep()
+            self._answers.sweep()
             self.roster.sweep()
-
-
-def _one_principal(config: Config) -> bool:
-    """Whether all clients there can be are one and the same: the local user, or one token."""
-    auth = config.server.auth
-    return auth is None or (auth != "none" and len(auth.tokens) == 1)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from only1mcp.config.model import Auth, Listener
-from only1mcp.policy.access import Access, Grant, Refusal, is_loopback
+from only1mcp.policy.access import Access, Grant, Refusal, is_loopback, one_principal
 
 TOKENS = {"tokens": ["alpha-secret", "beta-secret"]}
 OPEN = {"host": "0.0.0.0", "auth": TOKENS}
@@ -360,3 +360,11 @@ def test_what_was_granted_is_looked_at_anew() -> None:
     assert status(ask(one, origin="https://app.example")) == 200
     one.prepare(Listener())()
     assert status(ask(one, origin="https://app.example")) == 403
+
+
+@pytest.mark.parametrize(
+    ("auth", "alone"),
+    [(None, True), ("none", False), ({"tokens": ["a" * 20]}, True), (TOKENS, False)],
+)
+def test_whether_all_clients_are_one(auth: Any, alone: bool) -> None:
+    assert one_principal(Listener(auth=auth)) is alone

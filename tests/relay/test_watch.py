@@ -12,6 +12,7 @@ from fakes.upstream import NOT_FOUND, Gate, gateway_of, library, request, served
 from fakes.wire import last, web
 from only1mcp.observe import access
 from only1mcp.observe.access import Finished
+from only1mcp.observe.watch import Watch
 from only1mcp.protocol.errors import McpError
 from only1mcp.relay.watch import watched
 
@@ -24,7 +25,11 @@ async def heard(method: str, params: Any, **more: Any) -> Finished:
     answers = more.pop("answers", None)
     async with gateway_of(library(answers=answers)) as gateway, asyncio.timeout(PATIENCE_S):
         with suppress(McpError):
-            await watched(request(gateway, method, params, **more), gateway.snapshot(), told.append)
+            await watched(
+                request(gateway, method, params, **more),
+                gateway.snapshot(),
+                Watch(tell=(told.append,)),
+            )
     (one,) = told
     return one
 
@@ -98,7 +103,7 @@ async def test_a_call_that_is_given_up() -> None:
         asyncio.TaskGroup() as group,
     ):
         asked = request(gateway, "tools/call", {"name": "lib__find"})
-        task = group.create_task(watched(asked, gateway.snapshot(), told.append))
+        task = group.create_task(watched(asked, gateway.snapshot(), Watch(tell=(told.append,))))
         await gate.entered.wait()
         task.cancel()
     assert [one.outcome for one in told] == ["cancelled"]

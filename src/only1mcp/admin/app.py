@@ -3,8 +3,11 @@
 /livez    the loop runs                                   200
 /readyz   configuration applied, not draining             200, else 503
 /health   summary: how the servers are, and since when    200
+/metrics  numbers of the work, also /api/v1/admin/metrics  200; 404 if they are off
 /api/v1/admin/servers   every server, its state and what it offers
 /api/v1/admin/tools     every tool they list: its name for clients, or why they do not see it
+/api/v1/admin/cache         what the answers that are kept have saved
+/api/v1/admin/cache/clear   POST: drop them, all or those of a tier, server or method
 /api/v1/admin/config/reload   POST: read the configuration again; what has changed, or 422
 Answers come from memory and never touch a server.
 """
@@ -20,7 +23,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from only1mcp import __version__
+from only1mcp.admin.cache import BadFilter, read_filter
+from only1mcp.admin.metrics import metrics_routes
 from only1mcp.admin.reload import Outcome, Reloads
+from only1mcp.observe.metrics import Metrics
+from only1mcp.relay import kept
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.status import describe_servers, describe_tools
 
@@ -29,17 +36,23 @@ _WELL: Final = ("healthy", "unknown")
 
 
 def make_app(
-    snapshot: Callable[[], Snapshot], ready: Callable[[], bool], reloads: Reloads
+    snapshot: Callable[[], Snapshot],
+    ready: Callable[[], bool],
+    reloads: Reloads,
+    metrics: Metrics | None = None,
 ) -> Starlette:
     """The application over the gateway's current snapshot."""
     pages = _Pages(snapshot, ready, reloads)
     return Starlette(
         routes=[
+            *(metrics_routes(metrics) if metrics is not None else ()),
             Route("/livez", pages.livez),
             Route("/readyz", pages.readyz),
             Route("/health", pages.health),
             Route("/api/v1/admin/servers", pages.servers),
             Route("/api/v1/admin/tools", pages.tools),
+            Route("/api/v1/admin/cache", pages.cache),
+            Route("/api/v1/admin/cache/clear", pages.clear_cache, methods=["POST"]),
             Route("/api/v1/admin/config/reload", pages.reload, methods=["POST"]),
         ]
     )
@@ -117,6 +130,17 @@ class _Pages:
         now = self._snapshot()
         naming = now.config.naming.model_dump()
         return JSONResponse({"tools": describe_tools(now), "naming": naming})
+
+    async def cache(self, _: Request) -> Response:
+        return JSONResponse(kept.describe(self._snapshot()))
+
+    async def clear_cache(self, request: Request) -> Response:
+        try:
+            wanted = read_filter(await request.body())
+        except BadFilter as fault:
+            return JSONResponse({"error": str(fault)}, HTTPStatus.BAD_REQUEST)
+        gone = kept.clear(self._snapshot(), wanted.tier, wanted.server, wanted.method)
+        return JSONResponse({"cleared": gone})
 
     async def reload(self, _: Request) -> Response:
         if not self._ready():

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from only1mcp.config.cache import Sharing
 from only1mcp.config.resilience import (
     CircuitBreaker,
     Concurrency,
@@ -144,6 +145,8 @@ class Server(Model):
     """Which of its tools clients see."""
     timeouts: Timeouts = Timeouts()
     """How long to wait for it."""
+    cache: Sharing = Sharing()
+    """Whose its kept answers are."""
     concurrency: Concurrency = Concurrency()
     """How many calls it runs at once, and how many may wait."""
     retry: Retry = Retry()

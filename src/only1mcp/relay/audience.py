@@ -26,10 +26,10 @@ from only1mcp.protocol.errors import Draining, InvalidRequest, McpError
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.subscription import ACKNOWLEDGED, TAG_KEY, UPDATED, Filter
 from only1mcp.relay import local
-from only1mcp.relay.handed import Handed
-from only1mcp.relay.subscriptions import Place, Subscriptions
+from only1mcp.relay.handed import TASK, VISIT, Handed, Thing
+from only1mcp.relay.subscriptions import Place, Subscriptions, Tell
 from only1mcp.upstream.base import NotificationSink
-from only1mcp.upstream.roster import FromServer, Live
+from only1mcp.upstream.roster import Live
 
 MAX_LISTENS: Final = 1024
 """Open at once: each holds a connection of its client."""
@@ -43,7 +43,7 @@ CHANGED: Final = {
 }
 
 
-_HANDED: Final = {tasks.STATUS: "taskId", "notifications/elicitation/complete": "elicitationId"}
+_HANDED: Final = {tasks.STATUS: TASK, "notifications/elicitation/complete": VISIT}
 """Notifications for one client, and the member that says whose."""
 
 
@@ -103,7 +103,7 @@ class Audience:
         servers: Mapping[str, Live],
         members: Callable[[], Iterable[Member]],
         member: Callable[[str], Member | None],
-        tell: FromServer,
+        tell: Tell,
         *,
         one_principal: bool,
     ) -> None:
@@ -118,6 +118,8 @@ class Audience:
         self._listens: set[Listen] = set()
         self._said: set[tuple[str, str]] = set()
         self._draining = False
+        self.announced = 0
+        """Changes of lists that clients were told of."""
 
     def __len__(self) -> int:
         return len(self._listens)
@@ -186,6 +188,7 @@ class Audience:
         """
         said, self._said = self._said, set()
         found: dict[str | None, list[str]] = {}
+        self.announced += 1
         for member in self._members():
             if member.mount not in found:
                 found[member.mount] = changes(before, now, member.mount)
@@ -200,15 +203,16 @@ class Audience:
             for method in sorted(listen.heard.methods & heard.union(found[mount])):
                 listen.tell(method)
 
-    def hear(self, server: str, method: str, params: Raw) -> None:
-        """Pass on what a server says outside any call."""
+    def hear(self, server: str, method: str, params: Raw, who: str | None = None) -> None:
+        """Pass on what a server says outside any call; `who` has the connection to itself."""
         with suppress(McpError):  # params that are no object: nobody's
             if method == UPDATED:
                 self._updated(server, subscription.untagged(params))
             elif method == "notifications/message":
                 self._log_message(server, method, params)
-            elif (key := _HANDED.get(method)) is not None:
-                self._handed_out(server, method, params, key)
+            elif (kind := _HANDED.get(method)) is not None:
+                id = message.text(message.members(params).get(kind)) or ""
+                self._handed_out(Thing(server, who, kind, id), method, params)
 
     def _updated(self, server: str, params: Raw) -> None:
         uri = message.text(message.members(params).get("uri"))
@@ -218,15 +222,14 @@ class Audience:
             elif (member := self._member(str(owner))) is not None and member.outlet is not None:
                 member.outlet(message.notification(UPDATED, params))
 
-    def _handed_out(self, server: str, method: str, params: Raw, key: str) -> None:
+    def _handed_out(self, thing: Thing, method: str, params: Raw) -> None:
         """News of what was handed to one client: for its session, while that lasts."""
-        id = message.text(message.members(params).get(key)) or ""
-        owner = self.handed.owner(server, id)
+        owner = self.handed.owner(thing)
         member = self._member(owner.session) if owner is not None and owner.session else None
         if member is None or member.outlet is None:
             return
         if method == tasks.STATUS and member.mount is None:
-            params = tasks.respelt_status(params, lambda own: tasks.shown(server, own))
+            params = tasks.respelt_status(params, lambda own: tasks.shown(thing.server, own))
         member.outlet(message.notification(method, params))
 
     def _log_message(self, server: str, method: str, params: Raw) -> None:

@@ -12,7 +12,7 @@ Bounds  MAX_URIS per owner, MAX_WATCHED per server.
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from msgspec import Raw
@@ -29,13 +29,15 @@ from only1mcp.protocol.subscription import (
 )
 from only1mcp.relay.listening import Listening
 from only1mcp.upstream.base import Call, Greeting, Upstream
-from only1mcp.upstream.roster import FromServer, Live
+from only1mcp.upstream.roster import Live
 
 log = logging.getLogger("only1mcp.subscriptions")
 
 MAX_WATCHED: Final = 10_000
 """Resources of one server: a modern one gets all of them in one request."""
 
+Tell = Callable[[Live, str, Raw], None]
+"""Takes a notification of a server that belongs to no call."""
 Owner = Hashable
 
 
@@ -60,7 +62,7 @@ class _Watched:
 class Subscriptions:
     """Reference counts per (server, URI), and one listen per modern server."""
 
-    def __init__(self, servers: Mapping[str, Live], tell: FromServer) -> None:
+    def __init__(self, servers: Mapping[str, Live], tell: Tell) -> None:
         """`servers` may change in place; `tell` takes what they would have said had we not
         missed it."""
         self._servers = servers
@@ -120,6 +122,10 @@ class Subscriptions:
     def end(self, owner: Owner) -> None:
         """`owner` is no more."""
         self._leave(owner, list(self._places.get(owner, ())))
+
+    def counts(self) -> dict[str, int]:
+        """How many resources of each server somebody wants to hear of."""
+        return {server: len(uris) for server, uris in self._watched.items()}
 
     def owners(self, server: str, uri: str) -> set[Owner]:
         """Who wants to hear that this resource, or one that it is part of, has changed."""

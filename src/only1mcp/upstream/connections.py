@@ -114,6 +114,7 @@ class Connections:
 
     async def _open(self, key: Key, branch: _Branch) -> Upstream | McpError:
         upstream = self._make("modern" if key.modern else "legacy")
+        upstream.who = key.who
         try:
             await upstream.connect()
             await self._greeted(upstream)

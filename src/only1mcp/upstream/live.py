@@ -383,8 +383,8 @@ Notice = Callable[[Live], None]
 """Called after each change of state; must not block."""
 Held = Callable[[Live], bool]
 """Whether somebody waits for what the server will say, so that it must not be stopped."""
-FromServer = Callable[[Live, str, Raw], None]
-"""Takes a notification of a server that belongs to no call."""
+FromServer = Callable[[Live, str, Raw, str | None], None]
+"""Takes a notification of a server that belongs to no call, and who has that connection alone."""
 
 
 async def _nobody(live: Live) -> None:

@@ -223,11 +223,14 @@ class Roster:
     def _connection(self, live: Live, replica: Replica, era: str) -> Upstream:
 
         def from_server(method: str, params: Raw) -> None:
-            self._from_server(live, method, params)
+            self._from_server(live, method, params, made.who)
 
+        made: Upstream
         transport, timeouts = replica.transport, live.config.timeouts
         if isinstance(transport, Stdio):
-            return StdioServer(live.id, transport, timeouts, era, from_server, self._warden)
-        if isinstance(transport, Sse) or replica.is_sse:
-            return LegacySse(live.id, transport, timeouts, from_server)
-        return StreamableHttp(live.id, transport, timeouts, era, from_server)
+            made = StdioServer(live.id, transport, timeouts, era, from_server, self._warden)
+        elif isinstance(transport, Sse) or replica.is_sse:
+            made = LegacySse(live.id, transport, timeouts, from_server)
+        else:
+            made = StreamableHttp(live.id, transport, timeouts, era, from_server)
+        return made
