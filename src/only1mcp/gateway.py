@@ -150,7 +150,8 @@ class Gateway:
         await self._listings.joined(live)
 
     def _held(self, live: Live) -> bool:
-        return self._audience.subscriptions.watches(live.id)
+        audience = self._audience
+        return audience.subscriptions.watches(live.id) or bool(audience.handed.at_work(live.id))
 
     async def _greeted(self, upstream: Upstream) -> None:
         await self._levels.greeted(upstream)
@@ -202,7 +203,7 @@ class Gateway:
             self._streamable.sweep(loop.time())
             self._sse.sweep(loop.time())
             self._bridge.sweep()
-            self.roster.sweep()
+            self.roster.sweep(self._audience.handed.at_work)
 
 
 def _one_principal(config: Config) -> bool:

@@ -184,6 +184,23 @@ def test_a_new_task_is_its_callers() -> None:
     assert extensions.respelt(made, row, "one", at_home, client, holder(client, handed)) is made
 
 
+def test_a_task_is_over_when_a_result_says_so() -> None:
+    handed, client = Handed(), Client("s", "ann")
+    mine, place = holder(client, handed), view("one", one=LEGACY)
+
+    def answered(method: str, found: Any) -> set[str | None]:
+        result = json.dumps(found).encode()
+        extensions.respelt(result, METHODS[method], "one", place, client, mine)
+        return handed.at_work("one")
+
+    assert answered("tools/call", {"task": {"taskId": "x", "status": "working"}}) == {None}
+    assert answered("tasks/get", {"taskId": "x", "status": "input_required"}) == {None}
+    assert answered("tasks/get", {"taskId": "x", "status": "completed"}) == set()
+    assert answered("tools/call", {"task": {"taskId": "y", "status": "failed"}}) == set()
+    assert answered("tools/call", {"task": {"taskId": "z", "status": "working"}}) == {None}
+    assert answered("tasks/result", {"_meta": {RELATED: {"taskId": "z"}}}) == set()
+
+
 def test_a_question_of_a_task_and_a_visit() -> None:
     handed, client = Handed(), Client("s", "ann")
     asked = as_raw({"elicitationId": "e", "_meta": {RELATED: {"taskId": "x"}}})

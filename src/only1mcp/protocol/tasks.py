@@ -8,18 +8,20 @@ Source  SEP-2663; MCP 2025-11-25 basic/utilities/tasks.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from msgspec import Raw
 
 from only1mcp.protocol import message
-from only1mcp.protocol.errors import MissingCapability
+from only1mcp.protocol.errors import InvalidParams, MissingCapability
 from only1mcp.protocol.message import Params, as_raw
 
 EXTENSION: Final = "io.modelcontextprotocol/tasks"
 RELATED: Final = "io.modelcontextprotocol/related-task"
 STATUS: Final = "notifications/tasks/status"
 _SIGN: Final = b'"taskId"'
+_OVER: Final = ("completed", "failed", "cancelled")
 _SEPARATOR: Final = "."
 
 Respell = Callable[[str], str]
@@ -64,6 +66,15 @@ def respelt_result(result: bytes, method: str, respell: Respell, *, modern: bool
         case _:
             found = _top(members, respell)
     return message.encode(members) if found else result
+
+
+def is_over(found: bytes) -> bool:
+    """Whether an object that tells of a task says that it has ended."""
+    with suppress(InvalidParams):  # of another form: it tells of none
+        members = message.members(found)
+        task = message.members(members["task"]) if "task" in members else members
+        return message.text(task.get("status")) in _OVER
+    return False
 
 
 def respelt_status(params: Raw, respell: Respell) -> Raw:

@@ -200,6 +200,8 @@ class Audience:
     def _handed_out(self, thing: Thing, method: str, params: Raw) -> None:
         """News of what was handed to one client: for its session, while that lasts."""
         owner = self.handed.owner(thing)
+        if method == tasks.STATUS and tasks.is_over(bytes(params)):
+            self.handed.ended(thing)
         member = self._member(owner.session) if owner is not None and owner.session else None
         if member is None or member.outlet is None:
             return

@@ -143,6 +143,8 @@ def respelt(
     def respell(own: str) -> str:
         if row.name == "tools/call":
             mine.take(server, TASK, own)
+        if row.name == "tasks/result" or tasks.is_over(result):
+            mine.ended(server, own)
         return own if view.server is not None else tasks.shown(server, own)
 
     return tasks.respelt_result(result, row.name, respell, modern=caller.session is None)

@@ -3,13 +3,17 @@
 Most servers see all clients of the gateway as one, so that an id is the client's own is known
 here alone. Two connections of a server that isolates its callers hand out ids apart.
 Bounds  MAX_IDS, the longest unused is forgotten first; an id that is forgotten is nobody's.
+Units   seconds of the clock passed in.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
+from time import monotonic
 from typing import Final, NamedTuple
 
 MAX_IDS: Final = 10_000
+WORK_S: Final = 24 * 3600.0
+"""A task the end of which nobody has heard counts as under way for so long."""
 TASK: Final = "taskId"
 VISIT: Final = "elicitationId"
 """What there is to hand out, by the member that holds its id."""
@@ -34,10 +38,12 @@ class Owner(NamedTuple):
 class Handed:
     """A bounded table of Thing -> Owner."""
 
-    __slots__ = ("_owners",)
+    __slots__ = ("_clock", "_owners", "_work")
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
         self._owners: OrderedDict[Thing, Owner] = OrderedDict()
+        self._work: defaultdict[str, dict[Thing, float]] = defaultdict(dict)  # by server: until
 
     def __len__(self) -> int:
         return len(self._owners)
@@ -46,8 +52,19 @@ class Handed:
         """It has just been handed to `owner`."""
         self._owners[thing] = owner
         self._owners.move_to_end(thing)
+        if thing.kind == TASK:
+            self._work[thing.server][thing] = self._clock() + WORK_S
         if len(self._owners) > MAX_IDS:
-            self._owners.popitem(last=False)
+            self.ended(self._owners.popitem(last=False)[0])
+
+    def ended(self, thing: Thing) -> None:
+        """A task has come to its end."""
+        self._work[thing.server].pop(thing, None)
+
+    def at_work(self, server: str) -> set[str | None]:
+        """Whose connections to it have tasks under way; None: the one that is shared."""
+        now = self._clock()
+        return {thing.who for thing, until in self._work[server].items() if until > now}
 
     def owner(self, thing: Thing) -> Owner | None:
         """Whose it is, as far as that is remembered."""
@@ -79,6 +96,10 @@ class Holder:
     def take(self, server: str, kind: str, id: str) -> None:
         """The server has just handed it to this client."""
         self._handed.note(self._thing(server, kind, id), self._owner)
+
+    def ended(self, server: str, id: str) -> None:
+        """A task has come to its end."""
+        self._handed.ended(self._thing(server, TASK, id))
 
     def has(self, server: str, kind: str, id: str) -> bool:
         """Whether it was handed to this client's principal."""

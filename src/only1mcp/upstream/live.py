@@ -230,10 +230,10 @@ class Live:
         for one in self.replicas:
             one.further.leave(who)
 
-    def sweep(self) -> None:
-        """Close connections that nobody uses."""
+    def sweep(self, at_work: Collection[str | None] = ()) -> None:
+        """Close connections that nobody uses; not theirs for whom it is still at work."""
         for one in self.replicas:
-            one.further.sweep()
+            one.further.sweep(at_work)
         self._homes = {who: one for who, one in self._homes.items() if one.further.has(who)}
 
     async def close(self, reason: str) -> None:

@@ -5,7 +5,7 @@ Each replica has one task of its own, so what is slow or dead delays only itself
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from msgspec import Raw
 
@@ -70,10 +70,10 @@ class Roster:
                 for live in late:
                     await live.settled.wait()
 
-    def sweep(self) -> None:
-        """Close connections that nobody uses."""
+    def sweep(self, at_work: Callable[[str], Collection[str | None]]) -> None:
+        """Close connections that nobody uses; `at_work`: whose are busy all the same, by server."""
         for live in self.servers.values():
-            live.sweep()
+            live.sweep(at_work(live.id))
 
     def leave(self, who: str) -> None:
         """A session has ended: close what only it used."""
