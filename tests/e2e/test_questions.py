@@ -15,7 +15,7 @@ from fakes.gateway import gateway, http_server, stdio_server
 from fakes.mirror import Asked, Json, Mirror, Refused, over_stdio, tool
 from fakes.mirror_http import over_http
 from fakes.scripted import scripted
-from fakes.whole import whole_servers
+from fakes.whole import QUESTIONS, whole_servers
 from fakes.wire import EventStream, Session, Web, error, message, web
 
 pytestmark = pytest.mark.timeout(60)
@@ -246,6 +246,34 @@ async def test_while_a_modern_client_thinks_the_server_takes_other_calls(tmp_pat
             params["requestState"] = asked["requestState"]
             given = (await wire.modern("tools/call", params, **able)).json()["result"]
             assert given["content"] == [{"type": "text", "text": '{"action": "decline"}'}]
+
+
+@pytest.mark.parametrize("server", ["legacy-http", "modern-http"])
+async def test_a_client_of_2025_06_18_is_asked_as_it_knows_it(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choice = {"type": "string", "oneOf": [{"const": "x"}]}
+    schema = {"type": "object", "properties": {"a": choice}}
+    form = {"mode": "form", "message": "?", "requestedSchema": schema}
+    monkeypatch.setitem(QUESTIONS, "elicit", ("elicitation/create", form))
+    async with (
+        whole_servers((server,)) as (_, entries),
+        gateway({"servers": entries}, tmp_path) as running,
+        web(running.server(server)) as wire,
+    ):
+        await running.ready(server)
+        session = await wire.open("2025-06-18", elicitation={})
+        body = message("tools/call", {"name": "elicit", "arguments": {}}, id=1)
+        async with session.calling(body) as stream:
+            question = await stream.next()
+            assert question is not None
+            assert question["params"].keys() == {"message", "requestedSchema"}
+            assert question["params"]["requestedSchema"]["properties"] == {
+                "a": {"type": "string", "enum": ["x"], "enumNames": ["x"]}
+            }
+            answer = {"jsonrpc": "2.0", "id": question["id"], "result": {"action": "decline"}}
+            await session.post(answer)
+            assert await rest(stream) == [[{"type": "text", "text": '{"action": "decline"}'}]]
 
 
 async def test_servers_are_promised_no_news_of_roots(tmp_path: Path) -> None:
