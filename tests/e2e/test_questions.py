@@ -39,17 +39,18 @@ class Asker(Mirror):
         await self.open.setdefault(name, asyncio.Event()).wait()
         return self.text(f"done for {name}")
 
-    async def ask(self, id: str) -> Json:
+    async def ask(self, id: str, **more: Any) -> Json:
         """Ask for a secret; what the gateway answered."""
-        await self.put(id)
+        await self.put(id, **more)
         await self.until(lambda: bool(self.answers(id)))
         (answer,) = self.answers(id)
         return answer
 
-    async def put(self, id: str) -> None:
+    async def put(self, id: str, **more: Any) -> None:
         """Ask without waiting for the answer."""
         (tell,) = self.channels.values()
-        params = {"message": SECRET, "requestedSchema": {"type": "object", "properties": {}}}
+        params: Json = {"message": SECRET, "requestedSchema": {"type": "object", "properties": {}}}
+        params |= more
         await tell(json.dumps(message("elicitation/create", params, id=id)).encode())
 
     async def ping(self) -> None:
@@ -135,6 +136,23 @@ async def test_a_question_after_its_call_was_cancelled_is_not_put_to_another(
             for event in server.open.values():
                 event.set()
         assert said["error"]["message"].endswith("2 calls could have asked, so no client is asked")
+        assert SECRET not in bobs.result().text
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_question_about_a_task_is_not_put_to_who_does_not_wait_for_it(
+    transport: str, tmp_path: Path
+) -> None:
+    server = Asker()
+    able: Json = {"elicitation": {}}
+    async with two_clients(server, transport, tmp_path, able, able) as (_, bob):
+        async with asyncio.TaskGroup() as group:
+            bobs = group.create_task(bob.post(call("bob")))
+            await server.working(1)
+            anns: Json = {"io.modelcontextprotocol/related-task": {"taskId": "of-ann"}}
+            said = await server.ask("q", _meta=anns)
+            server.open["bob"].set()
+        assert "nobody waits for the result of its task" in said["error"]["message"]
         assert SECRET not in bobs.result().text
 
 

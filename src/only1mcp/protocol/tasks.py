@@ -91,6 +91,17 @@ def respelt_question(params: Raw, respell: Respell) -> Raw:
     return as_raw(members) if _related(members, respell) else params
 
 
+def related(params: Raw) -> str | None:
+    """The id of the task that a message of a server belongs to; None if it names none."""
+    if RELATED.encode() not in bytes(params):
+        return None
+    with suppress(InvalidParams):
+        meta = message.members(message.members(params).get("_meta", message.NO_RAW))
+        task = message.members(meta.get(RELATED, message.NO_RAW))
+        return message.text(task.get("taskId"))
+    return None
+
+
 def _top(members: Params, respell: Respell) -> bool:
     own = message.text(members.get("taskId"))
     if own is None or (other := respell(own)) == own:
