@@ -176,9 +176,9 @@ class Gateway:
     def _wanted_levels(self) -> Iterable[int]:
         return [one.least for one in self._clients() if one.least is not None]
 
-    def _from_server(self, live: Live, method: str, params: Raw) -> None:
+    def _from_server(self, live: Live, method: str, params: Raw, place: str = "") -> None:
         if method not in CHANGED:
-            self._audience.hear(live.id, method, params)
+            self._audience.hear(live.id, method, params, place)
             return
         self._audience.said(live.id, method)
         self._audience.subscriptions.changed(live)

@@ -178,15 +178,15 @@ class Audience:
             for method in sorted(listen.heard.methods & heard.union(found[mount])):
                 listen.tell(method)
 
-    def hear(self, server: str, method: str, params: Raw) -> None:
-        """Pass on what a server says outside any call."""
+    def hear(self, server: str, method: str, params: Raw, place: str = "") -> None:
+        """Pass on what a server says outside any call; `place` is the replica that says it."""
         with suppress(McpError):  # params that are no object: nobody's
             if method == UPDATED:
                 self._updated(server, subscription.untagged(params))
             elif method == "notifications/message":
                 self._log_message(server, method, params)
             elif (key := _HANDED.get(method)) is not None:
-                self._handed_out(server, method, params, key)
+                self._handed_out(place or server, method, params, key)
 
     def _updated(self, server: str, params: Raw) -> None:
         uri = message.text(message.members(params).get("uri"))
@@ -196,15 +196,15 @@ class Audience:
             elif (member := self._member(str(owner))) is not None and member.outlet is not None:
                 member.outlet(message.notification(UPDATED, params))
 
-    def _handed_out(self, server: str, method: str, params: Raw, key: str) -> None:
+    def _handed_out(self, place: str, method: str, params: Raw, key: str) -> None:
         """News of what was handed to one client: for its session, while that lasts."""
         id = message.text(message.members(params).get(key)) or ""
-        owner = self.handed.owner(server, id)
+        owner = self.handed.owner(place, id)
         member = self._member(owner.session) if owner is not None and owner.session else None
         if member is None or member.outlet is None:
             return
-        if method == tasks.STATUS and member.mount is None:
-            params = tasks.respelt_status(params, lambda own: tasks.shown(server, own))
+        if method == tasks.STATUS and member.mount != place:
+            params = tasks.respelt_status(params, lambda own: tasks.shown(place, own))
         member.outlet(message.notification(method, params))
 
     def _log_message(self, server: str, method: str, params: Raw) -> None:

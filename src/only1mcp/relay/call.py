@@ -19,9 +19,8 @@ from msgspec import Raw
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
 from only1mcp.catalog.view import Target, View
-from only1mcp.config.servers import Timeouts
 from only1mcp.policy.access import ANONYMOUS
-from only1mcp.protocol import downlevel, eras, message, questions
+from only1mcp.protocol import downlevel, eras, message, questions, tasks
 from only1mcp.protocol.errors import (
     InvalidParams,
     McpError,
@@ -34,13 +33,13 @@ from only1mcp.protocol.errors import (
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
-from only1mcp.relay import extensions, mirror
+from only1mcp.relay import extensions, mirror, whose
 from only1mcp.relay.admission import FIRST, Before, once_more, refuse
 from only1mcp.relay.bridge import asker
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
 from only1mcp.upstream.base import Call, Callee
-from only1mcp.upstream.roster import State
+from only1mcp.upstream.roster import Live, Replica, State
 from only1mcp.upstream.turns import InTurn
 
 _KIND_OF: Final = {row.value: row for row in Kind}
@@ -145,13 +144,17 @@ async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
 
 
 async def _task_list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
-    async def ask(server: str, params: Params) -> bytes:
+    async def ask(place: str, params: Params) -> bytes:
         asked = replace(request, params=params)
-        return await _call(asked, row, Target(server, "", message.NO_RAW), snapshot)
+        target = Target(tasks.server(place), "", message.NO_RAW, place=place)
+        return await _call(asked, row, target, snapshot)
+
+    def places(server: str) -> list[str]:
+        return [one.place for one in snapshot.servers[server].replicas]
 
     audience = snapshot.audience
-    place = request.view, request.caller, audience.handed
-    return await extensions.task_list(row, *place, ask, alone=audience.one_principal)
+    mine = request.view, request.caller, audience.handed
+    return await extensions.task_list(*mine, ask, places, alone=audience.one_principal)
 
 
 async def _subscribe(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
@@ -170,25 +173,27 @@ async def _call(
 ) -> bytes:
     """One attempt; `before` is what has been tried."""
     live = snapshot.servers[target.server]
-    who = _isolated(live.config.isolation, request.caller)
-    key = _hash_key(live.hash_key, request) if live.hash_key else None
-    replica = live.pick(who, key, before.tried)
+    who = whose.isolated(live.config.isolation, request.caller)
+    if live.several:
+        replica = _chosen(request, target, live, who, before, snapshot)
+    else:
+        replica = live.pick(who)
     upstream = replica.calls
     if upstream is None or not replica.shares(request.modern):
         upstream = await replica.apart(request.modern, who)
     modern = upstream.greeting.modern
     if row.route is Route.OTHER and modern != request.modern:
         raise MethodNotFound(f"unknown method {request.method}")
-    call = _outgoing(request, target, modern, live.config.timeouts, before.spent_s)
+    call = _outgoing(request, target, modern, replica, before.spent_s)
     if request.modern and not modern and (level := request.caller.log_level) is not None:
         await snapshot.levels.called(upstream.upstream, level)
     if row.asks and modern != request.modern:  # a client may think between two calls to the server
-        callee = InTurn(upstream, live.turns, _line(request.caller))
+        callee = InTurn(upstream, live.turns, whose.line(request.caller))
         result = await _asking(call, callee, request, snapshot)
     else:
         turns = live.turns
         if not turns.enter():
-            await turns.wait(_line(request.caller))
+            await turns.wait(whose.line(request.caller))
         try:
             result = await (
                 _asking(call, upstream, request, snapshot) if row.asks else upstream.call(call)
@@ -198,15 +203,34 @@ async def _call(
     if _LINK in result:
         _learn(result, target.server, snapshot.catalog)
     if _TASK in result and (row is _TOOLS_CALL or row.route is Route.TASK):
-        place = request.view, request.caller, snapshot.audience.handed
-        result = extensions.respelt(result, row, target.server, *place)
+        mine = request.view, request.caller, snapshot.audience.handed
+        result = extensions.respelt(result, row, replica.place, *mine)
     if modern != request.modern:
         result = _translated(result, request, row, target)
     return downlevel.tool_result(result, request.revision) if row is _TOOLS_CALL else result
 
 
+def _chosen(
+    request: Request,
+    target: Target,
+    live: Live,
+    who: str | None,
+    before: Before,
+    snapshot: Snapshot,
+) -> Replica:
+    """One of several replicas: the only one that can answer, the one that asked, or any."""
+    if target.place:
+        return live.at(target.place)
+    if not before.tried and (place := snapshot.bridge.place(request.params)):
+        with suppress(ServerFault):  # a state should be enough for the others, too
+            return live.at(place)
+    kind = live.hash_key
+    key = whose.hash_key(kind, request.params, request.caller) if kind else None
+    return live.pick(who, key, before.tried)
+
+
 def _outgoing(
-    request: Request, target: Target, modern: bool, timeouts: Timeouts, spent_s: float
+    request: Request, target: Target, modern: bool, replica: Replica, spent_s: float
 ) -> Call:
     """The request as a server of this era gets it."""
     params, wanted = request.params, target.header_params
@@ -215,6 +239,7 @@ def _outgoing(
     if modern != request.modern:
         params = dict(params)  # the next attempt may be at a server of another era
         params = eras.params_to_legacy(params) if request.modern else _stamped(params, request)
+    timeouts = replica.config.timeouts
     return Call(
         request.method,
         params,
@@ -224,6 +249,7 @@ def _outgoing(
         timeouts.call_max - spent_s,
         mirror.mirrored(wanted, params) if wanted and modern else (),
         on_resumable=request.caller.resumable,
+        place=replica.place,
     )
 
 
@@ -257,35 +283,6 @@ async def _target(request: Request, row: Method, snapshot: Snapshot) -> Target:
     return _resolve(request, row, snapshot)
 
 
-def _isolated(isolation: str, caller: Caller) -> str | None:
-    """Whose own connection it is: a session's (a modern client has none: its principal's)."""
-    if isolation == "shared":
-        return None
-    return caller.session or caller.principal if isolation == "session" else caller.principal
-
-
-def _hash_key(kind: str, request: Request) -> str | None:
-    """What consistent_hash goes by for this call; None: it has nothing of the kind."""
-    caller = request.caller
-    match kind:
-        case "session":
-            return caller.session or caller.principal
-        case "principal":
-            return caller.principal
-        case "tool":
-            return message.text(request.params.get("name"))
-    with suppress(McpError):
-        arguments = message.members(request.params.get("arguments", message.NO_RAW))
-        value = arguments.get(kind.removeprefix("argument:"))
-        return None if value is None else bytes(value).decode()
-    return None
-
-
-def _line(caller: Caller) -> str:
-    """In whose line a call waits for its turn: sessions count as callers if nobody has a name."""
-    return (caller.session or "") if caller.principal == ANONYMOUS else caller.principal
-
-
 async def _asking(call: Call, upstream: Callee, request: Request, snapshot: Snapshot) -> bytes:
     """A call in which the server may ask the client; see relay/bridge.py for the four ways."""
     try:
@@ -293,7 +290,7 @@ async def _asking(call: Call, upstream: Callee, request: Request, snapshot: Snap
     except UpstreamError as error:
         if upstream.greeting.modern == request.modern:
             if error.own_code == questions.URL_REQUIRED:
-                _note_visits(error, upstream.server, request, snapshot)
+                _note_visits(error, call.place, request, snapshot)
             raise
         raise eras.error_across(error, call.method) from None
 
@@ -310,16 +307,16 @@ async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snaps
         case True, False:
             questions.answers(call.params or {})  # to no question; malformed ones are refused
         case False, False:
-            place = upstream.server, request.view, caller, snapshot.audience.handed
-            call.on_question = asker(caller, partial(extensions.question, *place))
+            mine = request.view, caller, snapshot.audience.handed
+            call.on_question = asker(caller, partial(extensions.question, call.place, *mine))
     return await upstream.call(call)
 
 
-def _note_visits(error: UpstreamError, server: str, request: Request, snapshot: Snapshot) -> None:
+def _note_visits(error: UpstreamError, place: str, request: Request, snapshot: Snapshot) -> None:
     with suppress(McpError):  # an error of another form is the client's to judge
         data = message.members(message.members(error.raw).get("data", message.NO_RAW))
         for one in message.objects(data.get("elicitations", message.NO_RAW)):
-            extensions.note_visit(one, server, request.caller, snapshot.audience.handed)
+            extensions.note_visit(one, place, request.caller, snapshot.audience.handed)
 
 
 def _stamped(params: Params, request: Request) -> Params:

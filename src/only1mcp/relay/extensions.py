@@ -1,6 +1,7 @@
 """What is beyond the core: tasks of both eras, and methods of extensions that one server has.
 
-    tasks/…           the server named in the id; on /mcp/{server} that server, ids as they are
+    tasks/…           the server named in the id, the replica if there are several;
+                      on /mcp/{server} that server, ids as they are unless they name a replica
     any other method  the only server here that has extensions, in the client's own era
 
 A task belongs to the principal it was made for, and so does a visit to a URL.
@@ -8,7 +9,7 @@ Source  SEP-2663; MCP 2025-11-25 basic/utilities/tasks; 2026-07-28 basic/extensi
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 
 from msgspec import Raw
@@ -18,7 +19,7 @@ from only1mcp.catalog.view import View
 from only1mcp.protocol import headers, message, tasks
 from only1mcp.protocol.errors import InvalidParams, McpError, MethodNotFound
 from only1mcp.protocol.message import Params, as_raw
-from only1mcp.protocol.methods import Method
+from only1mcp.protocol.methods import METHODS, Method
 from only1mcp.relay.handed import Handed, Owner
 
 log = logging.getLogger("only1mcp.extensions")
@@ -26,9 +27,12 @@ log = logging.getLogger("only1mcp.extensions")
 MAX_PAGES: Final = 100
 """Of the task list of one server."""
 _ELICITATION: Final = b'"elicitationId"'
+_LIST: Final = METHODS["tasks/list"]
 
 Ask = Callable[[str, Params], Awaitable[bytes]]
-"""Puts the request with these params to a server; its result."""
+"""Puts the request with these params to a place; its result."""
+Places = Callable[[str], Sequence[str]]
+"""The places of a server (see protocol/tasks.py)."""
 
 
 class Client(Protocol):
@@ -84,13 +88,16 @@ def task_target(row: Method, params: Params, view: View, caller: Client, handed:
     id = message.text(params.get("taskId"))
     if id is None:
         raise InvalidParams("params.taskId must be a string")
-    server, own = tasks.owner(id) if view.server is None else (view.server, id)
-    known = handed.owner(server, own)
+    place, own = tasks.owner(id)
+    server = tasks.server(place)
+    if view.server is not None and (server != view.server or place == server):
+        place, server, own = view.server, view.server, id
+    known = handed.owner(place, own)
     if server not in able or (known is not None and known.principal != caller.principal):
         raise InvalidParams(f"unknown task: {id}", {"hint": "it may have expired"})
     if own != id:
         params["taskId"] = as_raw(own)
-    return Target(server, own, as_raw(own))
+    return Target(server, own, as_raw(own), place="" if place == server else place)
 
 
 def other_target(method: str, view: View, caller: Client, *, modern: bool) -> Target:
@@ -130,70 +137,74 @@ def _with_tasks(row: Method, view: View, caller: Client) -> list[str]:
 
 
 def respelt(
-    result: bytes, row: Method, server: str, view: View, caller: Client, handed: Handed
+    result: bytes, row: Method, place: str, view: View, caller: Client, handed: Handed
 ) -> bytes:
-    """A result with the ids of tasks as this client sees them; a new task is noted as its own."""
+    """A result of `place` with ids of tasks as this client sees them; a new task is its own."""
     owner = Owner(caller.principal, caller.session)
 
     def respell(own: str) -> str:
         if row.name == "tools/call":
-            handed.note(server, own, owner)
-        return own if view.server is not None else tasks.shown(server, own)
+            handed.note(place, own, owner)
+        return _spelt(place, own, view.server)
 
     return tasks.respelt_result(result, row.name, respell, modern=caller.session is None)
 
 
-def question(server: str, view: View, caller: Client, handed: Handed, params: Raw) -> Raw:
+def _spelt(place: str, own: str, mount: str | None) -> str:
+    return own if mount == place else tasks.shown(place, own)
+
+
+def question(place: str, view: View, caller: Client, handed: Handed, params: Raw) -> Raw:
     """A legacy server's question for the legacy client of a call, as that client sees it."""
     if _ELICITATION in bytes(params):
-        note_visit(message.members(params), server, caller, handed)
-    if view.server is not None:
+        note_visit(message.members(params), place, caller, handed)
+    if view.server == place:
         return params
-    return tasks.respelt_question(params, lambda own: tasks.shown(server, own))
+    return tasks.respelt_question(params, lambda own: tasks.shown(place, own))
 
 
-def note_visit(elicitation: Params, server: str, caller: Client, handed: Handed) -> None:
+def note_visit(elicitation: Params, place: str, caller: Client, handed: Handed) -> None:
     """The client is asked to open a URL; that it is done will be told to it alone."""
     if id := message.text(elicitation.get("elicitationId")):
-        handed.note(server, id, Owner(caller.principal, caller.session))
+        handed.note(place, id, Owner(caller.principal, caller.session))
 
 
 async def task_list(
-    row: Method, view: View, caller: Client, handed: Handed, ask: Ask, *, alone: bool
+    view: View, caller: Client, handed: Handed, ask: Ask, places: Places, *, alone: bool
 ) -> bytes:
     """`tasks/list` of all servers here: the tasks of this client's principal.
 
-    In  `alone`: all clients are one principal, so that what nobody noted is its own, too.
+    In  `places` are the replicas of a server, each with tasks of its own; `alone`: all clients
+        are one principal, so that what nobody noted is its own, too.
 
     Raises:
         MethodNotFound: no server here has tasks. McpError: of the only server that has.
     """
-    able = _with_tasks(row, view, caller)
+    able = [place for one in _with_tasks(_LIST, view, caller) for place in places(one)]
     found: list[Params] = []
-    for server in able:
+    for place in able:
         try:
-            entries = await _entries(server, ask)
+            entries = await _entries(place, ask)
         except McpError as error:
             if len(able) == 1:
                 raise
-            log.warning("server %s: tasks/list: %s", server, error.message)
+            log.warning("server %s: tasks/list: %s", place, error.message)
             continue
         for entry in entries:
             own = message.text(entry.get("taskId")) or ""
-            known = handed.owner(server, own)
+            known = handed.owner(place, own)
             if not (alone if known is None else known.principal == caller.principal):
                 continue
-            if view.server is None:
-                entry["taskId"] = as_raw(tasks.shown(server, own))
+            entry["taskId"] = as_raw(_spelt(place, own, view.server))
             found.append(entry)
     return message.encode({"tasks": found})
 
 
-async def _entries(server: str, ask: Ask) -> list[Params]:
+async def _entries(place: str, ask: Ask) -> list[Params]:
     entries: list[Params] = []
     params: Params = {}
     for _ in range(MAX_PAGES):
-        page = message.members(await ask(server, params))
+        page = message.members(await ask(place, params))
         entries += message.objects(page.get("tasks", message.NO_RAW))
         if message.text(page.get("nextCursor")) is None:
             break

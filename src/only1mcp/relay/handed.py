@@ -19,7 +19,7 @@ class Owner(NamedTuple):
 
 
 class Handed:
-    """A bounded table of (server, id) -> Owner."""
+    """A bounded table of (place, id) -> Owner."""
 
     __slots__ = ("_owners",)
 
@@ -29,15 +29,15 @@ class Handed:
     def __len__(self) -> int:
         return len(self._owners)
 
-    def note(self, server: str, id: str, owner: Owner) -> None:
-        """`server` has just handed `id` to `owner`."""
-        self._owners[server, id] = owner
-        self._owners.move_to_end((server, id))
+    def note(self, place: str, id: str, owner: Owner) -> None:
+        """`place` (see protocol/tasks.py) has just handed `id` to `owner`."""
+        self._owners[place, id] = owner
+        self._owners.move_to_end((place, id))
         if len(self._owners) > MAX_IDS:
             self._owners.popitem(last=False)
 
-    def owner(self, server: str, id: str) -> Owner | None:
+    def owner(self, place: str, id: str) -> Owner | None:
         """Whose it is, as far as that is remembered."""
-        if (found := self._owners.get((server, id))) is not None:
-            self._owners.move_to_end((server, id))
+        if (found := self._owners.get((place, id))) is not None:
+            self._owners.move_to_end((place, id))
         return found
