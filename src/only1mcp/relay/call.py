@@ -34,7 +34,7 @@ from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
 from only1mcp.relay import extensions, mirror, whose
-from only1mcp.relay.admission import FIRST, Before, once_more, refuse
+from only1mcp.relay.admission import FIRST, Before, after, once_more, refuse
 from only1mcp.relay.bridge import asker
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
@@ -127,7 +127,8 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
             if "requestState" in request.params:  # it goes on with a call: with that, or with none
                 raise
             before = await once_more(fault, live, row, target.name, began)
-        return await _call(request, row, target, snapshot, before)
+            with after(fault):
+                return await _call(request, row, target, snapshot, before)
     finally:
         gate.leave(caller)
 
