@@ -177,9 +177,11 @@ class Gateway:
     def _wanted_levels(self) -> Iterable[int]:
         return [one.least for one in self._clients() if one.least is not None]
 
-    def _from_server(self, live: Live, method: str, params: Raw, who: str | None = None) -> None:
+    def _from_server(
+        self, live: Live, method: str, params: Raw, place: str = "", who: str | None = None
+    ) -> None:
         if method not in CHANGED:
-            self._audience.hear(live.id, method, params, who)
+            self._audience.hear(live.id, method, params, place, who)
             return
         self._audience.said(live.id, method)
         self._audience.subscriptions.changed(live)

@@ -8,8 +8,8 @@ from only1mcp.relay.handed import TASK, VISIT, WORK_S, Handed, Holder, Owner, Th
 ANN, BOB = Owner("ann", "1"), Owner("bob", None)
 
 
-def thing(server: str, id: str, who: str | None = None, kind: str = TASK) -> Thing:
-    return Thing(server, who, kind, id)
+def thing(place: str, id: str, who: str | None = None, kind: str = TASK) -> Thing:
+    return Thing(place, who, kind, id)
 
 
 def test_each_id_of_each_server_has_one_owner() -> None:
@@ -64,7 +64,8 @@ def test_a_task_is_under_way_until_its_end_is_heard_or_for_so_long() -> None:
     table.note(thing("one", "2", "ann"), ANN)
     table.note(thing("one", "1"), ANN)
     table.note(thing("one", "1", "bob", VISIT), BOB)
-    assert (table.at_work("one"), table.at_work("two")) == ({"ann", None}, set())
+    table.note(thing("two@f00", "1"), ANN)
+    assert (table.at_work("one"), table.at_work("two")) == ({"ann", None}, {None})
     table.ended(thing("one", "1"))
     table.ended(thing("one", "1", "ann"))
     assert table.at_work("one") == {"ann"}

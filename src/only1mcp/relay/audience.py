@@ -27,9 +27,9 @@ from only1mcp.protocol.message import Params
 from only1mcp.protocol.subscription import ACKNOWLEDGED, TAG_KEY, UPDATED, Filter
 from only1mcp.relay import local
 from only1mcp.relay.handed import TASK, VISIT, Handed, Thing
-from only1mcp.relay.subscriptions import Place, Subscriptions, Tell
+from only1mcp.relay.subscriptions import Place, Subscriptions
 from only1mcp.upstream.base import NotificationSink
-from only1mcp.upstream.roster import Live
+from only1mcp.upstream.roster import FromServer, Live
 
 MAX_LISTENS: Final = 1024
 """Open at once: each holds a connection of its client."""
@@ -91,7 +91,7 @@ class Audience:
         servers: Mapping[str, Live],
         members: Callable[[], Iterable[Member]],
         member: Callable[[str], Member | None],
-        tell: Tell,
+        tell: FromServer,
         *,
         one_principal: bool,
     ) -> None:
@@ -178,8 +178,11 @@ class Audience:
             for method in sorted(listen.heard.methods & heard.union(found[mount])):
                 listen.tell(method)
 
-    def hear(self, server: str, method: str, params: Raw, who: str | None = None) -> None:
-        """Pass on what a server says outside any call; `who` has the connection to itself."""
+    def hear(
+        self, server: str, method: str, params: Raw, place: str = "", who: str | None = None
+    ) -> None:
+        """Pass on what a server says outside any call: `place` is the replica that says it, `who`
+        has that connection to itself."""
         with suppress(McpError):  # params that are no object: nobody's
             if method == UPDATED:
                 self._updated(server, subscription.untagged(params))
@@ -187,7 +190,7 @@ class Audience:
                 self._log_message(server, method, params)
             elif (kind := _HANDED.get(method)) is not None:
                 id = message.text(message.members(params).get(kind)) or ""
-                self._handed_out(Thing(server, who, kind, id), method, params)
+                self._handed_out(Thing(place or server, who, kind, id), method, params)
 
     def _updated(self, server: str, params: Raw) -> None:
         uri = message.text(message.members(params).get("uri"))
@@ -205,8 +208,8 @@ class Audience:
         member = self._member(owner.session) if owner is not None and owner.session else None
         if member is None or member.outlet is None:
             return
-        if method == tasks.STATUS and member.mount is None:
-            params = tasks.respelt_status(params, lambda own: tasks.shown(thing.server, own))
+        if method == tasks.STATUS and member.mount != thing.place:
+            params = tasks.respelt_status(params, lambda own: tasks.shown(thing.place, own))
         member.outlet(message.notification(method, params))
 
     def _log_message(self, server: str, method: str, params: Raw) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final, NamedTuple
 
+from only1mcp.protocol import tasks
+
 MAX_IDS: Final = 10_000
 WORK_S: Final = 24 * 3600.0
 """A task the end of which nobody has heard counts as under way for so long."""
@@ -20,9 +22,10 @@ VISIT: Final = "elicitationId"
 
 
 class Thing(NamedTuple):
-    """One thing: `who` has the connection that handed it out to itself; None: it is shared."""
+    """One thing. `place` handed it out (see protocol/tasks.py), on a connection that `who` has to
+    itself; None: it is shared."""
 
-    server: str
+    place: str
     who: str | None
     kind: str
     id: str
@@ -53,13 +56,13 @@ class Handed:
         self._owners[thing] = owner
         self._owners.move_to_end(thing)
         if thing.kind == TASK:
-            self._work[thing.server][thing] = self._clock() + WORK_S
+            self._work[tasks.server(thing.place)][thing] = self._clock() + WORK_S
         if len(self._owners) > MAX_IDS:
             self.ended(self._owners.popitem(last=False)[0])
 
     def ended(self, thing: Thing) -> None:
         """A task has come to its end."""
-        self._work[thing.server].pop(thing, None)
+        self._work[tasks.server(thing.place)].pop(thing, None)
 
     def at_work(self, server: str) -> set[str | None]:
         """Whose connections to it have tasks under way; None: the one that is shared."""
@@ -86,25 +89,25 @@ class Holder:
         *,
         alone: bool,
     ) -> None:
-        """`connection` says for a server who has the connection to it that this client uses;
+        """`connection` says for a place who has the connection to it that this client uses;
         `alone`: all clients are one principal, so what nobody noted is this one's, too."""
         self._handed = handed
         self._owner = owner
         self._connection = connection
         self._alone = alone
 
-    def take(self, server: str, kind: str, id: str) -> None:
-        """The server has just handed it to this client."""
-        self._handed.note(self._thing(server, kind, id), self._owner)
+    def take(self, place: str, kind: str, id: str) -> None:
+        """It has just been handed to this client there."""
+        self._handed.note(self._thing(place, kind, id), self._owner)
 
-    def ended(self, server: str, id: str) -> None:
+    def ended(self, place: str, id: str) -> None:
         """A task has come to its end."""
-        self._handed.ended(self._thing(server, TASK, id))
+        self._handed.ended(self._thing(place, TASK, id))
 
-    def has(self, server: str, kind: str, id: str) -> bool:
+    def has(self, place: str, kind: str, id: str) -> bool:
         """Whether it was handed to this client's principal."""
-        known = self._handed.owner(self._thing(server, kind, id))
+        known = self._handed.owner(self._thing(place, kind, id))
         return self._alone if known is None else known.principal == self._owner.principal
 
-    def _thing(self, server: str, kind: str, id: str) -> Thing:
-        return Thing(server, self._connection(server), kind, id)
+    def _thing(self, place: str, kind: str, id: str) -> Thing:
+        return Thing(place, self._connection(place), kind, id)

@@ -37,6 +37,7 @@ class Call:
     `mirrored` are the arguments a tool wants in headers too: (Mcp-Param-…, value) pairs.
     `on_resumable` hears None when the answer will come on a stream that can be resumed, and each
     time the server hangs up on it, in how many seconds it wants to be asked for the rest. We ask.
+    `place` is where it goes: the server, and the replica if there are several.
     `idle_s` restarts with each message that belongs to the call; `max_s` does not.
     `who` is the client it is made for, "" if that has no name.
     """
@@ -51,6 +52,7 @@ class Call:
     on_question: QuestionSink | None = None
     on_resumable: Callable[[float | None], None] | None = None
     who: str = ""
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

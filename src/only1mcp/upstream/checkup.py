@@ -124,7 +124,7 @@ class Checkup:
             breaker.unprobed(standing.clock())
             raise
         breaker.probed(not fault, fault, standing.clock())
-        if not working:
+        if self._settings.enabled and not working:  # else nobody would ever find it well again
             self._judge(fault)
         log.info(
             "server %s: its probe %s", standing.name, f"failed: {fault}" if fault else "is good"
@@ -183,7 +183,7 @@ class Page:
         """GET it; what is wrong, empty for 2xx."""
         try:
             async with asyncio.timeout(timeout_s):
-                response = await self._pool.request(Exchange(), self._head, repeatable=True)
+                response = await self._pool.request(Exchange(), self._head)
         except TimeoutError:
             return self._endpoint.say(f"no answer to its health check within {timeout_s:g} s")
         if 200 <= response.status < 300:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Raw
 
@@ -22,10 +22,10 @@ from only1mcp.config.servers import Instance, Server, Stdio
 from only1mcp.config.show import mask_url
 from only1mcp.observe.tasks import Tasks
 from only1mcp.policy.balance import Balancer, balancer
-from only1mcp.policy.breaker import State as BreakerState
 from only1mcp.policy.ejection import FIRST_SHARE, GROUP, eligible
 from only1mcp.policy.retry import Budget
-from only1mcp.protocol.errors import CircuitOpen, McpError, ServerFault, ServerUnavailable
+from only1mcp.protocol.errors import McpError, ServerFault, ServerUnavailable
+from only1mcp.upstream import excuse
 from only1mcp.upstream.base import Upstream
 from only1mcp.upstream.replica import Replica, State
 from only1mcp.upstream.standing import Counted
@@ -38,7 +38,6 @@ _BEST_FIRST: Final = (
     *(State.FAILED, State.DISABLED, State.STOPPED),
 )
 """The state of a server is the first of these that one of its replicas is in."""
-_SOON: Final = "try again in a moment"
 
 
 class Live:
@@ -68,6 +67,7 @@ class Live:
         self.repeats = Budget(config.retry.budget, monotonic())
         self.lead: Replica | None = None
         """The replica whose lists and subscriptions are those of the server."""
+        self.several = len(self.replicas) > 1
         self.hash_key = self._hash_key()
         """What the policy wants to know of a call; None: nothing."""
         self._balancer: Balancer[Replica] = balancer(
@@ -139,6 +139,23 @@ class Live:
             self._homes[who] = chosen
         return chosen
 
+    def at(self, place: str) -> Replica:
+        """The replica for a call that only one can serve: the one at `place`.
+
+        Raises:
+            ServerUnavailable, CircuitOpen: it takes no calls, or is no more.
+        """
+        one = next((one for one in self.replicas if one.place == place), None)
+        if one is None:
+            said = f"server '{self.id}' no longer has the replica that this belongs to"
+            raise ServerUnavailable(self.id, said, hint="make the call anew")
+        if one not in self._group:
+            now = self.clock()
+            if one.connected:
+                raise excuse.left_alone(one, now)
+            raise excuse.down(one, one.name, now)
+        return one
+
     def ready(self) -> Upstream:
         """The connection for lists and subscriptions.
 
@@ -167,35 +184,12 @@ class Live:
 
     def unavailable(self) -> ServerFault:
         """What to tell a client while no replica takes calls."""
-        connected = [one for one in self.replicas if one.connected]
-        if self._group or not connected:
-            return self._down()
         now = self.clock()
-        soonest = min(connected, key=lambda one: _wait_s(one, now))
-        wait_s = _wait_s(soonest, now)
-        kind: type[ServerFault] = CircuitOpen
-        breaker = soonest.breaker
-        if breaker.state is not BreakerState.CLOSED:
-            why = f"fails and is left alone: {breaker.reason}"
-        elif not breaker.admits(now):
-            why = "has asked for a pause"
-        else:
-            kind, why = ServerUnavailable, f"is unhealthy: {soonest.health.reason}"
-        hint = f"the call was not sent; it is looked at again within {wait_s:.1f} s"
-        said, after_ms = f"server '{soonest.name}' {why}", int(wait_s * 1000) + 1
-        return kind(self.id, said, hint=hint, retry_after_ms=after_ms)
-
-    def _down(self) -> ServerUnavailable:
-        said = f"server '{self.id}' is {self.state}: {self.reason or 'not connected yet'}"
-        if self.state is State.DISABLED:
-            return ServerUnavailable(
-                self.id, said, hint=f"set enabled: true for server '{self.id}'"
-            )
-        if self.state not in (State.WAITING, State.FAILED):
-            return ServerUnavailable(self.id, said, hint=_SOON)
-        wait_s = max(min(one.tries_at for one in self.replicas) - self.clock(), 0.0)
-        hint = f"it is tried again within {wait_s:.1f} s"
-        return ServerUnavailable(self.id, said, hint=hint, retry_after_ms=int(wait_s * 1000) + 1)
+        connected = [one for one in self.replicas if one.connected]
+        if connected and not self._group:
+            return excuse.left_alone(min(connected, key=lambda one: excuse.wait_s(one, now)), now)
+        best = [one for one in self.replicas if one.state is self.state] or self.replicas
+        return excuse.down(min(best, key=lambda one: one.tries_at), self.id, now)
 
     # --- its life ---
 
@@ -338,7 +332,7 @@ class Live:
 
     def _hash_key(self) -> str | None:
         settings = self.config.load_balancing
-        hashes = settings.policy == "consistent_hash" and len(self.replicas) > 1
+        hashes = settings.policy == "consistent_hash" and self.several
         return settings.hash_key if hashes else None
 
 
@@ -352,8 +346,15 @@ Notice = Callable[[Live], None]
 """Called after each change of state; must not block."""
 Held = Callable[[Live], bool]
 """Whether somebody waits for what the server will say, so that it must not be stopped."""
-FromServer = Callable[[Live, str, Raw, str | None], None]
-"""Takes a notification of a server that belongs to no call, and who has that connection alone."""
+
+
+class FromServer(Protocol):
+    """Takes a notification of a server that belongs to no call."""
+
+    def __call__(
+        self, live: Live, method: str, params: Raw, place: str = "", who: str | None = None, /
+    ) -> None:
+        """`place` names the replica that sent it; `who` has that connection to itself."""
 
 
 async def _nobody(live: Live) -> None:
@@ -362,12 +363,6 @@ async def _nobody(live: Live) -> None:
 
 def _ignore(live: Live) -> None:
     """Nobody is told."""
-
-
-def _wait_s(replica: Replica, now: float) -> float:
-    """How long until it may take calls again."""
-    wait_s = replica.breaker.wait_s(now)
-    return wait_s or max(replica.health.due_at - now, 0.0)
 
 
 def _names(instances: Sequence[Instance]) -> list[str]:

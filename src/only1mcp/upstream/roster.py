@@ -89,7 +89,7 @@ class Roster:
     def _connection(self, live: Live, replica: Replica, era: str) -> Upstream:
 
         def from_server(method: str, params: Raw) -> None:
-            self._from_server(live, method, params, made.who)
+            self._from_server(live, method, params, replica.place, made.who)
 
         made: Upstream
         transport, timeouts = replica.transport, live.config.timeouts

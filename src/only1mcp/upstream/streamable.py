@@ -30,7 +30,7 @@ from only1mcp.protocol.errors import (
     ServerUnavailable,
 )
 from only1mcp.protocol.message import Message, Params
-from only1mcp.protocol.methods import METHODS, NEWEST_MODERN
+from only1mcp.protocol.methods import NEWEST_MODERN
 from only1mcp.upstream import answer
 from only1mcp.upstream.askers import GivenUp, asker, take_back
 from only1mcp.upstream.base import Call, Greeting, NotificationSink, put, refusal
@@ -52,7 +52,6 @@ MAX_ANSWERS: Final = 256  # to requests of the server, at once; more are dropped
 MAX_BARREN_RESUMES: Final = 3  # in a row, without a new event
 _POST: Final = b"accept: application/json, text/event-stream\r\ncontent-type: application/json\r\n"
 _GET: Final = b"accept: text/event-stream\r\n"
-_REPEATABLE: Final = frozenset(row.name for row in METHODS.values() if row.repeatable)
 _HANDSHAKE: Final = frozenset(("initialize", "server/discover"))
 _CHANGES: Final = {
     "tools": "notifications/tools/list_changed",
@@ -230,9 +229,7 @@ class StreamableHttp:
         head = self._head(call)
         running.modern = self._modern
         try:
-            response = await self._pool.request(
-                running, head, running.body, repeatable=call.method in _REPEATABLE
-            )
+            response = await self._pool.request(running, head, running.body)
             if running.answer is not None or not response.stream:
                 return response
             running.hung_up()
