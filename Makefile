@@ -46,7 +46,10 @@ eras: $(READY)  ## Every client with every server; writes docs/eras.md
 conformance: $(READY)  ## The official suites, without and with the gateway (fetches Node.js, no root)
 	@PYTHONPATH="$(CURDIR)/tests" $(BIN)/python -m scripts.conformance $(ARGS)
 
-bench soak:  ## Not there yet
+soak: $(READY)  ## Load and chaos for a minute: no call twice, none lost that need not be
+	@PYTHONPATH="$(CURDIR)/tests" $(BIN)/python -m scripts.soak $(ARGS)
+
+bench:  ## Not there yet
 	@echo "make $@: nothing is there yet" >&2; exit 1
 
 format: $(READY)  ## Rewrite the sources in house style

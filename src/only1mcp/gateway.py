@@ -331,7 +331,8 @@ class Gateway:
             log.warning("server %s: %s", live.id, fault.message)
 
     def _held(self, live: Live) -> bool:
-        return self._audience.subscriptions.watches(live.id)
+        audience = self._audience
+        return audience.subscriptions.watches(live.id) or bool(audience.handed.at_work(live.id))
 
     async def _greeted(self, upstream: Upstream) -> None:
         await self._levels.greeted(upstream)
@@ -360,12 +361,14 @@ class Gateway:
     def _wanted_levels(self) -> Iterable[int]:
         return [one.least for one in self._clients() if one.least is not None]
 
-    def _from_server(self, live: Live, method: str, params: Raw, who: str | None = None) -> None:
+    def _from_server(
+        self, live: Live, method: str, params: Raw, place: str = "", who: str | None = None
+    ) -> None:
         if not self.roster.is_current(live):
             return
         self._answers.heard(live.id, method, params)
         if method not in CHANGED:
-            self._audience.hear(live.id, method, params, who)
+            self._audience.hear(live.id, method, params, place, who)
             return
         self._audience.said(live.id, method)
         self._audience.subscriptions.changed(live)
@@ -395,5 +398,5 @@ class Gateway:
             self._sse.sweep(loop.time())
             self._bridge.sweep()
             self._answers.sweep()
-            self.roster.sweep()
+            self.roster.sweep(self._audience.handed.at_work)
             self._happenings.look_at_all(self.roster.servers.values())

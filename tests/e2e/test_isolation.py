@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 
+from fakes.edge import until
 from fakes.gateway import Running, gateway, http_server, stdio_server
 from fakes.library import UPDATED, Library
 from fakes.mirror import Asked, Mirror, Tell, notification, over_stdio, tool
 from fakes.mirror_http import over_http
+from fakes.upstream import FakeUpstream, offers, served
 from fakes.wire import Session, web
+from only1mcp.upstream import connections
+from only1mcp.upstream.base import Call
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -73,6 +77,9 @@ async def test_an_update_is_heard_by_all_who_watch_whichever_process_says_it(
 
 STATUS = "notifications/tasks/status"
 TOKENS = ("t-ann-123456", "t-bob-123456")
+
+
+ABLE: Any = {"tools": {}, "tasks": {"requests": {"tools": {"call": {}}}}}
 
 
 class Counter(Mirror):
@@ -138,3 +145,34 @@ async def test_a_task_that_the_gateway_has_forgotten_is_nobodys(tmp_path: Path) 
             refused = await one.ask("tasks/get", {"taskId": "counter.1"})
             assert refused["error"]["code"] == -32602
     assert server.calls("tasks/get") == []
+
+
+async def test_a_process_with_a_task_under_way_is_not_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = {"taskId": "1", "status": "working"}
+    lists = offers(tools=["work", "rest"])
+    made: list[FakeUpstream] = []
+
+    def make(era: str) -> FakeUpstream:
+        answers = {"tools/call": answer, "tasks/get": lambda call: task}
+        made.append(FakeUpstream("s", answers, capabilities=ABLE))
+        return made[-1]
+
+    def answer(call: Call) -> Any:
+        return {"task": task} if "task" in (call.params or {}) else {"content": []}
+
+    shared = FakeUpstream("s", lists, capabilities=ABLE)
+    async with (
+        served(shared, entries={"s": {"isolation": "session"}}) as (gateway, url),
+        web(url) as wire,
+    ):
+        gateway.roster.servers["s"].replicas[0].further._make = make
+        mine, theirs = await wire.open(), await wire.open()
+        await ask(mine, "tools/call", name="s__work", task={})
+        await ask(theirs, "tools/call", name="s__rest")
+        monkeypatch.setattr(connections, "IDLE_S", -1)
+        working, resting = made
+        await until(lambda: resting.closed > 0)
+        assert not working.closed
+        task["status"] = "completed"
+        await ask(mine, "tasks/get", taskId="s.1")
+        await until(lambda: working.closed > 0)

@@ -15,7 +15,7 @@ from fakes.gateway import gateway, http_server, stdio_server
 from fakes.mirror import Asked, Json, Mirror, Refused, over_stdio, tool
 from fakes.mirror_http import over_http
 from fakes.scripted import scripted
-from fakes.whole import whole_servers
+from fakes.whole import QUESTIONS, whole_servers
 from fakes.wire import EventStream, Session, Web, error, message, web
 
 pytestmark = pytest.mark.timeout(60)
@@ -39,17 +39,18 @@ class Asker(Mirror):
         await self.open.setdefault(name, asyncio.Event()).wait()
         return self.text(f"done for {name}")
 
-    async def ask(self, id: str) -> Json:
+    async def ask(self, id: str, **more: Any) -> Json:
         """Ask for a secret; what the gateway answered."""
-        await self.put(id)
+        await self.put(id, **more)
         await self.until(lambda: bool(self.answers(id)))
         (answer,) = self.answers(id)
         return answer
 
-    async def put(self, id: str) -> None:
+    async def put(self, id: str, **more: Any) -> None:
         """Ask without waiting for the answer."""
         (tell,) = self.channels.values()
-        params = {"message": SECRET, "requestedSchema": {"type": "object", "properties": {}}}
+        params: Json = {"message": SECRET, "requestedSchema": {"type": "object", "properties": {}}}
+        params |= more
         await tell(json.dumps(message("elicitation/create", params, id=id)).encode())
 
     async def ping(self) -> None:
@@ -135,6 +136,23 @@ async def test_a_question_after_its_call_was_cancelled_is_not_put_to_another(
             for event in server.open.values():
                 event.set()
         assert said["error"]["message"].endswith("2 calls could have asked, so no client is asked")
+        assert SECRET not in bobs.result().text
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_question_about_a_task_is_not_put_to_who_does_not_wait_for_it(
+    transport: str, tmp_path: Path
+) -> None:
+    server = Asker()
+    able: Json = {"elicitation": {}}
+    async with two_clients(server, transport, tmp_path, able, able) as (_, bob):
+        async with asyncio.TaskGroup() as group:
+            bobs = group.create_task(bob.post(call("bob")))
+            await server.working(1)
+            anns: Json = {"io.modelcontextprotocol/related-task": {"taskId": "of-ann"}}
+            said = await server.ask("q", _meta=anns)
+            server.open["bob"].set()
+        assert "nobody waits for the result of its task" in said["error"]["message"]
         assert SECRET not in bobs.result().text
 
 
@@ -246,6 +264,34 @@ async def test_while_a_modern_client_thinks_the_server_takes_other_calls(tmp_pat
             params["requestState"] = asked["requestState"]
             given = (await wire.modern("tools/call", params, **able)).json()["result"]
             assert given["content"] == [{"type": "text", "text": '{"action": "decline"}'}]
+
+
+@pytest.mark.parametrize("server", ["legacy-http", "modern-http"])
+async def test_a_client_of_2025_06_18_is_asked_as_it_knows_it(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choice = {"type": "string", "oneOf": [{"const": "x"}]}
+    schema = {"type": "object", "properties": {"a": choice}}
+    form = {"mode": "form", "message": "?", "requestedSchema": schema}
+    monkeypatch.setitem(QUESTIONS, "elicit", ("elicitation/create", form))
+    async with (
+        whole_servers((server,)) as (_, entries),
+        gateway({"servers": entries}, tmp_path) as running,
+        web(running.server(server)) as wire,
+    ):
+        await running.ready(server)
+        session = await wire.open("2025-06-18", elicitation={})
+        body = message("tools/call", {"name": "elicit", "arguments": {}}, id=1)
+        async with session.calling(body) as stream:
+            question = await stream.next()
+            assert question is not None
+            assert question["params"].keys() == {"message", "requestedSchema"}
+            assert question["params"]["requestedSchema"]["properties"] == {
+                "a": {"type": "string", "enum": ["x"], "enumNames": ["x"]}
+            }
+            answer = {"jsonrpc": "2.0", "id": question["id"], "result": {"action": "decline"}}
+            await session.post(answer)
+            assert await rest(stream) == [[{"type": "text", "text": '{"action": "decline"}'}]]
 
 
 async def test_servers_are_promised_no_news_of_roots(tmp_path: Path) -> None:

@@ -57,10 +57,11 @@ class Envelope(msgspec.Struct):
 
 
 class Refused(Exception):
-    """Answer with this error object, as JSON text."""
+    """Answer with this error object, as JSON text; over HTTP also without one."""
 
-    def __init__(self, error: bytes, status: int = 200) -> None:
+    def __init__(self, error: bytes, status: int = 200, **headers: str) -> None:
         super().__init__(error)
+        self.headers = headers
         self.error = error
         self.status = status
 

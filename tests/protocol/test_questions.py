@@ -66,13 +66,6 @@ def test_url_mode_has_an_id_in_the_legacy_era_only() -> None:
     assert "elicitationId" not in questions.to_modern(ELICIT, legacy)
 
 
-def test_before_2025_11_25_there_is_no_mode() -> None:
-    old = questions.spelt_for("2025-06-18", ELICIT, params(mode="form", message="?"))
-    assert message.any_value(old) == {"message": "?"}
-    new = questions.spelt_for("2025-11-25", ELICIT, params(mode="form", message="?"))
-    assert message.any_value(new) == {"mode": "form", "message": "?"}
-
-
 VISIT = {"url": "https://x/", "message": "m", "mode": "url"}
 
 

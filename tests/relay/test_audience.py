@@ -67,7 +67,7 @@ class Hall:
             dict.fromkeys(("one", "two")),  # type: ignore[arg-type]
             self.members.values,
             self.members.get,
-            lambda live, method, params: None,
+            lambda live, method, params, place="", who=None: None,
             one_principal=len({one.principal for one in members}) < 2,
         )
         self.tasks = Tasks()

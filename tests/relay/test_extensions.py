@@ -11,7 +11,7 @@ from fakes.listings import listing, server
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.view import View
 from only1mcp.config.model import Naming
-from only1mcp.protocol import message
+from only1mcp.protocol import message, tasks
 from only1mcp.protocol.errors import InvalidParams, McpError, MethodNotFound, ServerLost
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.protocol.methods import METHODS
@@ -21,7 +21,7 @@ from only1mcp.relay.handed import TASK, VISIT, Handed, Holder, Owner, Thing
 
 MODERN: Any = {"extensions": {EXTENSION: {}}}
 LEGACY: Any = {"tasks": {"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}}
-GET, LIST = METHODS["tasks/get"], METHODS["tasks/list"]
+GET = METHODS["tasks/get"]
 
 
 class Client:
@@ -42,8 +42,8 @@ def view(mount: str | None = None, **declared: Any) -> View:
     return found
 
 
-def thing(server: str, id: str, kind: str = TASK) -> Thing:
-    return Thing(server, None, kind, id)
+def thing(place: str, id: str, kind: str = TASK) -> Thing:
+    return Thing(place, None, kind, id)
 
 
 def holder(client: Client, handed: Handed | None = None, *, alone: bool = False) -> Holder:
@@ -93,6 +93,19 @@ def test_the_id_says_whose_it_is() -> None:
     assert target(view(one=MODERN, two=MODERN), Client(), "two.a.b") == ("two", "a.b", "a.b")
     assert target(view("one", one=MODERN), Client(), "a.b") == ("one", "a.b", "a.b")
     assert target(view(one=LEGACY), Client("s")) == ("one", "x", "x")
+
+
+@pytest.mark.parametrize("mount", [None, "one"])
+def test_the_id_says_which_replica_has_it(mount: str | None) -> None:
+    handed, params = Handed(), {"taskId": message.as_raw("one@f00.a")}
+    handed.note(thing("one@f00", "a"), Owner("me", None))
+    handed.note(thing("one@f11", "a"), Owner("somebody", None))
+    mine = holder(Client(), handed)
+    found = extensions.task_target(GET, params, view(mount, one=MODERN), Client(), mine)
+    assert (found.server, found.name, found.place) == ("one", "a", "one@f00")
+    assert message.text(params["taskId"]) == "a"
+    with pytest.raises(InvalidParams, match="unknown task"):
+        target(view(mount, one=MODERN), Client(), "one@f11.a", handed)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +197,23 @@ def test_a_new_task_is_its_callers() -> None:
     assert extensions.respelt(made, row, "one", at_home, client, holder(client, handed)) is made
 
 
+def test_a_task_is_over_when_a_result_says_so() -> None:
+    handed, client = Handed(), Client("s", "ann")
+    mine, place = holder(client, handed), view("one", one=LEGACY)
+
+    def answered(method: str, found: Any) -> set[str | None]:
+        result = json.dumps(found).encode()
+        extensions.respelt(result, METHODS[method], "one", place, client, mine)
+        return handed.at_work("one")
+
+    assert answered("tools/call", {"task": {"taskId": "x", "status": "working"}}) == {None}
+    assert answered("tasks/get", {"taskId": "x", "status": "input_required"}) == {None}
+    assert answered("tasks/get", {"taskId": "x", "status": "completed"}) == set()
+    assert answered("tools/call", {"task": {"taskId": "y", "status": "failed"}}) == set()
+    assert answered("tools/call", {"task": {"taskId": "z", "status": "working"}}) == {None}
+    assert answered("tasks/result", {"_meta": {RELATED: {"taskId": "z"}}}) == set()
+
+
 def test_a_question_of_a_task_and_a_visit() -> None:
     handed, client = Handed(), Client("s", "ann")
     asked = as_raw({"elicitationId": "e", "_meta": {RELATED: {"taskId": "x"}}})
@@ -210,9 +240,12 @@ async def listed(
         more = {} if cursor is None else {"nextCursor": cursor}
         return json.dumps({"tasks": [{"taskId": id} for id in ids], **more}).encode()
 
+    def places(server: str) -> list[str]:
+        return sorted({name for name in pages if tasks.server(name) == server}) or [server]
+
     client = Client("s")
     mine = holder(client, handed, alone=alone)
-    found = await extensions.task_list(LIST, place, client, mine, ask)
+    found = await extensions.task_list(place, client, mine, ask, places)
     return [one["taskId"] for one in json.loads(found)["tasks"]]
 
 
@@ -234,6 +267,19 @@ async def test_a_server_that_fails_hides_no_other() -> None:
     assert await listed(view(one=LEGACY, two=LEGACY), handed, pages) == ["two.c"]
     with pytest.raises(ServerLost):
         await listed(view("one", one=LEGACY), handed, pages)
+
+
+async def test_replicas_have_tasks_of_their_own() -> None:
+    handed = Handed()
+    handed.note(thing("one@f00", "a"), Owner("me", None))
+    handed.note(thing("one@f11", "a"), Owner("other", None))
+    handed.note(thing("one@f11", "b"), Owner("me", None))
+    pages = {"one@f00": (["a"], None), "one@f11": (["a", "b"], None)}
+    both = ["one@f00.a", "one@f11.b"]
+    assert await listed(view(one=LEGACY), handed, pages) == both
+    assert await listed(view("one", one=LEGACY), handed, pages) == both
+    broken = pages | {"one@f00": ServerLost("one", "gone")}
+    assert await listed(view(one=LEGACY), handed, broken) == ["one@f11.b"]
 
 
 async def test_a_list_that_never_ends_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

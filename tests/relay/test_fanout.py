@@ -29,7 +29,9 @@ class Desk:
 
     def __init__(self, *upstreams: FakeUpstream, **config: Any) -> None:
         servers = [Server(id=one.server, transport=Stdio(command="none")) for one in upstreams]
-        self.roster = Roster(servers, lambda live: None, lambda live, method, params, who: None)
+        self.roster = Roster(
+            servers, lambda live: None, lambda live, method, params, place="", who=None: None
+        )
         self.changes = 0
         self.listings = Listings(self.roster, Config(**config), self._changed)
         for one in upstreams:

@@ -27,7 +27,9 @@ def logger(id: str, **more: object) -> FakeUpstream:
 def desk(wanted: list[int], *upstreams: FakeUpstream) -> tuple[LogLevels, Roster]:
     """Levels over servers that are up."""
     servers = [Server(id=one.server, transport=Stdio(command="none")) for one in upstreams]
-    roster = Roster(servers, lambda live: None, lambda live, method, params, who: None)
+    roster = Roster(
+        servers, lambda live: None, lambda live, method, params, place="", who=None: None
+    )
     for one in upstreams:
         attach(roster.servers[one.server], one)
     return LogLevels(roster, lambda: wanted), roster

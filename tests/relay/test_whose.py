@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
+from fakes.upstream import FakeUpstream, gateway_of
 from only1mcp.policy.access import ANONYMOUS
 from only1mcp.relay import whose
+from only1mcp.relay.handed import TASK, Owner, Thing
 
 
 class Client:
@@ -61,3 +63,13 @@ def test_what_consistent_hash_goes_by(kind: str, params: dict[str, Any], key: st
 
 def test_a_client_without_a_session_counts_by_its_principal() -> None:
     assert whose.hash_key("session", {}, Client("ann")) == "ann"
+
+
+async def test_a_holder_knows_the_connection_of_each_place() -> None:
+    entries: dict[str, Any] = {"mine": {"isolation": "principal"}}
+    async with gateway_of(FakeUpstream("mine"), FakeUpstream("all"), entries=entries) as gateway:
+        table = gateway.snapshot().audience.handed
+        whose.holder(Client("ann", "s"), gateway.snapshot()).take("mine@f00", TASK, "1")
+        whose.holder(Client("ann", "s"), gateway.snapshot()).take("all", TASK, "1")
+    assert table.owner(Thing("mine@f00", "ann", TASK, "1")) == Owner("ann", "s")
+    assert table.owner(Thing("all", None, TASK, "1")) == Owner("ann", "s")

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 import pytest
 from msgspec import Raw
 
+from only1mcp.protocol import message
+from only1mcp.protocol.message import as_raw
+from only1mcp.protocol.tasks import RELATED
 from only1mcp.upstream import askers
 from only1mcp.upstream.askers import GIVEN_UP_S, GivenUp, asker
 from only1mcp.upstream.base import Call
@@ -30,6 +33,9 @@ def deaf(method: str = "tools/call") -> One:
     return One(Call(method, who="bob"))
 
 
+ASK = message.decode(b'{"jsonrpc":"2.0","id":1,"method":"roots/list"}')
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 0.0
@@ -41,23 +47,23 @@ class Clock:
 def test_the_only_call_is_asked() -> None:
     ann = asked()
     own = [deaf(method) for method in ("initialize", "ping", "tools/list", "subscriptions/listen")]
-    assert asker([*own, ann], GivenUp(Clock())) is ann
+    assert asker(ASK, [*own, ann], GivenUp(Clock())) is ann
 
 
 @pytest.mark.parametrize("method", ["tools/call", "completion/complete", "tasks/get", "x/own"])
 def test_a_call_whose_client_takes_no_questions_may_have_led_to_it(method: str) -> None:
-    assert asker([deaf(method), asked()]) == "2 calls could have asked, so no client is asked"
-    assert asker([deaf(method)]) == "the client of the call takes no questions"
+    assert asker(ASK, [deaf(method), asked()]) == "2 calls could have asked, so no client is asked"
+    assert asker(ASK, [deaf(method)]) == "the client of the call takes no questions"
 
 
 def test_so_may_a_call_that_was_given_up_until_its_late_answer() -> None:
     ann, given_up = asked("ann"), GivenUp(Clock())
     given_up.note(b"1", Call("tools/call", who="bob"))
     given_up.note(b"2", Call("tools/list", who=""))
-    assert asker([ann], given_up) == "2 calls could have asked, so no client is asked"
-    assert asker([], given_up) == "1 calls could have asked, so no client is asked"
+    assert asker(ASK, [ann], given_up) == "2 calls could have asked, so no client is asked"
+    assert asker(ASK, [], given_up) == "1 calls could have asked, so no client is asked"
     given_up.answered(b"1")
-    assert asker([ann], given_up) is ann
+    assert asker(ASK, [ann], given_up) is ann
 
 
 def test_or_for_so_long() -> None:
@@ -65,19 +71,19 @@ def test_or_for_so_long() -> None:
     given_up = GivenUp(clock)
     given_up.note(b"1", Call("tools/call", who="bob"))
     clock.now = GIVEN_UP_S - 1
-    assert isinstance(asker([ann], given_up), str)
+    assert isinstance(asker(ASK, [ann], given_up), str)
     clock.now = GIVEN_UP_S
-    assert asker([ann], given_up) is ann
+    assert asker(ASK, [ann], given_up) is ann
     assert len(given_up) == 0
 
 
 def test_a_client_is_asked_about_what_it_gave_up_itself() -> None:
     ann, nobody, given_up = asked("ann"), asked(""), GivenUp(Clock())
     given_up.note(b"1", Call("tools/call", who="ann"))
-    assert asker([ann], given_up) is ann
+    assert asker(ASK, [ann], given_up) is ann
     given_up.note(b"2", Call("tools/call"))
     given_up.answered(b"1")
-    assert isinstance(asker([nobody], given_up), str), "two without a name may be two"
+    assert isinstance(asker(ASK, [nobody], given_up), str), "two without a name may be two"
 
 
 def test_what_was_given_up_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,3 +92,19 @@ def test_what_was_given_up_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for id in (b"1", b"2", b"3"):
         given_up.note(id, Call("tools/call", who="bob"))
     assert len(given_up) == 2
+
+
+def test_a_question_of_a_task_is_for_who_waits_for_its_result() -> None:
+    params = {"_meta": {RELATED: {"taskId": "t"}}}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "elicitation/create", "params": params}
+    request, given_up = message.decode(message.encode(body)), GivenUp(Clock())
+    given_up.note(b"1", Call("tools/call", who="bob"))
+    for other in (asked(), result_of("u"), result_of("t", method="tasks/get")):
+        refused = asker(request, [other], given_up)
+        assert refused == "nobody waits for the result of its task, so no client is asked"
+    waiting = result_of("t")
+    assert asker(request, [asked(), waiting, result_of("u")], given_up) is waiting
+
+
+def result_of(task: str, method: str = "tasks/result") -> One:
+    return One(Call(method, {"taskId": as_raw(task)}, on_question=answer, who="ann"))

@@ -12,7 +12,13 @@ from msgspec import Raw
 
 from only1mcp import __version__
 from only1mcp.protocol import message, questions
-from only1mcp.protocol.errors import InvalidParams, McpError, ResourceNotFound, UpstreamError
+from only1mcp.protocol.errors import (
+    InvalidParams,
+    McpError,
+    ResourceNotFound,
+    ServerProtocolError,
+    UpstreamError,
+)
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.protocol.methods import NEWEST_MODERN
 
@@ -29,6 +35,7 @@ LOG_LEVELS: Final = (
     "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency",
 )  # fmt: skip
 
+_CACHEABLE: Final = frozenset({"resources/read"})
 _COMPLETE: Final = b'"resultType":"complete"'
 _META: Final = message.encode({SERVER_INFO_KEY: IMPLEMENTATION})
 _MAYBE_PRESENT: Final = (b'"resultType"', b'"ttlMs"', b'"cacheScope"', rb"\u00")
@@ -139,6 +146,23 @@ def error_across(error: UpstreamError, method: str, *, modern: bool) -> McpError
     ):
         return ResourceNotFound(error.message, data)
     return error
+
+
+def result_across(result: bytes, server: str, method: str, *, modern: bool) -> bytes:
+    """A server's result for a client of the other era; `modern` is that client's.
+
+    Raises:
+        ServerProtocolError: it is none; the server's fault, whatever the parser calls it.
+    """
+    if result.lstrip()[:1] != b"{":
+        raise ServerProtocolError(server, f"server '{server}' answered {method} with no object")
+    try:
+        if modern:
+            return result_to_modern(result, cacheable=method in _CACHEABLE)
+        return result_to_legacy(result)
+    except McpError as error:
+        said = f"server '{server}' answered {method} with a broken result: {error}"
+        raise ServerProtocolError(server, said) from None
 
 
 def result_to_legacy(result: bytes) -> bytes:

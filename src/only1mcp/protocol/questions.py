@@ -151,10 +151,3 @@ def to_legacy(method: str, params: Params) -> Params:
     if method == ELICIT and message.text(params.get("mode")) == "url":
         params.setdefault("elicitationId", as_raw(secrets.token_urlsafe(12)))
     return params
-
-
-def spelt_for(revision: str, method: str, params: Params) -> Raw:
-    """The question as clients of this legacy revision know it: before 2025-11-25 no mode."""
-    if method == ELICIT and revision < "2025-11-25":
-        params.pop("mode", None)
-    return as_raw(params)

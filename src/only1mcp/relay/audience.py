@@ -27,9 +27,9 @@ from only1mcp.protocol.message import Params
 from only1mcp.protocol.subscription import ACKNOWLEDGED, TAG_KEY, UPDATED, Filter
 from only1mcp.relay import local
 from only1mcp.relay.handed import TASK, VISIT, Handed, Thing
-from only1mcp.relay.subscriptions import Place, Subscriptions, Tell
+from only1mcp.relay.subscriptions import Place, Subscriptions
 from only1mcp.upstream.base import NotificationSink
-from only1mcp.upstream.roster import Live
+from only1mcp.upstream.roster import FromServer, Live
 
 MAX_LISTENS: Final = 1024
 """Open at once: each holds a connection of its client."""
@@ -103,7 +103,7 @@ class Audience:
         servers: Mapping[str, Live],
         members: Callable[[], Iterable[Member]],
         member: Callable[[str], Member | None],
-        tell: Tell,
+        tell: FromServer,
         *,
         one_principal: bool,
     ) -> None:
@@ -203,8 +203,11 @@ class Audience:
             for method in sorted(listen.heard.methods & heard.union(found[mount])):
                 listen.tell(method)
 
-    def hear(self, server: str, method: str, params: Raw, who: str | None = None) -> None:
-        """Pass on what a server says outside any call; `who` has the connection to itself."""
+    def hear(
+        self, server: str, method: str, params: Raw, place: str = "", who: str | None = None
+    ) -> None:
+        """Pass on what a server says outside any call: `place` is the replica that says it, `who`
+        has that connection to itself."""
         with suppress(McpError):  # params that are no object: nobody's
             if method == UPDATED:
                 self._updated(server, subscription.untagged(params))
@@ -212,7 +215,7 @@ class Audience:
                 self._log_message(server, method, params)
             elif (kind := _HANDED.get(method)) is not None:
                 id = message.text(message.members(params).get(kind)) or ""
-                self._handed_out(Thing(server, who, kind, id), method, params)
+                self._handed_out(Thing(place or server, who, kind, id), method, params)
 
     def _updated(self, server: str, params: Raw) -> None:
         uri = message.text(message.members(params).get("uri"))
@@ -225,11 +228,13 @@ class Audience:
     def _handed_out(self, thing: Thing, method: str, params: Raw) -> None:
         """News of what was handed to one client: for its session, while that lasts."""
         owner = self.handed.owner(thing)
+        if method == tasks.STATUS and tasks.is_over(bytes(params)):
+            self.handed.ended(thing)
         member = self._member(owner.session) if owner is not None and owner.session else None
         if member is None or member.outlet is None:
             return
-        if method == tasks.STATUS and member.mount is None:
-            params = tasks.respelt_status(params, lambda own: tasks.shown(thing.server, own))
+        if method == tasks.STATUS and member.mount != thing.place:
+            params = tasks.respelt_status(params, lambda own: tasks.shown(thing.place, own))
         member.outlet(message.notification(method, params))
 
     def _log_message(self, server: str, method: str, params: Raw) -> None:

@@ -16,6 +16,7 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final
 
 from msgspec import Raw
@@ -82,6 +83,15 @@ class Bridge:
 
     def __len__(self) -> int:
         return len(self._parked)
+
+    def place(self, params: Params) -> str:
+        """The replica whose question a retry answers; empty if there is none to go back to."""
+        state = message.text(params.get("requestState", message.NO_RAW))
+        if state is None:
+            return ""
+        with suppress(InvalidParams):  # refused later, in words that fit
+            return self._seal.read(state).place
+        return ""
 
     # --- modern client, modern server: only the state is wrapped ---
 
@@ -261,7 +271,10 @@ class Bridge:
     ) -> str:
         expires_at = self._clock() + STATE_TTL_S
         mark = digest(call.params or {})
-        claims = Claims(server, caller.principal, call.method, mark, expires_at, inner, parked)
+        place = "" if parked is not None or call.place == server else call.place
+        claims = Claims(
+            *(server, caller.principal, call.method, mark, expires_at, inner, parked, place)
+        )
         return self._seal.seal(claims)
 
 

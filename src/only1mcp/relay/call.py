@@ -19,15 +19,14 @@ from msgspec import Raw
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
 from only1mcp.catalog.view import Target
-from only1mcp.config.servers import Stdio, Timeouts
+from only1mcp.config.servers import Stdio
 from only1mcp.policy.access import ANONYMOUS
-from only1mcp.protocol import downlevel, eras, message, questions
+from only1mcp.protocol import downlevel, eras, message, questions, tasks
 from only1mcp.protocol.errors import (
     InvalidParams,
     McpError,
     MethodNotFound,
     ServerFault,
-    ServerProtocolError,
     ServerTimeout,
     UpstreamError,
 )
@@ -35,7 +34,7 @@ from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
 from only1mcp.relay import extensions, mirror, targets, whose
-from only1mcp.relay.admission import FIRST, Before, once_more, refuse
+from only1mcp.relay.admission import FIRST, Before, after, once_more, refuse
 from only1mcp.relay.bridge import asker
 from only1mcp.relay.request import Caller, Request
 from only1mcp.relay.snapshot import Snapshot
@@ -43,12 +42,11 @@ from only1mcp.relay.subscriptions import Place
 from only1mcp.relay.traced import Traced, passed
 from only1mcp.relay.wanted import Fetch, Wanted
 from only1mcp.upstream.base import Call, Callee
-from only1mcp.upstream.replica import Replica
+from only1mcp.upstream.roster import Live, Replica
 from only1mcp.upstream.standing import Counted
 from only1mcp.upstream.turns import InTurn
 
 _KIND_OF: Final = {row.value: row for row in Kind}
-_CACHEABLE: Final = frozenset({"resources/read"})
 _TOOLS_CALL: Final = METHODS["tools/call"]
 _LINK: Final = b'"resource_link"'
 _TASK: Final = b'"taskId"'
@@ -133,7 +131,8 @@ async def _attempts(request: Request, row: Method, target: Target, snapshot: Sna
                 raise
             before = await once_more(fault, live, row, target.name, began)
             request.waited_s = before.spent_s - request.upstream_s
-        return await _call(request, row, target, snapshot, before)
+            with after(fault):
+                return await _call(request, row, target, snapshot, before)
     finally:
         if row is _TOOLS_CALL and request.fetch is None:
             snapshot.answers.wrote(target)
@@ -156,18 +155,23 @@ async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
 async def _task_list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
     began = asyncio.get_running_loop().time()
 
-    async def ask(server: str, params: Params) -> bytes:
+    async def ask(place: str, params: Params) -> bytes:
         asked = replace(request, params=params)
-        list_s = snapshot.servers[server].config.timeouts.list
+        target = Target(tasks.server(place), "", message.NO_RAW, place=place)
+        list_s = snapshot.servers[target.server].config.timeouts.list
         try:
             async with asyncio.timeout_at(began + list_s):
-                return await _call(asked, row, Target(server, "", message.NO_RAW), snapshot)
+                return await _call(asked, row, target, snapshot)
         except TimeoutError:
-            said = f"server '{server}' has not listed its tasks within {list_s:g} s"
-            raise ServerTimeout(server, said, hint="see timeouts.list of that server") from None
+            said = f"server '{target.server}' has not listed its tasks within {list_s:g} s"
+            hint = "see timeouts.list of that server"
+            raise ServerTimeout(target.server, said, hint=hint) from None
 
-    mine = targets.holder(request.caller, snapshot)
-    return await extensions.task_list(row, request.view, request.caller, mine, ask)
+    def places(server: str) -> list[str]:
+        return [one.place for one in snapshot.servers[server].replicas]
+
+    mine = whose.holder(request.caller, snapshot)
+    return await extensions.task_list(request.view, request.caller, mine, ask, places)
 
 
 async def _subscribe(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
@@ -187,15 +191,17 @@ async def _call(
     """One attempt; `before` is what has been tried."""
     live = snapshot.servers[target.server]
     who = whose.isolated(live.config.isolation, request.caller)
-    key = whose.hash_key(live.hash_key, request.params, request.caller) if live.hash_key else None
-    replica = live.pick(who, key, before.tried)
+    if live.several:
+        replica = _chosen(request, target, live, who, before, snapshot)
+    else:
+        replica = live.pick(who)
     upstream = replica.calls
     if upstream is None or not replica.shares(request.modern):
         upstream = await replica.apart(request.modern, who)
     modern, fetch = upstream.greeting.modern, request.fetch
     if row.route is Route.OTHER and modern != request.modern:
         raise MethodNotFound(f"unknown method {request.method}")
-    call = _outgoing(request, target, modern, live.config.timeouts, before.spent_s)
+    call = _outgoing(request, target, modern, replica, before.spent_s)
     if request.modern and not modern and (level := request.caller.log_level) is not None:
         await snapshot.levels.called(upstream.upstream, level)
     callee = _traced(upstream, replica, request)
@@ -219,22 +225,39 @@ async def _call(
             turns.end()
     if fetch is not None:
         fetch.hear(result)
-    result = _noted(result, request, row, target, snapshot)
+    result = _noted(result, replica.place, request, row, snapshot)
     if modern != request.modern:
-        result = _translated(result, request, row, target)
+        result = eras.result_across(result, target.server, row.name, modern=request.modern)
     return downlevel.tool_result(result, request.revision) if row is _TOOLS_CALL else result
 
 
-def _noted(
-    result: bytes, request: Request, row: Method, target: Target, snapshot: Snapshot
-) -> bytes:
-    """Remember what the server has linked or handed out; ids of tasks say whose they are."""
+def _noted(result: bytes, place: str, request: Request, row: Method, snapshot: Snapshot) -> bytes:
+    """Remember what the server has linked or handed out; ids of tasks say where they are."""
     if _LINK in result:
-        _learn(result, target.server, snapshot.catalog)
+        _learn(result, tasks.server(place), snapshot.catalog)
     if _TASK in result and (row is _TOOLS_CALL or row.route is Route.TASK):
-        place = request.view, request.caller, targets.holder(request.caller, snapshot)
-        result = extensions.respelt(result, row, target.server, *place)
+        mine = request.view, request.caller, whose.holder(request.caller, snapshot)
+        result = extensions.respelt(result, row, place, *mine)
     return result
+
+
+def _chosen(
+    request: Request,
+    target: Target,
+    live: Live,
+    who: str | None,
+    before: Before,
+    snapshot: Snapshot,
+) -> Replica:
+    """One of several replicas: the only one that can answer, the one that asked, or any."""
+    if target.place:
+        return live.at(target.place)
+    if not before.tried and (place := snapshot.bridge.place(request.params)):
+        with suppress(ServerFault):  # a state should be enough for the others, too
+            return live.at(place)
+    kind = live.hash_key
+    key = whose.hash_key(kind, request.params, request.caller) if kind else None
+    return live.pick(who, key, before.tried)
 
 
 def _traced(upstream: Counted, replica: Replica, request: Request) -> Callee:
@@ -244,7 +267,7 @@ def _traced(upstream: Counted, replica: Replica, request: Request) -> Callee:
 
 
 def _outgoing(
-    request: Request, target: Target, modern: bool, timeouts: Timeouts, spent_s: float
+    request: Request, target: Target, modern: bool, replica: Replica, spent_s: float
 ) -> Call:
     """The request as a server of this era gets it."""
     params, wanted, headers = request.params, target.header_params, request.caller.headers
@@ -253,6 +276,7 @@ def _outgoing(
     if modern != request.modern:
         params = dict(params)  # the next attempt may be at a server of another era
         params = eras.params_to_legacy(params) if request.modern else _stamped(params, request)
+    timeouts = replica.config.timeouts
     return Call(
         request.method,
         params,
@@ -262,24 +286,10 @@ def _outgoing(
         timeouts.call_max - spent_s,
         mirror.mirrored(wanted, params) if wanted and modern else (),
         on_resumable=request.caller.resumable,
+        place=replica.place,
         who=whose.line(request.caller),
         trace=passed(headers) if headers is not None and b"traceparent" in headers else b"",
     )
-
-
-def _translated(result: bytes, request: Request, row: Method, target: Target) -> bytes:
-    """A result of one era for a client of the other."""
-    if result.lstrip()[:1] != b"{":
-        raise ServerProtocolError(
-            target.server, f"server '{target.server}' answered {row.name} with no object"
-        )
-    try:
-        if request.modern:
-            return eras.result_to_modern(result, cacheable=row.name in _CACHEABLE)
-        return eras.result_to_legacy(result)
-    except McpError as error:  # the server's fault, whatever the parser calls it
-        said = f"server '{target.server}' answered {row.name} with a broken result: {error}"
-        raise ServerProtocolError(target.server, said) from None
 
 
 async def _answer(
@@ -293,7 +303,8 @@ async def _answer(
     except UpstreamError as error:
         if upstream.greeting.modern == request.modern:
             if error.own_code == questions.URL_REQUIRED:
-                _note_visits(error, upstream.server, request, snapshot)
+                mine = whose.holder(request.caller, snapshot)
+                extensions.note_visits(error, call.place, mine)
             raise
         raise eras.error_across(error, call.method, modern=request.modern) from None
 
@@ -312,22 +323,14 @@ async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snaps
         case True, False:
             questions.answers(call.params or {})  # to no question; malformed ones are refused
         case False, False:
-            seen = partial(_question_seen, upstream.server, request, snapshot)
+            seen = partial(_question_seen, call.place, request, snapshot)
             call.on_question = asker(caller, seen)
     return await upstream.call(call)
 
 
-def _question_seen(server: str, request: Request, snapshot: Snapshot, params: Raw) -> Raw:
-    return extensions.question(
-        server, request.view, targets.holder(request.caller, snapshot), params
-    )
-
-
-def _note_visits(error: UpstreamError, server: str, request: Request, snapshot: Snapshot) -> None:
-    with suppress(McpError):  # an error of another form is the client's to judge
-        data = message.members(message.members(error.raw).get("data", message.NO_RAW))
-        for one in message.objects(data.get("elicitations", message.NO_RAW)):
-            extensions.note_visit(one, server, targets.holder(request.caller, snapshot))
+def _question_seen(place: str, request: Request, snapshot: Snapshot, params: Raw) -> Raw:
+    mine = whose.holder(request.caller, snapshot)
+    return extensions.question(place, request.view, mine, params)
 
 
 def _stamped(params: Params, request: Request) -> Params:

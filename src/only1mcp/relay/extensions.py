@@ -1,6 +1,7 @@
 """What is beyond the core: tasks of both eras, and methods of extensions that one server has.
 
-    tasks/…           the server named in the id; on /mcp/{server} that server, ids as they are
+    tasks/…           the server named in the id, the replica if there are several;
+                      on /mcp/{server} that server, ids as they are unless they name a replica
     any other method  the only server here that has extensions, in the client's own era;
                       where there are several, each has its own at /mcp/{server} alone
 
@@ -10,7 +11,8 @@ Source  SEP-2663; MCP 2025-11-25 basic/utilities/tasks; 2026-07-28 basic/extensi
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from msgspec import Raw
@@ -18,9 +20,9 @@ from msgspec import Raw
 from only1mcp.catalog.listing import Target
 from only1mcp.catalog.view import View
 from only1mcp.protocol import headers, message, tasks
-from only1mcp.protocol.errors import InvalidParams, McpError, MethodNotFound
+from only1mcp.protocol.errors import InvalidParams, McpError, MethodNotFound, UpstreamError
 from only1mcp.protocol.message import Params, as_raw
-from only1mcp.protocol.methods import Method
+from only1mcp.protocol.methods import METHODS, Method
 from only1mcp.relay.handed import TASK, VISIT, Holder
 
 log = logging.getLogger("only1mcp.extensions")
@@ -28,9 +30,12 @@ log = logging.getLogger("only1mcp.extensions")
 MAX_PAGES: Final = 100
 """Of the task list of one server."""
 _ELICITATION: Final = b'"elicitationId"'
+_LIST: Final = METHODS["tasks/list"]
 
 Ask = Callable[[str, Params], Awaitable[bytes]]
-"""Puts the request with these params to a server; its result."""
+"""Puts the request with these params to a place; its result."""
+Places = Callable[[str], Sequence[str]]
+"""The places of a server (see protocol/tasks.py)."""
 
 
 class Client(Protocol):
@@ -85,12 +90,15 @@ def task_target(row: Method, params: Params, view: View, caller: Client, mine: H
     id = message.text(params.get("taskId"))
     if id is None:
         raise InvalidParams("params.taskId must be a string")
-    server, own = tasks.owner(id) if view.server is None else (view.server, id)
-    if server not in able or not mine.has(server, TASK, own):
+    place, own = tasks.owner(id)
+    server = tasks.server(place)
+    if view.server is not None and (server != view.server or place == server):
+        place, server, own = view.server, view.server, id
+    if server not in able or not mine.has(place, TASK, own):
         raise InvalidParams(f"unknown task: {id}", {"hint": "it may have expired"})
     if own != id:
         params["taskId"] = as_raw(own)
-    return Target(server, own, as_raw(own))
+    return Target(server, own, as_raw(own), place="" if place == server else place)
 
 
 def other_target(method: str, view: View, caller: Client, *, modern: bool) -> Target:
@@ -136,65 +144,80 @@ def _with_tasks(row: Method, view: View, caller: Client) -> list[str]:
 
 
 def respelt(
-    result: bytes, row: Method, server: str, view: View, caller: Client, mine: Holder
+    result: bytes, row: Method, place: str, view: View, caller: Client, mine: Holder
 ) -> bytes:
-    """A result with the ids of tasks as this client sees them; a new task is noted as its own."""
+    """A result of `place` with ids of tasks as this client sees them; a new task is its own."""
 
     def respell(own: str) -> str:
         if row.name == "tools/call":
-            mine.take(server, TASK, own)
-        return own if view.server is not None else tasks.shown(server, own)
+            mine.take(place, TASK, own)
+        if row.name == "tasks/result" or tasks.is_over(result):
+            mine.ended(place, own)
+        return _spelt(place, own, view.server)
 
     return tasks.respelt_result(result, row.name, respell, modern=caller.session is None)
 
 
-def question(server: str, view: View, mine: Holder, params: Raw) -> Raw:
+def _spelt(place: str, own: str, mount: str | None) -> str:
+    return own if mount == place else tasks.shown(place, own)
+
+
+def question(place: str, view: View, mine: Holder, params: Raw) -> Raw:
     """A legacy server's question for the legacy client of a call, as that client sees it."""
     if _ELICITATION in bytes(params):
-        note_visit(message.members(params), server, mine)
-    if view.server is not None:
+        note_visit(message.members(params), place, mine)
+    if view.server == place:
         return params
-    return tasks.respelt_question(params, lambda own: tasks.shown(server, own))
+    return tasks.respelt_question(params, lambda own: tasks.shown(place, own))
 
 
-def note_visit(elicitation: Params, server: str, mine: Holder) -> None:
+def note_visit(elicitation: Params, place: str, mine: Holder) -> None:
     """The client is asked to open a URL; that it is done will be told to it alone."""
     if id := message.text(elicitation.get("elicitationId")):
-        mine.take(server, VISIT, id)
+        mine.take(place, VISIT, id)
 
 
-async def task_list(row: Method, view: View, caller: Client, mine: Holder, ask: Ask) -> bytes:
+def note_visits(error: UpstreamError, place: str, mine: Holder) -> None:
+    """A server's -32042 asks the client to open URLs."""
+    with suppress(McpError):  # an error of another form is the client's to judge
+        data = message.members(message.members(error.raw).get("data", message.NO_RAW))
+        for one in message.objects(data.get("elicitations", message.NO_RAW)):
+            note_visit(one, place, mine)
+
+
+async def task_list(view: View, caller: Client, mine: Holder, ask: Ask, places: Places) -> bytes:
     """`tasks/list` of all servers here, all asked at once: the tasks of this client's principal.
+
+    In  `places` are the replicas of a server, each with tasks of its own.
 
     Raises:
         MethodNotFound: no server here has tasks. McpError: of the only server that has.
     """
-    able = _with_tasks(row, view, caller)
+    able = [place for one in _with_tasks(_LIST, view, caller) for place in places(one)]
     found: list[Params] = []
-    listed = await asyncio.gather(*(_entries(server, ask) for server in able))
-    for server, entries in zip(able, listed, strict=True):
+    listed = await asyncio.gather(*(_entries(place, ask) for place in able))
+    for place, entries in zip(able, listed, strict=True):
         if isinstance(entries, McpError):
             if len(able) == 1:
                 raise entries
-            log.warning("server %s: tasks/list: %s", server, entries.message)
+            log.warning("server %s: tasks/list: %s", place, entries.message)
             continue
         for entry in entries:
             own = message.text(entry.get("taskId")) or ""
-            if not mine.has(server, TASK, own):
+            if not mine.has(place, TASK, own):
                 continue
-            if view.server is None:
-                entry["taskId"] = as_raw(tasks.shown(server, own))
+            entry["taskId"] = as_raw(_spelt(place, own, view.server))
             found.append(entry)
     return message.encode({"tasks": found})
 
 
-async def _entries(server: str, ask: Ask) -> list[Params] | McpError:
-    """All pages of one server; the error as a value, for it hides no other server."""
+async def _entries(place: str, ask: Ask) -> list[Params] | McpError:
+    """All pages of one place; the error as a value, for it hides no other."""
     entries: list[Params] = []
     params: Params = {}
     try:
         for _ in range(MAX_PAGES):
-            page = message.members(await ask(server, params))
+            page = message.members(await ask(place, params))
             entries += message.objects(page.get("tasks", message.NO_RAW))
             if message.text(page.get("nextCursor")) is None:
                 break

@@ -3,22 +3,29 @@
 Most servers see all clients of the gateway as one, so that an id is the client's own is known
 here alone. Two connections of a server that isolates its callers hand out ids apart.
 Bounds  MAX_IDS, the longest unused is forgotten first; an id that is forgotten is nobody's.
+Units   seconds of the clock passed in.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
+from time import monotonic
 from typing import Final, NamedTuple
 
+from only1mcp.protocol import tasks
+
 MAX_IDS: Final = 10_000
+WORK_S: Final = 24 * 3600.0
+"""A task the end of which nobody has heard counts as under way for so long."""
 TASK: Final = "taskId"
 VISIT: Final = "elicitationId"
 """What there is to hand out, by the member that holds its id."""
 
 
 class Thing(NamedTuple):
-    """One thing: `who` has the connection that handed it out to itself; None: it is shared."""
+    """One thing. `place` handed it out (see protocol/tasks.py), on a connection that `who` has to
+    itself; None: it is shared."""
 
-    server: str
+    place: str
     who: str | None
     kind: str
     id: str
@@ -34,10 +41,12 @@ class Owner(NamedTuple):
 class Handed:
     """A bounded table of Thing -> Owner."""
 
-    __slots__ = ("_owners",)
+    __slots__ = ("_clock", "_owners", "_work")
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
         self._owners: OrderedDict[Thing, Owner] = OrderedDict()
+        self._work: defaultdict[str, dict[Thing, float]] = defaultdict(dict)  # by server: until
 
     def __len__(self) -> int:
         return len(self._owners)
@@ -46,8 +55,19 @@ class Handed:
         """It has just been handed to `owner`."""
         self._owners[thing] = owner
         self._owners.move_to_end(thing)
+        if thing.kind == TASK:
+            self._work[tasks.server(thing.place)][thing] = self._clock() + WORK_S
         if len(self._owners) > MAX_IDS:
-            self._owners.popitem(last=False)
+            self.ended(self._owners.popitem(last=False)[0])
+
+    def ended(self, thing: Thing) -> None:
+        """A task has come to its end."""
+        self._work[tasks.server(thing.place)].pop(thing, None)
+
+    def at_work(self, server: str) -> set[str | None]:
+        """Whose connections to it have tasks under way; None: the one that is shared."""
+        now = self._clock()
+        return {thing.who for thing, until in self._work[server].items() if until > now}
 
     def owner(self, thing: Thing) -> Owner | None:
         """Whose it is, as far as that is remembered."""
@@ -69,21 +89,25 @@ class Holder:
         *,
         alone: bool,
     ) -> None:
-        """`connection` says for a server who has the connection to it that this client uses;
+        """`connection` says for a place who has the connection to it that this client uses;
         `alone`: all clients are one principal, so what nobody noted is this one's, too."""
         self._handed = handed
         self._owner = owner
         self._connection = connection
         self._alone = alone
 
-    def take(self, server: str, kind: str, id: str) -> None:
-        """The server has just handed it to this client."""
-        self._handed.note(self._thing(server, kind, id), self._owner)
+    def take(self, place: str, kind: str, id: str) -> None:
+        """It has just been handed to this client there."""
+        self._handed.note(self._thing(place, kind, id), self._owner)
 
-    def has(self, server: str, kind: str, id: str) -> bool:
+    def ended(self, place: str, id: str) -> None:
+        """A task has come to its end."""
+        self._handed.ended(self._thing(place, TASK, id))
+
+    def has(self, place: str, kind: str, id: str) -> bool:
         """Whether it was handed to this client's principal."""
-        known = self._handed.owner(self._thing(server, kind, id))
+        known = self._handed.owner(self._thing(place, kind, id))
         return self._alone if known is None else known.principal == self._owner.principal
 
-    def _thing(self, server: str, kind: str, id: str) -> Thing:
-        return Thing(server, self._connection(server), kind, id)
+    def _thing(self, place: str, kind: str, id: str) -> Thing:
+        return Thing(place, self._connection(place), kind, id)

@@ -12,7 +12,7 @@ Bounds  MAX_URIS per owner, MAX_WATCHED per server.
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from msgspec import Raw
@@ -29,15 +29,13 @@ from only1mcp.protocol.subscription import (
 )
 from only1mcp.relay.listening import Listening
 from only1mcp.upstream.base import Call, Greeting, Upstream
-from only1mcp.upstream.roster import Live
+from only1mcp.upstream.roster import FromServer, Live
 
 log = logging.getLogger("only1mcp.subscriptions")
 
 MAX_WATCHED: Final = 10_000
 """Resources of one server: a modern one gets all of them in one request."""
 
-Tell = Callable[[Live, str, Raw], None]
-"""Takes a notification of a server that belongs to no call."""
 Owner = Hashable
 
 
@@ -62,7 +60,7 @@ class _Watched:
 class Subscriptions:
     """Reference counts per (server, URI), and one listen per modern server."""
 
-    def __init__(self, servers: Mapping[str, Live], tell: Tell) -> None:
+    def __init__(self, servers: Mapping[str, Live], tell: FromServer) -> None:
         """`servers` may change in place; `tell` takes what they would have said had we not
         missed it."""
         self._servers = servers

@@ -12,12 +12,11 @@ from only1mcp.protocol.errors import InvalidParams, McpError, ResourceNotFound
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import Method, Route
 from only1mcp.relay import extensions, whose
-from only1mcp.relay.handed import Holder, Owner
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.upstream.roster import State
 
 if TYPE_CHECKING:
-    from only1mcp.relay.request import Caller, Request
+    from only1mcp.relay.request import Request
 
 _UP: Final = (State.READY, State.IDLE)
 """A server in these states has said what it offers."""
@@ -52,23 +51,13 @@ async def wake(target: Target, snapshot: Snapshot) -> None:
     await snapshot.listings.started((target.server,))
 
 
-def holder(caller: "Caller", snapshot: Snapshot) -> Holder:
-    """The client before the table of what servers have handed out."""
-
-    def connection(server: str) -> str | None:
-        return whose.isolated(snapshot.servers[server].config.isolation, caller)
-
-    audience, owner = snapshot.audience, Owner(caller.principal, caller.session)
-    return Holder(audience.handed, owner, connection, alone=audience.one_principal)
-
-
 def _resolve(request: "Request", row: Method, snapshot: Snapshot) -> Target:
     """Whose it is; `params` then name it as that server does."""
     params, view = request.params, request.view
     if row.route is Route.REF:
         return _resolve_ref(params, view, snapshot)
     if row.route is Route.TASK:
-        mine = holder(request.caller, snapshot)
+        mine = whose.holder(request.caller, snapshot)
         return extensions.task_target(row, params, view, request.caller, mine)
     if row.route is Route.OTHER:
         return extensions.other_target(row.name, view, request.caller, modern=request.modern)

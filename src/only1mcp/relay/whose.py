@@ -7,9 +7,11 @@ from contextlib import suppress
 from typing import Protocol
 
 from only1mcp.policy.access import ANONYMOUS
-from only1mcp.protocol import message
+from only1mcp.protocol import message, tasks
 from only1mcp.protocol.errors import McpError
 from only1mcp.protocol.message import Params
+from only1mcp.relay.handed import Holder, Owner
+from only1mcp.relay.snapshot import Snapshot
 
 
 class Client(Protocol):
@@ -32,6 +34,16 @@ def isolated(isolation: str, caller: Client) -> str | None:
 def line(caller: Client) -> str:
     """In whose line a call waits for its turn: sessions count as callers if nobody has a name."""
     return (caller.session or "") if caller.principal == ANONYMOUS else caller.principal
+
+
+def holder(caller: Client, snapshot: Snapshot) -> Holder:
+    """The client before the table of what servers have handed out."""
+
+    def connection(place: str) -> str | None:
+        return isolated(snapshot.servers[tasks.server(place)].config.isolation, caller)
+
+    audience, owner = snapshot.audience, Owner(caller.principal, caller.session)
+    return Holder(audience.handed, owner, connection, alone=audience.one_principal)
 
 
 def hash_key(kind: str, params: Params, caller: Client) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from msgspec import Raw
 
 from only1mcp.observe.meter import Histogram
-from only1mcp.protocol import eras, message
+from only1mcp.protocol import downlevel, eras, message
 from only1mcp.protocol.eras import LOG_LEVELS
 from only1mcp.protocol.errors import ClientRefused, InvalidParams, InvalidRequest, McpError
 from only1mcp.protocol.message import Message, Params
@@ -136,7 +136,9 @@ class Session:
 
         Raises:
             ClientRefused: the client answered with an error.
+            InvalidParams: its revision has no form for the question.
         """
+        params = downlevel.question(method, params, self.revision)
         id = next(self._ids)
         answer: Future[bytes] = get_running_loop().create_future()
         self._asked[id] = answer

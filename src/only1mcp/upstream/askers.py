@@ -2,6 +2,7 @@
 
     calls that wait      may all have led to it, also those whose client takes no questions
     calls given up       may have, too: the server need not have heard of it yet
+    calls for a task     have led to what names that task, and nothing else has
 
 It is put to the client of the only call that can have led to it, and refused otherwise, never
 guessed: a question tells what somebody else asked for.
@@ -16,9 +17,9 @@ from typing import Final, Protocol, TypeVar
 
 from msgspec import Raw
 
-from only1mcp.protocol import message
+from only1mcp.protocol import message, tasks
 from only1mcp.protocol.errors import InvalidParams
-from only1mcp.protocol.message import NO_RAW
+from only1mcp.protocol.message import NO_RAW, Message
 from only1mcp.protocol.methods import METHODS, Route
 from only1mcp.upstream.base import Call
 
@@ -73,9 +74,14 @@ class GivenUp:
         return sum(1 for _, whose in self._calls.values() if not who or whose != who)
 
 
-def asker(waiting: Iterable[One], given_up: GivenUp | None = None) -> One | str:
+def asker(request: Message, waiting: Iterable[One], given_up: GivenUp | None = None) -> One | str:
     """The call whose client is asked; or why there is none."""
     able = [one for one in waiting if one.call.method not in _OWN]
+    if given_up is not None and (task := tasks.related(request.params)) is not None:
+        able = [one for one in able if _waits_for(task, one.call)][:1]
+        if not able:
+            return "nobody waits for the result of its task, so no client is asked"
+        given_up = None
     who = able[0].call.who if len(able) == 1 else ""
     count = len(able) + (given_up.apart_from(who) if given_up is not None else 0)
     if count != 1 or not able:
@@ -83,6 +89,11 @@ def asker(waiting: Iterable[One], given_up: GivenUp | None = None) -> One | str:
     if able[0].call.on_question is None:
         return "the client of the call takes no questions"
     return able[0]
+
+
+def _waits_for(task: str, call: Call) -> bool:
+    """A task is its maker's, so whoever waits for its result may be asked about it."""
+    return call.method == "tasks/result" and message.text((call.params or {}).get("taskId")) == task
 
 
 def take_back(params: Raw, waiting: Iterable[Waiting]) -> None:

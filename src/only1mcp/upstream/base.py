@@ -42,6 +42,7 @@ class Call:
     time the server hangs up on it, in how many seconds it wants to be asked for the rest. We ask.
     `array` is of those that may go in one message with this one, where a server takes such.
     `trace` are the header lines that say which trace it is part of.
+    `place` is where it goes: the server, and the replica if there are several.
     `idle_s` restarts with each message that belongs to the call; `max_s` does not.
     `who` is the client it is made for, "" if that has no name.
     """
@@ -58,6 +59,7 @@ class Call:
     who: str = ""
     array: "Array | None" = None
     trace: bytes = b""
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,7 @@ class Checkup:
             breaker.unprobed(standing.clock())
             raise
         breaker.probed(not fault, fault, standing.clock())
-        if not working:
+        if self._settings.enabled and not working:  # else nobody would ever find it well again
             self._judge(fault)
         log.info(
             "server %s: its probe %s", standing.name, f"failed: {fault}" if fault else "is good"

@@ -11,7 +11,7 @@ Bounds  MAX_CONNECTIONS per server.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Final, NamedTuple
 
 from only1mcp.observe.tasks import Tasks
@@ -87,11 +87,13 @@ class Connections:
         for key in [key for key in self._branches if key.who == who]:
             self._drop(key)
 
-    def sweep(self) -> None:
-        """Close what nobody has used for IDLE_S."""
+    def sweep(self, at_work: Collection[str | None] = ()) -> None:
+        """Close what nobody has used for IDLE_S; not theirs whose server is still at work."""
         oldest = asyncio.get_running_loop().time() - IDLE_S
         for key, branch in list(self._branches.items()):
             upstream = branch.upstream
+            if key.who in at_work:
+                continue
             if upstream is not None and not upstream.busy and branch.used_at < oldest:
                 self._drop(key)
 

@@ -194,7 +194,7 @@ class Mux:
         if found.method == "ping":
             self._say(message.result(found.id, b"{}"))
             return
-        one = asker(self._pending.values(), self._given_up)
+        one = asker(found, self._pending.values(), self._given_up)
         if len(self._questions) >= MAX_QUESTIONS:
             one = f"{MAX_QUESTIONS} questions of this server wait already"
         if isinstance(one, str):

@@ -19,6 +19,7 @@ from only1mcp.observe.meter import Histogram
 from only1mcp.policy.balance import Latency
 from only1mcp.policy.breaker import Breaker, is_failure
 from only1mcp.policy.health import Health
+from only1mcp.protocol import tasks
 from only1mcp.protocol.errors import McpError, ServerBusy, UpstreamError
 from only1mcp.upstream.base import Call, Greeting, Upstream
 
@@ -32,6 +33,8 @@ class Standing:
         now = clock()
         self.config = config
         self.id = id
+        self.place = tasks.place(config.id, id) if len(config.replicas) > 1 else config.id
+        """What it is called in ids that clients bring back."""
         self.weight = weight
         self.clock = clock
         self.in_flight = 0

@@ -364,7 +364,7 @@ class StreamableHttp:
             self._send(message.result(request.id, b"{}"))
             return
         sent = [running for running in self._running.values() if running.sent]
-        one = asker(sent, self._given_up) if of is None else asker([of])
+        one = asker(request, sent, self._given_up) if of is None else asker(request, [of])
         if isinstance(one, str):
             self._send(refusal(request, MethodNotFound(f"{request.method}: {one}")))
             return
