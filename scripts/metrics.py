@@ -28,7 +28,7 @@ count.
 _FORMER: Final = """
 ## From the Rust Only1MCP
 
-What each of its 28 metrics was for, and what says it here. Ten of them ever changed.
+What says here what its metrics were for.
 
 | There | Here |
 |---|---|
@@ -43,7 +43,6 @@ COUNTERPARTS: Final[dict[str, str]] = {
         "`only1mcp_list_bytes`: what a list costs a model's context. Compare it with the list of "
         "`/mcp/{server}`; tokens depend on the model, which a gateway does not know"
     ),
-    "context_cache_hit_ratio": "`only1mcp_server_wait_seconds`",
     "backend_health_status": "`only1mcp_replica_health`",
     "backend_latency_seconds": (
         "`mcp_client_operation_duration_seconds`, `only1mcp_replica_latency_seconds`"
@@ -72,6 +71,10 @@ COUNTERPARTS: Final[dict[str, str]] = {
     "rate_limit_remaining": (
         "`only1mcp_requests_in_flight` against `server.limits`, "
         "`only1mcp_server_calls_in_flight` against `concurrency`"
+    ),
+    "config_reload_total": "`only1mcp_config_reloads_total`",
+    "config_reload_errors_total": (
+        'the same with `result="refused"`, and `only1mcp_config_last_reload_successful`'
     ),
     "health_check_total": "`only1mcp_health_checks_total`",
     "health_check_duration_seconds": "`only1mcp_health_check_duration_seconds`",

@@ -98,10 +98,12 @@ def source_of(
         return None
 
     def again() -> Loaded:
-        if content(path) == EMPTY:
+        before = content(path)
+        loaded = load(path, environ, overrides)
+        if EMPTY in (before, content(path)):
             hint = "write `servers: []` to have no servers"
             raise ConfigError((Fault(str(path), 1, 1, "", "the file is empty", hint),))
-        return load(path, environ, overrides)
+        return loaded
 
     return Source(path, again, content(path), lambda text: check(path, text, environ, overrides))
 
