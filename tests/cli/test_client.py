@@ -223,3 +223,11 @@ async def test_reload_as_json(command: Command) -> None:
     assert [one["message"] for one in found.json["faults"]] == ["was not read from a file"]
     nobody = await command("reload", "--url", NOBODY)
     assert nobody.code == 3
+
+
+async def test_reload_while_the_gateway_drains(command: Command) -> None:
+    async with served(library("one")) as (gateway, url):
+        gateway._draining = True
+        found = await command("reload", "--url", url)
+    assert found.code == 1
+    assert "refuses: the gateway is draining; try again" in found.err

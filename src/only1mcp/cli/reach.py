@@ -146,6 +146,8 @@ class Remote:
             raise self._not_ours(response)
         if isinstance(error := found.get("error"), str):  # of the listener, before MCP
             raise Failure(f"the gateway at {self.url} refuses: {error}")
+        if "detail" in found and "next" in found and not found.get("faults"):  # of the admin API
+            raise Failure(f"the gateway at {self.url} refuses: {found['detail']}; {found['next']}")
         return found
 
     def _not_ours(self, response: httpx2.Response) -> Failure:
