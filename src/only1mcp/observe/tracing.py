@@ -22,8 +22,8 @@ TRACE_ID: Final = slice(3, 35)
 """Of a traceparent, 00-<trace id>-<parent id>-<flags>."""
 MAX_FIELD: Final = 8192
 """Characters of one of them; longer ones are no trace. As W3C Baggage has it."""
-EXPORT_S: Final = 5.0
-"""How long the collector may take to accept spans."""
+EXPORT_S: Final = 3.0
+"""How long the collector may take to accept spans; the end of the process waits as long."""
 EXTRA: Final = "pip install 'only1mcp[otel]'"
 
 Carrier = Mapping[str, str]
