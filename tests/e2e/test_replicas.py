@@ -61,7 +61,7 @@ class Twin(Mirror):
 
 @asynccontextmanager
 async def before(
-    folder: Path, twins: Sequence[Twin], weights: Sequence[int] = (), **settings: Any
+    folder: Path, twins: Sequence[Any], weights: Sequence[int] = (), **settings: Any
 ) -> AsyncIterator[tuple[Running, Web]]:
     """A gateway before one server, `many`, whose replicas these are, and a client of it."""
     async with AsyncExitStack() as stack:
@@ -179,6 +179,60 @@ async def test_an_isolated_session_stays_and_moves_when_its_replica_dies(tmp_pat
 async def _in(session: Any, tool: str) -> Json:
     answer: Json = await session.ask("tools/call", {"name": f"many__{tool}", "arguments": {}})
     return answer
+
+
+@pytest.mark.parametrize("modern", [False, True])
+async def test_a_subscription_moves_when_its_replica_dies(tmp_path: Path, modern: bool) -> None:
+    twins = [Book(name, modern=modern) for name in "ab"]
+    method = "subscriptions/listen" if modern else "resources/subscribe"
+    async with before(tmp_path, twins) as (_, wire):
+        session = await wire.open()
+        async with session.resuming() as stream:
+            assert await session.ask("resources/subscribe", {"uri": "book://1"}) | {"id": 0} == {
+                "jsonrpc": "2.0", "id": 0, "result": {},
+            }  # fmt: skip
+            await until(lambda: any(one.calls(method) for one in twins))
+            home, other = twins if twins[0].calls(method) else reversed(twins)
+            await home.kill()
+            await other.until(lambda: bool(other.calls(method)))
+            await other.updated()
+            told: Json | None = {}
+            while told is not None and told.get("method") != "notifications/resources/updated":
+                told = await stream.next()
+            assert told is not None
+            assert told["params"]["uri"] == "book://1"
+
+
+class Book(Mirror):
+    """A replica with one resource that changes."""
+
+    def __init__(self, name: str, *, modern: bool) -> None:
+        super().__init__(name, modern=modern, resources={"subscribe": True}, tools={})
+        self.lists["resources"] = [{"name": "one", "uri": "book://1"}]
+        self.on("resources/subscribe", self._agree)
+        self.on("subscriptions/listen", self._listen)
+        self.kill: Callable[[], Awaitable[None]]
+
+    async def _agree(self, asked: Asked) -> bytes:
+        return b"{}"
+
+    async def _listen(self, asked: Asked) -> bytes:
+        await asked.notify(
+            "notifications/subscriptions/acknowledged",
+            notifications=asked.json["notifications"],
+            _meta={"io.modelcontextprotocol/subscriptionId": json.loads(asked.id)},
+        )
+        await asked.hang()
+        return b"{}"
+
+    async def updated(self) -> None:
+        """Say so, as its era does."""
+        if not self.modern:
+            await self.until(lambda: bool(self.channels))
+            await self.announce("notifications/resources/updated", uri="book://1")
+        for asked in self.calls("subscriptions/listen")[-1:]:
+            tag = {"io.modelcontextprotocol/subscriptionId": json.loads(asked.id)}
+            await asked.notify("notifications/resources/updated", uri="book://1", _meta=tag)
 
 
 # --- what only one replica knows ---
