@@ -83,11 +83,11 @@ class Front:
         return psutil.Process((await self.row(server))["pid"])
 
     async def another(self, than: psutil.Process, server: str = "one") -> Json:
-        """Wait until a server has another process than this one; its row."""
+        """Wait until a server is up again, with another process than this one; its row."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 row = await self.row(server)
-                if row["pid"] not in (None, than.pid):
+                if row["state"] == "ready" and row["pid"] not in (None, than.pid):
                     return row
                 await asyncio.sleep(0.02)
 
