@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -215,9 +216,9 @@ class Trouble:
 
     async def web(self) -> None:
         """For ever: trouble at one of the replicas over HTTP, and peace again."""
-        while True:
+        for number in count():
             one = self._chance.choice(self._replicas)
-            if self._chance.random() < 0.5:
+            if number % 2 == 0:
                 self.done["web killed"] += 1
                 await one.kill()
                 await asyncio.sleep(HEALED_S)
@@ -233,9 +234,9 @@ class Trouble:
 
     async def pipe(self) -> None:
         """For ever: trouble at one of the programs, which the gateway has to see to."""
-        while True:
+        for number in count():
             pid = self._chance.choice(await self._pids())
-            killed = self._chance.random() < 0.5
+            killed = number % 2 == 0
             self.done["pipe killed" if killed else "pipe hung"] += 1
             with suppress(psutil.NoSuchProcess):
                 process = psutil.Process(pid)
