@@ -194,9 +194,30 @@ async def test_a_list_that_never_ends_is_cut(
     ],
 )
 async def test_time_to_live(page: dict[str, Any], seconds: float) -> None:
-    fake = FakeUpstream(answers={"tools/list": {"tools": []} | page})
+    answers = {"tools/list": {"tools": []} | page}
+    fake = FakeUpstream(answers=answers, capabilities={"tools": {"listChanged": True}})
     _, ttl_s = await fanout.fetch(fake, 1)
     assert ttl_s == seconds
+
+
+@pytest.mark.parametrize(
+    "capabilities",
+    [{}, {"tools": {}}, {"tools": {"listChanged": False}}, {"tools": True}, {"tools": []}],
+)
+@pytest.mark.parametrize(("page", "seconds"), [({}, fanout.UNTOLD_TTL_S), ({"ttlMs": 60_000}, 60)])
+async def test_a_server_that_announces_no_changes_is_looked_at_again_soon_unless_it_says_when(
+    capabilities: dict[str, Any], page: dict[str, Any], seconds: float
+) -> None:
+    answers: dict[str, Answer] = {"tools/list": {"tools": []} | page}
+    _, ttl_s = await fanout.fetch(FakeUpstream(answers=answers, capabilities=capabilities), 1)
+    assert ttl_s == seconds
+
+
+async def test_of_the_lists_of_a_server_the_one_that_is_not_announced_decides() -> None:
+    answers = offers(tools=["a"], prompts=["p"])
+    capabilities = {"tools": {"listChanged": True}, "prompts": {}}
+    fake = FakeUpstream(answers=answers, capabilities=capabilities)
+    assert (await fanout.fetch(fake, 1))[1] == fanout.UNTOLD_TTL_S
 
 
 async def test_the_shortest_time_of_all_pages_and_lists_counts() -> None:
@@ -210,5 +231,6 @@ async def test_the_shortest_time_of_all_pages_and_lists_counts() -> None:
 
 async def test_a_failed_list_is_asked_for_again_soon() -> None:
     answers = offers(tools=["a"]) | {"prompts/list": BROKEN}
-    fake = FakeUpstream(answers=answers, capabilities={"tools": {}, "prompts": {}})
+    capabilities = {"tools": {"listChanged": True}, "prompts": {}}
+    fake = FakeUpstream(answers=answers, capabilities=capabilities)
     assert (await fanout.fetch(fake, 1))[1] == fanout.FAILED_TTL_S

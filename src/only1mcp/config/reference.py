@@ -64,6 +64,13 @@ A client's own file is read as it stands, and its block may also be pasted into 
 A name that is no legal id is changed to one, and a warning says to which. Comments in JSON and
 servers of the older HTTP+SSE transport are not accepted.
 
+## How old a list may be
+
+What a server offers is kept: until it says list_changed, or for as long as it says itself
+(`ttlMs`). A server that declares no `listChanged` for a list and gives no time is asked again when
+a client lists and the list is older than 5 seconds, once for all clients who ask meanwhile; other
+clients then hear of a change as of any other.
+
 ## Durations
 
 `500ms`, `30s`, `5m`, `1h`, or a number of seconds. `start_seconds: 30` and `start_ms: 500`, the

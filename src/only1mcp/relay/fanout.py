@@ -44,6 +44,8 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 """Of all pages of one list; 50 000 tools with usual schemas are about as much."""
 DEFAULT_TTL_S: Final = 300.0
 """How long a list is kept from a server that gives no ttlMs; list_changed ends it at once."""
+UNTOLD_TTL_S: Final = 5.0
+"""The same of a server that declares no listChanged: only a further look can tell."""
 LONGEST_TTL_S: Final = 86_400.0
 FAILED_TTL_S: Final = 30.0
 """How long a list that could not be had is not asked for again."""
@@ -271,6 +273,7 @@ async def _pages(
     seen: set[str] = set()
     cursor: str | None = None
     ttl_s = LONGEST_TTL_S
+    silent_ttl_s = DEFAULT_TTL_S if _announces(upstream, kind) else UNTOLD_TTL_S
     size = 0
     while True:
         raw = await upstream.call(_page_call(upstream, kind, cursor, timeout_s))
@@ -278,7 +281,7 @@ async def _pages(
         try:
             page = message.members(raw)
             entries += message.objects(page.get(kind.value, message.NO_RAW))
-            ttl_s = min(ttl_s, _ttl_s(page))
+            ttl_s = min(ttl_s, _ttl_s(page, silent_ttl_s))
             cursor = message.text(page.get("nextCursor"))
         except (InvalidParams, ParseError):
             raise _no_list(upstream, kind) from None
@@ -314,8 +317,13 @@ def _no_list(upstream: Upstream, kind: Kind) -> ServerProtocolError:
     )
 
 
-def _ttl_s(page: Params) -> float:
+def _announces(upstream: Upstream, kind: Kind) -> bool:
+    declared = upstream.greeting.capabilities.get(_CAPABILITY[kind])
+    return isinstance(declared, dict) and declared.get("listChanged") is True
+
+
+def _ttl_s(page: Params, silent_ttl_s: float) -> float:
     ttl: Any = message.any_value(page.get("ttlMs", message.NO_RAW))
     if isinstance(ttl, int | float) and not isinstance(ttl, bool):
         return min(max(ttl, 0), LONGEST_TTL_S * 1000) / 1000
-    return DEFAULT_TTL_S
+    return silent_ttl_s
