@@ -38,6 +38,6 @@ async def test_a_tool_that_no_server_announces_is_listed_soon_and_others_hear_of
                 web_server.lists["tools"] = [tool("new")]
                 pipe_server.lists["tools"] = [tool("newer")]
                 async with asyncio.timeout(SOON_S):
-                    while await listed(asking) != ["http__new", "pipe__newer"]:
+                    while await listed(asking) != ["http__new", "pipe__newer"]:  # noqa: ASYNC110 - unannounced
                         await asyncio.sleep(0.2)
                 assert (await anext(stream))["method"] == TOOLS

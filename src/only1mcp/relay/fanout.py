@@ -32,6 +32,7 @@ from only1mcp.protocol.errors import (
 )
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.protocol.methods import METHODS
+from only1mcp.relay import behind
 from only1mcp.relay.admission import once_more
 from only1mcp.upstream.base import Call, Upstream
 from only1mcp.upstream.roster import Live, Roster
@@ -219,9 +220,10 @@ async def fetch(
     A list that cannot be had stays as it was in `last`; the others still count.
 
     Raises:
-        McpError: the server is lost, or not one of its lists could be had.
+        McpError: the server is lost, leads back here, or not one of its lists could be had.
     """
     greeting = upstream.greeting
+    gateways = await behind.check(upstream, timeout_s)
     ttl_s = LONGEST_TTL_S
     lists: dict[Kind, tuple[Params, ...]] = {}
     faults: list[McpError] = []
@@ -243,6 +245,7 @@ async def fetch(
         capabilities=greeting.capabilities,
         instructions=greeting.instructions,
         server_info=greeting.server_info,
+        gateways=gateways,
     )
     return listing, ttl_s
 

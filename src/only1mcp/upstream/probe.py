@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from only1mcp.observe.tasks import Tasks
 from only1mcp.protocol import message, questions
-from only1mcp.protocol.eras import IMPLEMENTATION, SERVER_INFO_KEY, own_meta
+from only1mcp.protocol.eras import IMPLEMENTATION, SERVER_INFO_KEY, gateways_in, own_meta
 from only1mcp.protocol.errors import (
     ServerFault,
     ServerProtocolError,
@@ -186,4 +186,5 @@ def _greeting(revision: str, found: dict[str, Any], *, modern: bool) -> Greeting
         capabilities=capabilities if isinstance(capabilities, dict) else {},
         server_info=info if isinstance(info, dict) else {},
         instructions=instructions if isinstance(instructions, str) else None,
+        gateways=gateways_in(found),
     )
