@@ -25,7 +25,7 @@ def show_servers(url: str | None, token: str | None, *, as_json: bool) -> int:
     table = _table("server", "state", "transport", "revision", "tools", "prompts", "resources", "")
     for row in found["servers"]:
         table.add_row(
-            row["id"], row["state"], row["transport"], row["revision"] or "-",
+            row["id"], row["state"], row["transport"], ", ".join(row["revisions"]) or "-",
             str(row["tools"]), str(row["prompts"]), str(row["resources"]), row["reason"],
         )  # fmt: skip
     _print(table)

@@ -29,7 +29,9 @@ def describe_server(live: Live, snapshot: Snapshot) -> dict[str, Any]:
         "transport": transport.type,
         "target": _target(transport),
         "revision": greeting.revision if greeting else None,
+        "revisions": _revisions(live) if greeting else [],
         "era": None if greeting is None else "modern" if greeting.modern else "legacy",
+        "protocol": live.config.protocol,
         "restarts": live.restarts,
         "isolation": live.config.isolation,
         "pid": getattr(upstream, "pid", None),
@@ -38,6 +40,12 @@ def describe_server(live: Live, snapshot: Snapshot) -> dict[str, Any]:
         name = "templates" if kind is Kind.TEMPLATES else kind.value
         row[name] = view.count(kind) if view is not None else 0
     return row
+
+
+def _revisions(live: Live) -> list[str]:
+    """All that it is spoken to in now: clients of another era may have connections of their own."""
+    upstreams = [live.ready(), *live.further]
+    return sorted({one.greeting.revision for one in upstreams}, reverse=True)
 
 
 def describe_tools(snapshot: Snapshot) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ from only1mcp.protocol.errors import (
     ServerFault,
     ServerLost,
     ServerProtocolError,
+    ServerTimeout,
     ServerUnavailable,
 )
 from only1mcp.protocol.methods import NEWEST_MODERN
@@ -78,7 +79,8 @@ class Live:
         """Of the older HTTP transport: as configured, or as found out for a URL."""
         self._make = make
         self._greeted = greeted
-        self._two_eras = isinstance(config.transport, Http) and config.protocol == "auto"
+        may_part = isinstance(config.transport, Http) or config.isolation != "shared"
+        self._two_eras = may_part and config.protocol == "auto"
         self._pause_s = FIRST_PAUSE_S
         self._tries_at = 0.0  # of the next start, while WAITING
         self._up = asyncio.Event()
@@ -114,10 +116,10 @@ class Live:
         era = upstream.greeting.modern and (modern or not self._two_eras)
         try:
             return await self.further.get(Key(era, who))
-        except ServerProtocolError:
+        except (ServerProtocolError, ServerLost, ServerTimeout):
             if era == upstream.greeting.modern:
                 raise
-            self._two_eras = False  # it refused the handshake: bridge instead
+            self._two_eras = False  # it refused the handshake, or died of it: bridge instead
         if self.config.isolation == "shared":
             return upstream
         return await self.further.get(Key(upstream.greeting.modern, who))
