@@ -131,7 +131,7 @@ class StdioServer:
         return self._child.tail.lines(count) if self._child else []
 
     async def connect(self) -> Greeting:
-        """Start the child, find its era, shake hands; bounded by timeouts.start for each step.
+        """Start the child, find its era, shake hands; all within timeouts.start.
 
         Raises:
             NotStartable: the command cannot be run.
