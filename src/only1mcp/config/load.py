@@ -188,11 +188,11 @@ def _format(path: Path, text: str) -> Format:
     match path.suffix.lower():
         case ".toml":
             return "toml"
-        case ".json":
+        case ".json" | ".jsonc":
             return "json"
         case ".yaml" | ".yml":
             return "yaml"
-    return "json" if text.lstrip().startswith("{") else "yaml"
+    return "json" if text.lstrip().startswith(("{", "//", "/*")) else "yaml"
 
 
 def _parse(text: str, name: str, format: Format, report: Report) -> Node:

@@ -63,8 +63,8 @@ A client's own file is read as it stands, and its block may also be pasted into 
 
 A name that is no legal id is changed to one, and a warning says to which. An entry that leads
 back to the gateway itself, by whatever address and through other gateways too, is not used: its
-state says so, and it may stay where the client needs it. Comments in JSON and
-servers of the older HTTP+SSE transport are not accepted.
+state says so, and it may stay where the client needs it. Comments, and a
+comma after the last element, do no harm in JSON.
 
 ## How old a list may be
 
