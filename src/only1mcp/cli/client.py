@@ -26,7 +26,8 @@ def show_servers(url: str | None, token: str | None, *, as_json: bool) -> int:
     for row in found["servers"]:
         table.add_row(
             row["id"], row["state"], row["transport"], ", ".join(row["revisions"]) or "-",
-            str(row["tools"]), str(row["prompts"]), str(row["resources"]), row["reason"],
+            str(row["tools"]), str(row["prompts"]), str(row["resources"]),
+            _first_line(row["reason"]),
         )  # fmt: skip
     _print(table)
     for clash in found["clashes"]:
@@ -39,6 +40,12 @@ def show_servers(url: str | None, token: str | None, *, as_json: bool) -> int:
             f"warning: {one['kind']} '{one['name']}' of '{one['server']}' left out: {one['reason']}"
         )
     return Exit.OK
+
+
+def _first_line(reason: str) -> str:
+    """What a table has room for; `why` has the rest."""
+    first, _, rest = reason.partition("\n")
+    return f"{first.removesuffix(':')} …" if rest else first
 
 
 def show_tools(server: str | None, url: str | None, token: str | None, *, as_json: bool) -> int:
