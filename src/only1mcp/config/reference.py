@@ -43,7 +43,8 @@ secrets. A JSON file may name its schema (`only1mcp config schema`) in `$schema`
 - `${NAME}` in a value is replaced by the variable; a variable that is not set is a fault.
 - `${NAME:-default}` falls back to the default if the variable is not set or empty.
 - `$$` is a plain `$`. Keys are left alone, and what a variable holds is not expanded again.
-- Keep secrets there: one that stands in the file itself draws a warning.
+- Keep secrets there: one that stands in the file itself draws a warning, if its key tells that it
+  is one, or its beginning, as that of tokens of well-known services does (`ghp_`, `sk-`, …).
 
 A whole setting can come from the environment too: `ONLY1MCP_SERVER__PORT=9000` is `server.port`,
 two underscores for each dot; lists and blocks are written as JSON. Options of the command line

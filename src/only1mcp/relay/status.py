@@ -9,6 +9,7 @@ from only1mcp.config.servers import Http, Sse, Stdio
 from only1mcp.config.show import mask_arguments, mask_url
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.upstream.roster import Live
+from only1mcp.upstream.sse import LegacySse
 
 
 def describe_servers(snapshot: Snapshot) -> list[dict[str, Any]]:
@@ -26,7 +27,7 @@ def describe_server(live: Live, snapshot: Snapshot) -> dict[str, Any]:
         "id": live.id,
         "state": str(live.state),
         "reason": live.reason,
-        "transport": transport.type,
+        "transport": "sse" if isinstance(upstream, LegacySse) else transport.type,
         "target": _target(transport),
         "revision": greeting.revision if greeting else None,
         "revisions": _revisions(live) if greeting else [],

@@ -160,7 +160,7 @@ async def _initialize(upstream: Greetable, ends_at: float) -> Greeting:
         raise fault(
             upstream.server,
             f"server '{upstream.server}' refused the handshake: {error.message}",
-            hint="check that the address is an MCP endpoint; protocol: modern skips the handshake",
+            hint="check that this is an MCP server; protocol: modern skips the handshake",
         ) from None
     found = message.any_value(raw)
     revision = found.get("protocolVersion") if isinstance(found, dict) else None

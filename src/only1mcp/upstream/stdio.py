@@ -145,8 +145,10 @@ class StdioServer:
             )
             self._child.spawn()
             self.greeting = await greet(self, self.protocol, self._start_s)
-        except BaseException:
+        except BaseException as fault:
             await self.close()
+            if self.noise and isinstance(fault, ServerProtocolError):
+                raise self._noisy(fault) from None
             raise
         self._greeted = True
         return self.greeting
@@ -283,6 +285,11 @@ class StdioServer:
 
     def _unsent(self, text: str) -> ServerUnavailable:
         return ServerUnavailable(self.server, text, hint="the call did not reach it; repeat it")
+
+    def _noisy(self, fault: ServerProtocolError) -> ServerProtocolError:
+        """The fault of a start, with what may have led to it."""
+        text = f"{fault.message}; {self.noise} lines on its stdout are not MCP"
+        return ServerProtocolError(self.server, text, hint=_LOOK)
 
     def _text(self, what: str) -> str:
         """`what` happened, to whom; of a start also what it said of it, which is all there is."""
