@@ -105,7 +105,7 @@ async def test_isolated_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = {"lib": {"isolation": "session"}}
     async with served(library(), entries=alone) as (gateway, url), web(url) as wire:
         await up(gateway)
-        gateway.roster.servers["lib"].further._make = lambda era: library()
+        gateway.roster.servers["lib"].replicas[0].further._make = lambda era: library()
         first, second = await wire.open(), await wire.open()
         params = {"name": "lib__find"}
         assert "result" in await first.ask("tools/call", params)

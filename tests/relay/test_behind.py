@@ -11,7 +11,7 @@ from only1mcp.catalog.catalog import Catalog
 from only1mcp.config.model import Naming
 from only1mcp.protocol.eras import GATEWAYS_KEY
 from only1mcp.protocol.errors import ServerProtocolError
-from only1mcp.relay import behind, fanout
+from only1mcp.relay import behind, fetch
 
 
 def gateway(*ids: str, modern: bool = True, now: tuple[str, ...] | None = None) -> FakeUpstream:
@@ -58,7 +58,7 @@ async def test_a_gateway_is_asked_again_for_others_come_and_go() -> None:
 )
 async def test_what_leads_back_is_left_out(fake: FakeUpstream, said: str) -> None:
     with pytest.raises(ServerProtocolError, match=said) as caught:
-        await fanout.fetch(fake, 1)
+        await fetch.fetch(fake, 1)
     assert caught.value.data is not None
     assert "enabled: false" in caught.value.data["hint"]
     assert "tools/list" not in dict(fake.calls)

@@ -1,19 +1,26 @@
 """How commands speak: results on stdout, everything else on stderr, errors with a next step."""
 
 import sys
+from collections.abc import Mapping
 from enum import IntEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
-from only1mcp.config.load import ConfigError, Loaded, find, load
+from only1mcp.config.faults import Fault
+from only1mcp.config.load import ConfigError, Loaded, check, find, load
 from only1mcp.config.model import Config
 from only1mcp.config.overrides import depth
 from only1mcp.config.secrets import secrets
-from only1mcp.observe import access, logs
+from only1mcp.config.watch import EMPTY, Source, content
+from only1mcp.observe import access, logs, tracing
 from only1mcp.observe.writer import File, Sink
 
 MAX_DEPTH: Final = 1
 """One gateway may be a server of another; deeper than that, one has started itself."""
+
+
+NO_OPTIONS: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 class Exit(IntEnum):
@@ -78,19 +85,49 @@ def load_config(
     return loaded
 
 
+def source_of(
+    file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] = NO_OPTIONS
+) -> Source | None:
+    """What to read again; to be asked for before it is read first. None: there is no file.
+
+    A file without any content is good enough for a beginning, but once there is a configuration
+    it is one that was cut short.
+    """
+    path = file or find(environ)
+    if path is None:
+        return None
+
+    def again() -> Loaded:
+        before = content(path)
+        loaded = load(path, environ, overrides)
+        if EMPTY in (before, content(path)):
+            hint = "write `servers: []` to have no servers"
+            raise ConfigError((Fault(str(path), 1, 1, "", "the file is empty", hint),))
+        return loaded
+
+    return Source(path, again, content(path), lambda text: check(path, text, environ, overrides))
+
+
 def start_logs(config: Config, stderr: Sink | None = None) -> None:
-    """Log as the configuration says, without its secrets. `stderr`: what is used for it.
+    """Log and trace as the configuration says, without its secrets. `stderr`: what is used for it.
 
     Raises:
-        Failure: a file cannot be written.
+        Failure: a file cannot be written; OpenTelemetry is not there.
     """
     settings = config.logging
     logs.hide(secrets(config))
     access.off()
+    tracing.use(None)
     try:
         sink = File(Path(settings.file)) if settings.file else stderr
         logs.configure(settings.level, settings.format, sink)
         if settings.access.enabled:
             access.configure(settings.access.file, arguments=settings.access.arguments)
+        if (spans := config.tracing).enabled:
+            headers = {name: value.get_secret_value() for name, value in spans.headers.items()}
+            where = spans.endpoint, headers, spans.sample, spans.service_name
+            tracing.use(tracing.exporting(*where))
     except OSError as error:
         raise Failure(f"cannot write {error.filename}: {error.strerror}; see logging") from None
+    except tracing.TracingUnavailable as error:
+        raise Failure(str(error)) from None

@@ -10,16 +10,20 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from only1mcp.config.resilience import Limits
+from only1mcp.config.cache import Batching, Cache
+from only1mcp.config.resilience import Count, Limits, Share
 from only1mcp.config.servers import Server
 from only1mcp.config.values import (
     Duration,
     FilePath,
+    HeaderName,
+    HeaderValue,
     HostName,
     Model,
     Origin,
     Reads,
     Token,
+    Url,
     _auth_form,
     host_name,
     not_bool,
@@ -78,6 +82,9 @@ class Listener(Model):
     """How many requests to servers are taken on at once."""
     drain_timeout: Annotated[Duration, Field(ge=0, le=3600)] = 30.0
     """How long calls in flight may finish after SIGTERM."""
+    drain_delay: Annotated[Duration, Field(ge=0, le=300)] = 0.0
+    """How long new connections are still taken after SIGTERM, while /readyz says 503 already. For
+    a gateway behind a load balancer, which needs a few seconds to notice; 0s takes none."""
     allowed_origins: tuple[Origin, ...] = ()
     """Web origins that may call us, e.g. https://app.example; loopback origins always may."""
     allowed_hosts: tuple[HostName, ...] = ()
@@ -90,6 +97,9 @@ class Listener(Model):
         | None
     ) = None
     """Bearer tokens; `none`, written out, opens a listener that is not on loopback."""
+    admin_tokens: tuple[Token, ...] = ()
+    """Bearer tokens of admins, best given as ${VARIABLE}. With any, the admin API is theirs alone;
+    without, whoever may use the gateway may see and restart servers, and nobody may change them."""
     tls: Tls | None = None
     """Certificate and key: serve HTTPS instead of HTTP."""
 
@@ -120,6 +130,40 @@ class Logging(Model):
     """Who called what."""
 
 
+class Metrics(Model):
+    """Numbers of what the gateway does, for Prometheus: docs/metrics.md names them all."""
+
+    enabled: bool = True
+    """Count requests and serve /metrics and /api/v1/admin/metrics; false: both answer 404."""
+    tools: Annotated[Count, Field(ge=0, le=2000)] = 500
+    """How many tools have a label of their own; the rest share `_other`. Each costs about forty
+    lines of every scrape once it has been called; 0: tools are not told apart."""
+
+
+class Tracing(Model):
+    """Spans of requests and of their calls to servers, sent to an OpenTelemetry collector."""
+
+    enabled: bool = False
+    """Trace. Needs the extra `otel`: pip install 'only1mcp[otel]'."""
+    endpoint: Url = "http://127.0.0.1:4318/v1/traces"
+    """Where the collector takes spans by OTLP over HTTP."""
+    headers: dict[HeaderName, HeaderValue] = {}
+    """HTTP headers for the collector, such as a token."""
+    sample: Annotated[Share, Field(ge=0, le=1)] = 1.0
+    """Share of requests that are traced; a client that says whether it traces decides that."""
+    service_name: Annotated[str, Field(min_length=1, max_length=100)] = "only1mcp"
+    """The name of this gateway in traces."""
+
+
+class HotReload(Model):
+    """Whether a change of this file acts without a restart. SIGHUP and the admin API always do."""
+
+    enabled: bool = True
+    """Watch the file. What is not valid is refused as a whole, and what was in force stays."""
+    debounce: Annotated[Duration, Field(ge=0.05, le=60)] = 0.5
+    """How long the file must have been left alone before it is read: editors write in steps."""
+
+
 class Config(Model):
     """The whole file."""
 
@@ -129,8 +173,18 @@ class Config(Model):
     """The MCP servers; may be empty on a first start."""
     naming: Naming = Naming()
     """How the names of several servers share one list."""
+    cache: Cache = Cache()
+    """Answers that are kept."""
+    batching: Batching = Batching()
+    """Requests that share one call, or travel together."""
     logging: Logging = Logging()
     """What the gateway tells of its work."""
+    metrics: Metrics = Metrics()
+    """Numbers of its work."""
+    tracing: Tracing = Tracing()
+    """Spans of its work."""
+    hot_reload: HotReload = HotReload()
+    """Whether a change of this file acts without a restart."""
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:

@@ -69,10 +69,10 @@ comma after the last element, do no harm in JSON.
 
 ## How old a list may be
 
-What a server offers is kept: until it says list_changed, or for as long as it says itself
-(`ttlMs`). A server that declares no `listChanged` for a list and gives no time is asked again when
-a client lists and the list is older than 5 seconds, once for all clients who ask meanwhile; other
-clients then hear of a change as of any other.
+What a server offers is kept until it says list_changed, for as long as it says itself (`ttlMs`) or
+else as `cache` says. A server that declares no `listChanged` for a list and gives no time is
+asked again when a client lists and the list is older than 5 seconds, once for all clients who ask
+meanwhile; other clients then hear of a change as of any other.
 
 ## Durations
 
@@ -84,7 +84,11 @@ older spellings, are read with a warning.
 def reference_page() -> str:
     """The whole page, as Markdown."""
     parts = [_HEAD, "## Keys\n"]
+    shown: set[type[Model]] = set()
     for path, model in _sections(Config, ""):
+        if model in shown:  # the same block in a second place, such as the transport of a replica
+            continue
+        shown.add(model)
         parts += [f"### {path}\n", f"{_one_line(model.__doc__ or '')}\n", _table(model)]
     return "\n".join(parts)
 

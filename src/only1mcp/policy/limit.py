@@ -50,6 +50,16 @@ class Bulkhead:
         self._pace_s: float | None = None  # between two permits given back, while some wait
         self._freed_at: float | None = None
 
+    def adopt(self, settings: Concurrency) -> list[Ticket]:
+        """Go by other settings from now on; the tickets that have a permit by that."""
+        self.most = settings.max_in_flight
+        self._queue = settings.queue
+        granted = []
+        while self.waiting and self.in_flight < self.most:
+            self.in_flight += 1
+            granted.append(self._grant())
+        return granted
+
     def enter(self) -> bool:
         """Take a permit if one is free. It is owed a `leave`."""
         if self.in_flight >= self.most:
@@ -89,7 +99,7 @@ class Bulkhead:
 
     def leave(self, now: float) -> Ticket | None:
         """Give a permit back; the ticket that has it now, if somebody waits."""
-        if not self.waiting:
+        if not self.waiting or self.in_flight > self.most:
             self.in_flight -= 1
             return None
         if self._freed_at is not None:
@@ -141,13 +151,20 @@ class Bound(Enum):
 class Gate:
     """The requests to servers that the gateway has taken on, in all and for each caller."""
 
-    __slots__ = ("_callers", "inside", "most", "per_caller")
+    __slots__ = ("_callers", "inside", "most", "per_caller", "refused")
 
     def __init__(self, limits: Limits) -> None:
         self.inside = 0
         self.most = limits.max_in_flight
         self.per_caller = limits.per_caller
+        self.refused = dict.fromkeys(Bound, 0)
+        """How many each limit has kept out."""
         self._callers: dict[str, int] = {}
+
+    def adopt(self, limits: Limits) -> None:
+        """Go by other limits from now on; who is in stays in."""
+        self.most = limits.max_in_flight
+        self.per_caller = limits.per_caller
 
     def enter(self, caller: str | None) -> Bound | None:
         """None: it is in, and owes a `leave`; otherwise what keeps it out.
@@ -155,10 +172,12 @@ class Gate:
         `caller` is None if nobody says who calls: then only the common limit counts.
         """
         if self.inside >= self.most:
+            self.refused[Bound.GATEWAY] += 1
             return Bound.GATEWAY
         if caller is not None:
             count = self._callers.get(caller, 0)
             if count >= self.per_caller:
+                self.refused[Bound.CALLER] += 1
                 return Bound.CALLER
             self._callers[caller] = count + 1
         self.inside += 1

@@ -67,6 +67,7 @@ class LegacySse:
         on_notification: NotificationSink,
     ) -> None:
         self.server = server_id
+        self.who: str | None = None
         self.revision: str | None = None
         self._url = transport.url
         self._headers = {
@@ -164,7 +165,8 @@ class LegacySse:
         """Post the request of a call; the call ends here only if that fails."""
         assert self._post_head is not None
         try:
-            response = await self._calls.request(exchange, self._post_head, body)
+            head = self._post_head + pending.call.trace
+            response = await self._calls.request(exchange, head, body)
         except McpError as fault:
             pending.fail(fault)
             return
