@@ -48,7 +48,6 @@ from only1mcp.server.session import Session, Sessions, describe
 from only1mcp.server.sse import SseEdge
 from only1mcp.server.stdio import MAX_LINE_BYTES, Lines, StdioEdge
 from only1mcp.server.streamable import Streamable
-from only1mcp.upstream.base import Upstream
 from only1mcp.upstream.roster import Live, Roster, State
 
 __all__ = ["FAMILIES", "MAX_LINE_BYTES", "Gateway", "Kind", "Lines", "ListenError", "Live", "State"]
@@ -91,7 +90,9 @@ class Gateway:
         clock = asyncio.get_running_loop().time
         self._sessions = Sessions(clock, self._left)
         self._stdio: StdioEdge | None = None
-        self.roster = Roster(config.servers, self._noticed, self._from_server, self._greeted)
+        self.roster = Roster(
+            config.servers, self._noticed, self._from_server, lambda one: self._levels.greeted(one)
+        )
         self._listings = Listings(self.roster, config, self._lists_changed)
         self._levels = LogLevels(self.roster, self._wanted_levels)
         alone = one_principal(config.server)
@@ -305,9 +306,8 @@ class Gateway:
             ]
 
     def _unfollow(self) -> None:
-        for task in self._watching:
-            task.cancel()
-        self._watching.clear()
+        while self._watching:
+            self._watching.pop().cancel()
 
     # --- what servers do ---
 
@@ -331,11 +331,8 @@ class Gateway:
             log.warning("server %s: %s", live.id, fault.message)
 
     def _held(self, live: Live) -> bool:
-        audience = self._audience
-        return audience.subscriptions.watches(live.id) or bool(audience.handed.at_work(live.id))
-
-    async def _greeted(self, upstream: Upstream) -> None:
-        await self._levels.greeted(upstream)
+        mine = self._audience
+        return mine.subscriptions.watches(live.id) or bool(mine.handed.at_work(live.id))
 
     def _left(self, session: Session) -> None:
         self.roster.leave(session.id)

@@ -203,8 +203,27 @@ async def test_a_server_says_how_long_its_list_holds(page: dict[str, Any], secon
 
 @pytest.mark.parametrize("page", [{}, {"ttlMs": True}, {"ttlMs": "60000"}, {"ttlMs": None}])
 async def test_or_it_does_not(page: dict[str, Any]) -> None:
-    fake = FakeUpstream(answers={"tools/list": {"tools": []} | page})
-    assert await held(fake) == {Kind.TOOLS: Hold()}
+    answers = {"tools/list": {"tools": []} | page}
+    fake = FakeUpstream(answers=answers, capabilities={"tools": {"listChanged": True}})
+    (found,) = (await held(fake)).values()
+    assert found == Hold()
+    assert found.lasts_s(300) == 300
+
+
+@pytest.mark.parametrize(
+    "tools", [{}, {"listChanged": False}, {"listChanged": "yes"}, True, []], ids=str
+)
+async def test_a_server_that_announces_no_changes_is_looked_at_again_soon(tools: Any) -> None:
+    fake = FakeUpstream(answers=offers(tools=["a"]), capabilities={"tools": tools})
+    (found,) = (await held(fake)).values()
+    assert found == Hold(told=False)
+    assert (found.lasts_s(300), found.lasts_s(1)) == (fetch.UNTOLD_TTL_S, 1)
+
+
+async def test_what_it_says_itself_goes_before() -> None:
+    fake = FakeUpstream(answers={"tools/list": {"tools": [], "ttlMs": 60_000}})
+    (found,) = (await held(fake)).values()
+    assert found.lasts_s(300) == 60
 
 
 async def test_each_list_has_its_own_time_and_of_its_pages_the_shortest_counts() -> None:
@@ -228,7 +247,8 @@ async def test_a_page_that_says_nothing_leaves_it_open() -> None:
 async def test_a_failed_list_is_asked_for_again_soon() -> None:
     answers = offers(tools=["a"]) | {"prompts/list": BROKEN}
     fake = FakeUpstream(answers=answers, capabilities={"tools": {}, "prompts": {}})
-    assert await held(fake) == {Kind.TOOLS: Hold(), Kind.PROMPTS: Hold(fetch.FAILED_TTL_S)}
+    failed = Hold(fetch.FAILED_TTL_S)
+    assert await held(fake) == {Kind.TOOLS: Hold(told=False), Kind.PROMPTS: failed}
 
 
 async def test_what_is_not_asked_for_stays_as_it_was() -> None:

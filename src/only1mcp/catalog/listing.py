@@ -46,6 +46,7 @@ class Listing:
     capabilities: Mapping[str, object] = field(default_factory=dict)
     instructions: str | None = None
     server_info: Mapping[str, object] = field(default_factory=dict)
+    gateways: tuple[str, ...] = ()
 
     def entries(self, kind: Kind) -> tuple[Params, ...]:
         """The entries of one kind, in the server's order."""

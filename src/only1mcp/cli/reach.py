@@ -217,7 +217,11 @@ def _object(text: str) -> dict[str, Any] | None:
 def _explain(error: dict[str, Any]) -> str:
     data = error.get("data")
     hint = data.get("hint") if isinstance(data, dict) else None
-    return f"{error.get('message')} ({error.get('code')})" + (f"; {hint}" if hint else "")
+    said = f"{error.get('message')} ({error.get('code')})" + (f"; {hint}" if hint else "")
+    lines = data.get("stderr") if isinstance(data, dict) else None
+    if isinstance(lines, list) and lines:
+        said += "\nits stderr since the call began:" + "".join(f"\n  {line}" for line in lines)
+    return said
 
 
 def _progress(params: dict[str, Any]) -> str:

@@ -31,7 +31,10 @@ from only1mcp.config.values import (
 
 
 class Naming(Model):
-    """How tools and prompts of several servers share one list on /mcp."""
+    """How tools and prompts of several servers share one list on /mcp.
+
+    Resources keep their URIs: of servers that list the same one, /mcp has that of the first.
+    """
 
     mode: Literal["prefix", "bare", "on_conflict"] = "prefix"
     """prefix: server__tool always. bare: the server's own name. on_conflict: bare unless two

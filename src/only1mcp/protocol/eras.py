@@ -29,6 +29,8 @@ CAPABILITIES_KEY: Final = META + "clientCapabilities"
 CLIENT_INFO_KEY: Final = META + "clientInfo"
 LOG_LEVEL_KEY: Final = META + "logLevel"
 SERVER_INFO_KEY: Final = META + "serverInfo"
+GATEWAYS_KEY: Final = "only1mcp/gateways"
+"""Ours: the gateways that the answers of this server come through."""
 
 IMPLEMENTATION: Final = {"name": "only1mcp", "version": __version__}
 LOG_LEVELS: Final = (
@@ -71,6 +73,13 @@ def own_meta(capabilities: dict[str, Any], log_level: str | None = None) -> dict
         CAPABILITIES_KEY: capabilities,
         CLIENT_INFO_KEY: IMPLEMENTATION,
     }
+
+
+def gateways_in(greeting: Any) -> tuple[str, ...]:
+    """The gateways that an answer to `initialize` or `server/discover` names."""
+    meta = greeting.get("_meta") if isinstance(greeting, dict) else None
+    found = meta.get(GATEWAYS_KEY) if isinstance(meta, dict) else None
+    return tuple(id for id in found if isinstance(id, str)) if isinstance(found, list) else ()
 
 
 def log_level(params: Raw) -> int:

@@ -301,8 +301,7 @@ class Listings:
         now = asyncio.get_running_loop().time()
         ends_at = {}
         for kind, hold in holds.items():
-            ttl_s = self._ttl_s[kind] if hold.ttl_s is None else hold.ttl_s
-            ends_at[kind] = now + ttl_s * self._keeps
+            ends_at[kind] = now + hold.lasts_s(self._ttl_s[kind]) * self._keeps
         if before is not None:
             holds, ends_at = before.holds | holds, before.ends_at | ends_at
         return _Kept(listing, holds, ends_at)

@@ -22,6 +22,7 @@ from only1mcp.protocol.errors import (
     UpstreamError,
 )
 from only1mcp.protocol.message import Params, as_raw
+from only1mcp.relay import behind
 from only1mcp.upstream.base import Call, Callee
 
 log = logging.getLogger("only1mcp.lists")
@@ -32,6 +33,9 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 """Of all pages of one list; 50 000 tools with usual schemas are about as much."""
 FAILED_TTL_S: Final = 30.0
 """How long a list that could not be had is not asked for again."""
+UNTOLD_TTL_S: Final = 5.0
+"""How long a list is kept at most from a server that neither gives a time nor declares
+listChanged: only a further look can tell."""
 
 METHOD_OF_KIND: Final = {
     Kind.TOOLS: "tools/list",
@@ -49,11 +53,19 @@ _CAPABILITY: Final = {
 
 class Hold(NamedTuple):
     """How long one list of one server holds, and for whom. `ttl_s` None: the server does not say;
-    `said`: it is its own word, so clients may rely on it."""
+    `said`: it is its own word, so clients may rely on it; `told` False:
+    nor does it tell when the list has changed."""
 
     ttl_s: float | None = None
     said: bool = False
     public: bool = False
+    told: bool = True
+
+    def lasts_s(self, usual_s: float) -> float:
+        """How long to keep it, where `usual_s` is right for a server that does not say."""
+        if self.ttl_s is not None:
+            return self.ttl_s
+        return usual_s if self.told else min(usual_s, UNTOLD_TTL_S)
 
 
 async def fetch(
@@ -64,9 +76,10 @@ async def fetch(
     The others stay as they were in `last`, and so does a list that cannot be had.
 
     Raises:
-        McpError: the server is lost, or not one of its lists could be had.
+        McpError: the server is lost, leads back here, or not one of its lists could be had.
     """
     greeting = upstream.greeting
+    gateways = await behind.check(upstream, timeout_s)
     lists = {kind: last.entries(kind) for kind in Kind if kind not in kinds}
     holds: dict[Kind, Hold] = {}
     faults: list[McpError] = []
@@ -87,6 +100,7 @@ async def fetch(
         capabilities=greeting.capabilities,
         instructions=greeting.instructions,
         server_info=greeting.server_info,
+        gateways=gateways,
     )
     return listing, holds
 
@@ -142,7 +156,14 @@ async def _pages(upstream: Callee, kind: Kind, timeout_s: float) -> tuple[tuple[
             )
             break
         seen.add(cursor)
-    return tuple(entries[:MAX_ENTRIES]), _least(holds)
+    least = _least(holds)
+    told = least.ttl_s is not None or _announces(upstream, kind)
+    return tuple(entries[:MAX_ENTRIES]), least._replace(told=told)
+
+
+def _announces(upstream: Callee, kind: Kind) -> bool:
+    declared = upstream.greeting.capabilities.get(_CAPABILITY[kind])
+    return isinstance(declared, dict) and declared.get("listChanged") is True
 
 
 def _page_call(upstream: Callee, kind: Kind, cursor: str | None, timeout_s: float) -> Call:

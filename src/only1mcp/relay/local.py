@@ -18,7 +18,7 @@ from only1mcp.protocol.methods import (
     NEWEST_MODERN,
     R2025_11_25,
 )
-from only1mcp.relay import extensions
+from only1mcp.relay import behind, extensions
 
 
 def negotiate(params: Params) -> str:
@@ -41,6 +41,7 @@ def initialize(view: View, revision: str) -> bytes:
             "capabilities": capabilities(view, modern=False) | _beyond(view, revision),
             "serverInfo": IMPLEMENTATION,
             **_instructions(view),
+            "_meta": behind.told(view),
         }
     )
 
@@ -55,7 +56,7 @@ def discover(view: View) -> bytes:
             **_instructions(view),
             "ttlMs": 0,
             "cacheScope": "private",
-            "_meta": {SERVER_INFO_KEY: IMPLEMENTATION},
+            "_meta": {SERVER_INFO_KEY: IMPLEMENTATION, **behind.told(view)},
         }
     )
 

@@ -66,7 +66,8 @@ class Call:
 class Greeting:
     """What a server said of itself, in either era.
 
-    `capabilities` and `server_info` are the JSON objects as received.
+    `capabilities` and `server_info` are the JSON objects as received. `gateways` are those that
+    its answers come through: see relay/behind.py.
     """
 
     revision: str
@@ -74,6 +75,7 @@ class Greeting:
     capabilities: dict[str, object] = field(default_factory=dict)
     server_info: dict[str, object] = field(default_factory=dict)
     instructions: str | None = None
+    gateways: tuple[str, ...] = ()
 
 
 class Upstream(Protocol):

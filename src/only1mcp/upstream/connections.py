@@ -1,8 +1,8 @@
 """Further connections to one server, beside the one that serves its lists.
 
     its other era    a server of both eras is spoken to in the era of the client, so that
-                     nothing has to be translated (HTTP only: two processes of one stdio
-                     server would not share what they remember)
+                     nothing has to be translated. Not in a process that clients share: a
+                     process has one era, and two would not share what they remember
     isolation        one connection, or process, per session or principal
 
 Opened on demand, one at a time per key; closed after IDLE_S without a call.

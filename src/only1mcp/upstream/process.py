@@ -73,7 +73,7 @@ class Exit:
 class Tail:
     """The last lines a child wrote on stderr: kept, logged at debug, never in its way."""
 
-    __slots__ = ("_lines", "_logged", "_rest", "_second", "_secrets", "_server")
+    __slots__ = ("_lines", "_logged", "_rest", "_second", "_secrets", "_server", "count")
 
     def __init__(self, server: str, transport: Stdio) -> None:
         self._server = server
@@ -82,6 +82,7 @@ class Tail:
         long = [value for value in values if len(value) >= MIN_SECRET_LENGTH]
         self._secrets = sorted(long, key=len, reverse=True)  # first those that hold others
         self._lines: deque[bytes] = deque(maxlen=TAIL_LINES)
+        self.count = 0  # lines that have ended so far
         self._rest = b""
         self._second = 0.0
         self._logged = 0
@@ -90,6 +91,7 @@ class Tail:
         """Take what was read, at `now` of a monotonic clock."""
         *lines, rest = (self._rest + data).rsplit(b"\n", TAIL_LINES + 1)
         self._rest = rest[-TAIL_LINE_BYTES:]
+        self.count += data.count(b"\n")
         fresh = [line[:TAIL_LINE_BYTES] for line in lines[-TAIL_LINES:]]
         self._lines.extend(fresh)
         if log.isEnabledFor(logging.DEBUG):
@@ -106,6 +108,11 @@ class Tail:
         """The last `count` lines as text: no control characters, no secret it was given."""
         kept = [*self._lines, self._rest] if self._rest else [*self._lines]
         return [self._clean(line) for line in kept[-count:]]
+
+    def since(self, count: int, most: int) -> list[str]:
+        """The lines after the first `count` there ever were: the last ones, at `most`."""
+        fresh = min(self.count - count + bool(self._rest), most)
+        return self.lines(fresh) if fresh else []
 
     def _clean(self, line: bytes) -> str:
         text = _ESCAPES.sub("", line.decode(errors="replace").rstrip())

@@ -98,12 +98,14 @@ class LegacySse:
         return len(self._mux) > 0
 
     async def connect(self) -> Greeting:
-        """Open the stream, learn where to post, shake hands; each within timeouts.start.
+        """Open the stream, learn where to post, shake hands; all within timeouts.start.
 
         Raises:
             ServerUnavailable, ServerTimeout, ServerLost.
             ServerProtocolError: it has no such stream, or posts would go to another host.
         """
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + self._start_s
         self._stream.start(self._listen(), f"listen to {self.server}")
         try:
             async with asyncio.timeout(self._start_s):
@@ -115,7 +117,7 @@ class LegacySse:
             ) from None
         if self._lost.is_set():
             raise self._fault()
-        self.greeting = await greet(self, "legacy", self._start_s)
+        self.greeting = await greet(self, "legacy", ends_at - loop.time())
         return self.greeting
 
     async def call(self, call: Call) -> bytes:
