@@ -28,7 +28,7 @@ count.
 _FORMER: Final = """
 ## From the Rust Only1MCP
 
-What says here what its metrics were for.
+What each of its 28 metrics was for, and what says it here.
 
 | There | Here |
 |---|---|
@@ -42,6 +42,9 @@ COUNTERPARTS: Final[dict[str, str]] = {
     "context_tokens_saved_total": (
         "`only1mcp_list_bytes`: what a list costs a model's context. Compare it with the list of "
         "`/mcp/{server}`; tokens depend on the model, which a gateway does not know"
+    ),
+    "context_cache_hit_ratio": (
+        "hits over all of `only1mcp_cache_requests_total`; lists always come from memory"
     ),
     "backend_health_status": "`only1mcp_replica_health`",
     "backend_latency_seconds": (
@@ -79,6 +82,18 @@ COUNTERPARTS: Final[dict[str, str]] = {
     "health_check_total": "`only1mcp_health_checks_total`",
     "health_check_duration_seconds": "`only1mcp_health_check_duration_seconds`",
     "server_health_status": "`only1mcp_replica_health`, `only1mcp_server_state`",
+    "cache_hits_total": '`only1mcp_cache_requests_total` with `result="hit"`',
+    "cache_misses_total": 'the same with `result="miss"`: `only1mcp_cache_requests_total`',
+    "cache_evictions_total": '`only1mcp_cache_dropped_total` with `for="room"`',
+    "cache_size_entries": "`only1mcp_cache_entries`, `only1mcp_cache_bytes`",
+    "batch_requests_total": "`only1mcp_batched_requests_total`, `only1mcp_shared_requests_total`",
+    "batch_size": "`only1mcp_batched_requests_total` / `only1mcp_batches_total`",
+    "batch_wait_time_seconds": (
+        "`only1mcp_batch_waiting`; nobody waits longer than `batching.window`"
+    ),
+    "batching_efficiency_ratio": (
+        "`only1mcp_shared_requests_total` / (that + `only1mcp_cache_calls_total`)"
+    ),
 }
 
 

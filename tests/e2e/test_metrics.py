@@ -18,6 +18,8 @@ from fakes.library import UPDATED
 from fakes.mirror import Asked, over_stdio
 from fakes.mirror_http import over_http
 from fakes.scrape import Scrape, Scraper
+from fakes.shop import Shop, reading
+from fakes.shop import text as shown
 from fakes.whole import Whole
 from fakes.wire import BOTH, Json, Web, as_bytes, headers_of, last, modern, web
 from only1mcp import __version__
@@ -60,7 +62,9 @@ async def scene(folder: Path, **config: Any) -> AsyncIterator[Scene]:
         url = await stack.enter_async_context(over_http(http))
         argv = await stack.enter_async_context(over_stdio(pipe))
         program = (sys.executable, str(scripted.__file__))
+        shop = await stack.enter_async_context(over_http(Shop()))
         entries = [
+            http_server("shop", shop, health_check=rare),
             http_server("modern-http", url, health_check=quick, concurrency=one),
             stdio_server("legacy-stdio", *argv, health_check=rare),
             stdio_server(
@@ -93,12 +97,17 @@ def call(wire: Web, server: str, tool: str, **arguments: Any) -> "asyncio.Task[J
 
 
 async def test_every_family_moves(tmp_path: Path) -> None:
-    lossy = {"logging": {"access": {"enabled": True, "file": "/dev/full"}}}
-    async with scene(tmp_path, **lossy) as seen, web(seen.running.mcp, headers=AUTH) as wire:
+    more = {
+        "logging": {"access": {"enabled": True, "file": "/dev/full"}},
+        "cache": {"l2": {"capacity": 1}},
+        "batching": {"window": "10s", "max_size": 2},
+    }
+    async with scene(tmp_path, **more) as seen, web(seen.running.mcp, headers=AUTH) as wire:
         await seen.now()
         await sessions_and_streams(seen, wire)
         await subscriptions_and_lists(seen, wire)
         await a_question(seen, wire)
+        await answers_that_are_kept(wire, seen.scraper)
         await more_calls_than_there_is_room_for(seen, wire)
         await programs_that_crash(seen, wire)
         await an_answer_that_nobody_waits_for(seen, wire)
@@ -158,6 +167,26 @@ async def a_question(seen: Scene, wire: Web) -> None:
     params |= {"inputResponses": given, "requestState": asked["requestState"]}
     assert "result" in last(await wire.modern("tools/call", params, clientCapabilities=can))
     assert (await seen.now()).sum("only1mcp_parked_calls") == 0
+
+
+async def answers_that_are_kept(wire: Web, scraper: Scraper) -> None:
+    """Three readings, two of them the same: they wait for each other and make two calls."""
+    first = reading(wire, "shop://a")
+    await scraper.until(lambda now: now.sum("only1mcp_batch_waiting") == 1, "it waits")
+    same = reading(wire, "shop://a")
+    await scraper.until(lambda now: now.sum("only1mcp_shared_requests_total") == 1, "it shares")
+    other = reading(wire, "shop://b")
+    found = [shown(await one) for one in (first, same, other)]
+    assert (found[0], {*found}) == (found[1], {"1", "2"})
+    kept = await scraper.now()
+    of = {"tier": "l2"}
+    assert kept.sum("only1mcp_cache_entries", **of) == 1
+    assert kept.sum("only1mcp_cache_dropped_total", **{"for": "room"}, **of) == 1
+    for name in ("only1mcp_batched_requests_total", "only1mcp_cache_calls_total"):
+        assert kept.sum(name) == 2
+    assert kept.sum("only1mcp_batches_total", form="calls") == 1
+    assert kept.sum("only1mcp_cache_requests_total", result="miss", **of) == 3
+    assert kept.sum("only1mcp_requests_total", server="shop", outcome="ok") == 3
 
 
 async def more_calls_than_there_is_room_for(seen: Scene, wire: Web) -> None:

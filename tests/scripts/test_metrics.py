@@ -22,6 +22,7 @@ def test_every_row_has_its_cells() -> None:
 
 
 def test_each_former_metric_has_a_counterpart_that_exists() -> None:
+    assert len(COUNTERPARTS) == 28
     for former, here in COUNTERPARTS.items():
         named = re.findall(r"`((?:only1mcp|mcp|process)_[a-z_]+)`", here)
         assert named, former

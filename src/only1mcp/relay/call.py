@@ -67,7 +67,7 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         return await _list(request, row, snapshot)
     answers, target, wanted = snapshot.answers, None, None
     if cached := row.name in answers.methods:
-        target = targets.listed(request, row, snapshot)
+        target = request.target = targets.listed(request, row, snapshot)
         wanted = _wanted(request, row, target, snapshot)
         if wanted is not None and (kept := answers.kept(wanted)) is not None:
             return kept

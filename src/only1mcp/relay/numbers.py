@@ -7,6 +7,7 @@ from typing import Final
 from only1mcp.catalog.listing import Kind
 from only1mcp.observe.meter import Cell, Histogram, Labels
 from only1mcp.observe.metrics import Family, Samples
+from only1mcp.policy.cache import Counts
 from only1mcp.policy.limit import Bound
 from only1mcp.relay.snapshot import Snapshot
 
@@ -84,6 +85,35 @@ def _offered(now: Snapshot) -> Samples:
 def _list_bytes(now: Snapshot) -> Samples:
     for kind, word in _KINDS.items():
         yield (word,), sum(map(len, now.catalog.all.section(kind).legacy.texts))
+
+
+def _looked_up(now: Snapshot) -> Samples:
+    for tier, counts in now.answers.store.counts.items():
+        yield (tier.value, "hit"), counts.hits
+        yield (tier.value, "miss"), counts.misses
+        yield (tier.value, "stale"), counts.stale
+
+
+def _dropped(now: Snapshot) -> Samples:
+    for tier, counts in now.answers.store.counts.items():
+        yield (tier.value, "room"), counts.evictions
+        yield (tier.value, "time"), counts.expiries
+        yield (tier.value, "change"), counts.invalidations
+
+
+def _batches(now: Snapshot) -> Samples:
+    windows = now.answers.windows
+    yield ("array",), windows.arrays
+    yield ("calls",), windows.windows - windows.arrays
+
+
+def _kept(read: Callable[[Counts], int]) -> Callable[[Snapshot], Samples]:
+    """One number for each tier of the cache."""
+
+    def samples(now: Snapshot) -> Samples:
+        return [((tier.value,), read(one)) for tier, one in now.answers.store.counts.items()]
+
+    return samples
 
 
 FAMILIES: Final[tuple[Family[Snapshot], ...]] = (
@@ -186,5 +216,72 @@ FAMILIES: Final[tuple[Family[Snapshot], ...]] = (
         "Size of the list that a client gets on `/mcp`: what it puts into its model's context.",
         ("kind",),
         _list_bytes,
+    ),
+    Family(
+        "only1mcp_cache_requests",
+        "counter",
+        "Answers that were looked for in the cache: hit, miss, or stale (after its time, because "
+        "the server could not be asked). Tiers are those of `cache`: l1 tools, l2 resources, "
+        "l3 prompts.",
+        ("tier", "result"),
+        _looked_up,
+    ),
+    Family(
+        "only1mcp_cache_dropped",
+        "counter",
+        "Answers that were dropped: for want of room, because their time was up, or because the "
+        "server said that they had changed.",
+        ("tier", "for"),
+        _dropped,
+    ),
+    Family(
+        "only1mcp_cache_entries",
+        "gauge",
+        "Answers that are kept.",
+        ("tier",),
+        _kept(lambda one: one.entries),
+    ),
+    Family(
+        "only1mcp_cache_bytes",
+        "gauge",
+        "Memory that they take (`cache.max_bytes` for all).",
+        ("tier",),
+        _kept(lambda one: one.bytes),
+    ),
+    Family(
+        "only1mcp_cache_calls",
+        "counter",
+        "Calls to servers whose answers may be kept or shared.",
+        (),
+        lambda now: [((), now.answers.calls)],
+    ),
+    Family(
+        "only1mcp_shared_requests",
+        "counter",
+        "Requests that shared the call of another which asked the same.",
+        (),
+        lambda now: [((), now.answers.shared)],
+    ),
+    Family(
+        "only1mcp_batches",
+        "counter",
+        "Windows that have closed (`batching.window`); what was gathered went as one JSON-RPC "
+        "array or as calls one after the other.",
+        ("form",),
+        _batches,
+    ),
+    Family(
+        "only1mcp_batched_requests",
+        "counter",
+        "Calls that were gathered in them; over the number of windows it is their size.",
+        (),
+        lambda now: [((), now.answers.windows.gathered)],
+    ),
+    Family(
+        "only1mcp_batch_waiting",
+        "gauge",
+        "Calls that wait for a window to close.",
+        (),
+        lambda now: [((), now.answers.windows.waiting)],
     ),
 )
