@@ -76,4 +76,5 @@ async def test_clients_without_a_token_count_as_one_and_none_is_asked(tmp_path: 
             await running.ready("asker")
             found = await both(running.mcp, [{}, {}])
     for one in found:
-        assert "2 calls could have asked, so no client is asked" in one["content"][0]["text"]
+        said = one["content"][0]["text"]
+        assert "2 calls could have asked, so no client is asked; isolation and a token each" in said

@@ -30,6 +30,9 @@ _OWN: Final = frozenset(
 )
 """Calls that the gateway makes on nobody's behalf: what they lead to tells of nobody."""
 
+_CURE: Final = "; isolation and a token each keep clients apart, or call again when it is alone"
+"""It reaches who called, if the server tells of it."""
+
 
 class Waiting(Protocol):
     """A call that waits for its answer."""
@@ -85,7 +88,7 @@ def asker(request: Message, waiting: Iterable[One], given_up: GivenUp | None = N
     who = able[0].call.who if len(able) == 1 else ""
     count = len(able) + (given_up.apart_from(who) if given_up is not None else 0)
     if count != 1 or not able:
-        return f"{count} calls could have asked, so no client is asked"
+        return f"{count} calls could have asked, so no client is asked{_CURE if count else ''}"
     if able[0].call.on_question is None:
         return "the client of the call takes no questions"
     return able[0]
