@@ -1,14 +1,18 @@
 """What suites measure with: subjects that take turns, rows of figures, reasons for gaps."""
 
+import json
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from only1mcp.bench import drive, started
 from only1mcp.bench.endpoint import Endpoint
 from only1mcp.bench.load import Outcome
-from only1mcp.bench.processes import NotStarted, Program, cores
+from only1mcp.bench.processes import Program, cores
 from only1mcp.bench.results import Curve, Row, Suite, rounded
 from only1mcp.bench.started import Started
 
@@ -73,17 +77,13 @@ class Rig:
         with started.gateway(self.cores.gateway, config, **more) as found:
             yield found
 
-    @contextmanager
-    def optional(self, what: str, config: Mapping[str, Any]) -> Iterator[Started | None]:
-        """A gateway with settings that this version may not have; None, and a gap, without."""
-        try:
-            with self.gateway(config) as found:
-                yield found
-        except NotStarted as error:
-            if "unknown" not in str(error):
-                raise
-            self.gap(what, "this version does not know the setting")
-            yield None
+    def knows(self, config: Mapping[str, Any]) -> bool:
+        """True if this version has these settings."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "only1mcp.json"
+            file.write_text(json.dumps({"servers": [], **config}))
+            command = [sys.executable, "-m", "only1mcp", "validate", str(file)]
+            return not subprocess.run(command, capture_output=True, check=False).returncode
 
     @contextmanager
     def stub(self, *arguments: str) -> Iterator[Started]:

@@ -6,9 +6,11 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from only1mcp.bench.endpoint import Endpoint
 from only1mcp.bench.processes import PATIENCE_S, Program, running
 
 _URL = re.compile(r"http://[\w.:]+/mcp")
@@ -26,7 +28,7 @@ def stub(core: int, *arguments: str) -> Iterator[Started]:
     """A stub server; see stub.py for its arguments."""
     program = Program([sys.executable, "-m", "only1mcp.bench.stub", *arguments], core)
     with running(program):
-        yield Started(program, program.wait_for(_url))
+        yield Started(program, program.wait_for(url_in))
 
 
 @contextmanager
@@ -41,7 +43,7 @@ def gateway(
         arguments = [sys.executable, "-m", "only1mcp", command, "-c", str(file), "--port", "0"]
         program = Program(arguments, core, env={"HOME": folder})
         with running(program):
-            url = program.wait_for(_url)
+            url = program.wait_for(url_in)
             program.wait_for(lambda said: ready(said) >= wanted, PATIENCE_S + wanted / 5)
             yield Started(program, url)
 
@@ -62,6 +64,18 @@ def stdio_server(id: str, *arguments: str, **more: Any) -> dict[str, Any]:
     return {"id": id, "transport": {"type": "stdio", "command": sys.executable, "args": args}, **more}
 
 
-def _url(said: str) -> str:
+def url_in(said: str) -> str:
+    """The address in what a program says; empty until it says one."""
     found = _URL.search(said)
     return found[0] if found else ""
+
+
+def told(url: str) -> dict[str, int]:
+    """How often each method of the stub server at `url` was called so far."""
+    end = Endpoint(url)
+    http = HTTPConnection(end.host, end.port, timeout=10)
+    try:
+        http.request("GET", "/count")
+        return dict(json.loads(http.getresponse().read()))
+    finally:
+        http.close()

@@ -49,7 +49,7 @@ class Stub:
             b"tools/list": encoded({"tools": [tool(n) for n in range(tools)], **_KEPT}),
             b"prompts/list": encoded({"prompts": [], **_KEPT}),
             b"resources/list": encoded({"resources": [_RESOURCE], **_KEPT}),
-            b"resources/templates/list": encoded({"resourceTemplates": [], **_KEPT}),
+            b"resources/templates/list": encoded({"resourceTemplates": [_TEMPLATE], **_KEPT}),
             b"resources/read": encoded({"contents": [{**_RESOURCE, "text": "x" * size}], **_KEPT}),
             b"ping": b"{}",
         }
@@ -228,6 +228,7 @@ def _fast_loop() -> asyncio.AbstractEventLoop:
 _INFO: Final = {"name": "stub", "version": "1"}
 _CAN: Final = {"tools": {"listChanged": True}, "resources": {}, "prompts": {}}
 _RESOURCE: Final = {"uri": "stub://one", "name": "one"}
+_TEMPLATE: Final = {"uriTemplate": "stub://{name}", "name": "any"}
 _KEPT: Final = {"resultType": "complete", "ttlMs": 300_000, "cacheScope": "public"}
 
 if __name__ == "__main__":
