@@ -26,7 +26,7 @@ class Replica:
 
 
 def run(rig: Rig) -> None:
-    """Each policy with each number of replicas; a call ends when as many more have begun."""
+    """Each policy with each number of replicas; a call ends when eight times as many have begun."""
     for policy in POLICIES:
         for count in REPLICAS:
             group = tuple(Replica(f"r{n}", 1 + 2 * (n % 2)) for n in range(count))
@@ -45,10 +45,10 @@ def _picks(chooser: Balancer[Replica], group: tuple[Replica, ...]) -> tuple[floa
     for one in group:
         one.in_flight = 0
     shares = dict.fromkeys((one.id for one in group), 0)
-    under_way: list[Any] = [None] * len(group)
+    under_way: list[Any] = [None] * (8 * len(group))
     took = 0.0
     for number in range(PICKS):
-        place = number % len(group)
+        place = number % len(under_way)
         if (over := under_way[place]) is not None:
             over.in_flight -= 1
         key = keys[number % 5000]

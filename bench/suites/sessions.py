@@ -23,8 +23,8 @@ def run(rig: Rig) -> None:
     with rig.stub() as stub, ExitStack() as stack:
         servers = {"servers": [http_server("stub", stub.url)]}
         gateway = stack.enter_context(rig.gateway({**config, **servers}))
-        end = Endpoint(gateway.url).open()
-        before, alone = gateway.program.own_memory_bytes(), rig.closed(end, "stub__echo", 32, SECONDS)
+        end = Endpoint(gateway.url, "modern").open()
+        alone = rig.closed(end, "stub__echo", 32, SECONDS)
         before = gateway.program.own_memory_bytes()
         for _ in range(count):
             stack.enter_context(_listening(gateway.url))

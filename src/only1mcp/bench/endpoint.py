@@ -55,7 +55,8 @@ class Endpoint:
             self.ask("server/discover", {})
             return self
         hello = {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": _INFO}
-        result, answer = self._post("initialize", hello)
+        text, answer = self._post("initialize", hello)
+        result = _result("initialize", answer.status, text, self._id)
         self.headers["MCP-Protocol-Version"] = str(result["protocolVersion"])
         if session := answer.getheader("Mcp-Session-Id"):
             self.headers["Mcp-Session-Id"] = session
@@ -68,6 +69,11 @@ class Endpoint:
         Raises:
             Refused: there is an error instead, or nothing that is MCP.
         """
+        text, answer = self._post(method, params)
+        return _result(method, answer.status, text, self._id)
+
+    def say(self, method: str, params: dict[str, Any]) -> bytes:
+        """One question; the bytes that came back, whatever they are."""
         return self._post(method, params)[0]
 
     def request(self, method: str, params: dict[str, Any]) -> Request:
@@ -102,7 +108,7 @@ class Endpoint:
         http.getresponse().read()
         http.close()
 
-    def _post(self, method: str, params: dict[str, Any]) -> tuple[dict[str, Any], HTTPResponse]:
+    def _post(self, method: str, params: dict[str, Any]) -> tuple[bytes, HTTPResponse]:
         self._id += 1
         http = HTTPConnection(self.host, self.port, timeout=_TIMEOUT_S)
         try:
@@ -112,7 +118,7 @@ class Endpoint:
             text = answer.read()
         finally:
             http.close()
-        return _result(method, answer.status, text, self._id), answer
+        return text, answer
 
 
 def _result(method: str, status: int, text: bytes, id: int) -> dict[str, Any]:

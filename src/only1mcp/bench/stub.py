@@ -215,11 +215,11 @@ def main() -> None:
     parser.add_argument("--stdio", action="store_true")
     given = parser.parse_args()
     stub = Stub(given.era, given.tools, given.size)
-    with asyncio.Runner(loop_factory=_fast_loop) as runner:
+    with asyncio.Runner(loop_factory=fast_loop) as runner:
         runner.run(serve_stdio(stub) if given.stdio else serve(stub, given.port))
 
 
-def _fast_loop() -> asyncio.AbstractEventLoop:
+def fast_loop() -> asyncio.AbstractEventLoop:
     import uvloop
 
     return uvloop.new_event_loop()
