@@ -18,10 +18,11 @@ from typing import Final
 from bench.rig import Rig
 from bench.table import SUITES, Entry
 from only1mcp import __version__
-from only1mcp.bench import machine, results
+from only1mcp.bench import machine, page, report, results
 from only1mcp.bench.endpoint import Refused
 from only1mcp.bench.processes import NotStarted
 from only1mcp.bench.results import Results, Suite
+from only1mcp.cli.bench import compared
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 OUT: Final = ROOT / ".cache" / "bench"
@@ -66,10 +67,20 @@ def main(arguments: list[str]) -> int:
         for entry in wanted:
             print(f"{entry.name:<12} {entry.seconds:>4} s  {entry.title}")
         return 0
-    now = Results(datetime.now(UTC).isoformat(timespec="seconds"), machine.environment(__version__), [])
+    now = Results(
+        datetime.now(UTC).isoformat(timespec="seconds"), machine.environment(__version__), []
+    )
+    before = results.load(given.baseline) if given.baseline else None
     now.suites = [measure(entry, given.rounds) for entry in wanted]
     results.save(now, OUT / "gateway.json")
-    return 0
+    (OUT / "gateway.md").write_text(report.markdown(now))
+    (OUT / "gateway.html").write_text(page.html(now))
+    print(f"written: {OUT}/gateway.json, .md and .html", file=sys.stderr)
+    if given.keep:
+        results.save(now, KEPT / "gateway.json")
+    for line in report.missed(now):
+        print(f"missed: {line}", file=sys.stderr)
+    return compared(before, now) if before else 0
 
 
 if __name__ == "__main__":

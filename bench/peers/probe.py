@@ -22,10 +22,9 @@ RESULT: Final = {
     "embedded resource with `_meta`": lambda r: bool(_block(r, "resource")["resource"]["_meta"]),
 }
 ARGUMENTS: Final = {
-    "argument 2^53 + 1 arrives": lambda r: r["structuredContent"]["arguments"]["number"]
-    == "9007199254740993",
-    "unknown argument arrives": lambda r: r["structuredContent"]["arguments"]["x"] == "kept",
-    "`_meta` of the request arrives": lambda r: r["structuredContent"]["meta"] is True,
+    "argument 2^53 + 1 arrives": lambda r: "9007199254740993" in _block(r, "text")["text"],
+    "unknown argument arrives": lambda r: "'kept'" in _block(r, "text")["text"],
+    "`_meta` of the request arrives": lambda r: "with _meta" in _block(r, "text")["text"],
 }
 LISTED: Final = {
     "title of a tool": lambda t: t["title"] == "A probe",

@@ -100,8 +100,8 @@ defaults
   http-reuse always
 frontend in
   bind 127.0.0.1:{port}
-  default_{"backend"} out
-{"backend"} out
+  default_backend out
+backend out
   server stub {site.server.split("/")[2]}
 """)
     with site.run(["haproxy", "-f", str(file)], port, "/mcp") as up:

@@ -2,8 +2,8 @@
 
     python -m bench.peers.server [--stdio]
 
-Beside `echo` it has the tool `probe`, whose result holds everything a result may hold and, in
-`structuredContent.arguments`, the very bytes of its arguments as they arrived; and the tool
+Beside `echo` it has the tool `probe`, whose result holds everything a result may hold and, as its
+text, the very bytes of its arguments as they arrived, in other quotes; and the tool
 `refuse`, which answers with a JSON-RPC error that has data.
 """
 
@@ -19,14 +19,13 @@ _ARGUMENTS: Final = re.compile(rb'"arguments": ?(\{[^{}]*\})')
 _META: Final = re.compile(rb'"com.example/asked": ?"kept"')
 PROBE: Final = (
     b'{"content":['
-    b'{"type":"text","text":"plain","annotations":{"audience":["user"],"priority":0.5},'
+    b'{"type":"text","text":"%b","annotations":{"audience":["user"],"priority":0.5},'
     b'"_meta":{"com.example/block":"kept"},"x-later":"kept"},'
     b'{"type":"image","data":"AAAA","mimeType":"image/png"},'
     b'{"type":"audio","data":"AAAA","mimeType":"audio/wav"},'
     b'{"type":"resource_link","uri":"stub://one","name":"one","size":7},'
     b'{"type":"resource","resource":{"uri":"stub://two","text":"two","_meta":{"com.example/r":1}}}],'
-    b'"structuredContent":{"big":9007199254740993,"spelled":1.50,"unicode":"\xc3\xa9",'
-    b'"arguments":%b,"meta":%b},'
+    b'"structuredContent":{"big":9007199254740993,"spelled":1.50,"unicode":"\xc3\xa9"},'
     b'"isError":false,"_meta":{"com.example/result":"kept"},"x-later":"kept"}'
 )
 REFUSAL: Final = b'{"code":-32042,"message":"not today","data":{"why":"kept"}}'
@@ -61,8 +60,10 @@ class ProbeStub(Stub):
 def probed(body: bytes) -> bytes:
     """The result of `probe`, with what arrived in it."""
     arguments = _ARGUMENTS.search(body)
-    arrived = b"true" if _META.search(body) else b"false"
-    return PROBE % (arguments[1] if arguments else b"null", arrived)
+    arrived = arguments[1] if arguments else b"nothing"
+    if _META.search(body):
+        arrived += b" with _meta"
+    return PROBE % arrived.replace(b'"', b"'")
 
 
 def main() -> None:

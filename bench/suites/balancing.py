@@ -33,9 +33,18 @@ def run(rig: Rig) -> None:
             weights = {one.id: one.weight for one in group}
             chooser: Balancer[Replica] = balancer(LoadBalancing(policy=policy), weights)
             times = [_picks(chooser, group) for _ in range(3)]
-            rig.row(f"{policy}, {count} replicas", "us a pick", [us for us, _ in times], better="less", bar=10, group=f"{count} replicas")
+            rig.row(
+                f"{policy}, {count} replicas",
+                "us a pick",
+                [us for us, _ in times],
+                better="less",
+                bar=10,
+                group=f"{count} replicas",
+            )
             _shares(rig, policy, group, times[-1][1])
-    rig.note("Shares: the most one replica got, over its fair share; by weight where weights count.")
+    rig.note(
+        "Shares: the most one replica got, over its fair share; by weight where weights count."
+    )
     rig.note("With 500 replicas a share is 40 calls, so chance alone makes 1.5 of it.")
 
 
@@ -65,7 +74,5 @@ def _picks(chooser: Balancer[Replica], group: tuple[Replica, ...]) -> tuple[floa
 def _shares(rig: Rig, policy: str, group: tuple[Replica, ...], shares: dict[str, int]) -> None:
     by_weight = policy != "random"
     total = sum(one.weight for one in group) if by_weight else len(group)
-    most = max(
-        shares[one.id] / (PICKS * (one.weight if by_weight else 1) / total) for one in group
-    )
+    most = max(shares[one.id] / (PICKS * (one.weight if by_weight else 1) / total) for one in group)
     rig.row(f"{policy}, {len(group)} replicas, largest share", "x fair", [most], group="shares")

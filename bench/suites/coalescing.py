@@ -14,7 +14,10 @@ DELAY_MS: Final = 20
 SECONDS: Final = 2
 NO_CACHE: Final = {"cache": {"enabled": False}}
 SLOW: Final = ("resources/read", {"uri": "stub://one", "delay_ms": DELAY_MS})
-MIXED: Final = [SLOW, *(("resources/read", {"uri": f"stub://{n}", "delay_ms": DELAY_MS}) for n in range(4))]
+MIXED: Final = [
+    SLOW,
+    *(("resources/read", {"uri": f"stub://{n}", "delay_ms": DELAY_MS}) for n in range(4)),
+]
 
 
 def run(rig: Rig) -> None:
@@ -34,7 +37,9 @@ def run(rig: Rig) -> None:
         _measure(rig, stub, "10 clients, window 100 ms", {"window": "100ms"}, [SLOW], 10)
         _measure(rig, stub, "1 client, window 0 ms", {"window": "0ms"}, [SLOW], 1)
         share = _measure(rig, stub, "mixed load, window 0 ms", {"enabled": True}, MIXED, CLIENTS)
-        rig.row("calls spared in the mixed load", "%", [100 - share], better="more", bar=50, guard=True)
+        rig.row(
+            "calls spared in the mixed load", "%", [100 - share], better="more", bar=50, guard=True
+        )
 
 
 def _lists(rig: Rig, stub: Started) -> None:
@@ -45,7 +50,9 @@ def _lists(rig: Rig, stub: Started) -> None:
         job = drive.job(end, "tools/list", {}, CLIENTS, 1)
         calls = drive.ours(job, rig.cores.load).calls
         asked = told(stub.url).get("tools/list", 0) - before
-    rig.row(f"{CLIENTS} clients list tools, calls to the server", "calls", [asked], better="less", bar=1)
+    rig.row(
+        f"{CLIENTS} clients list tools, calls to the server", "calls", [asked], better="less", bar=1
+    )
     rig.note(f"The lists were asked for {calls} times.")
 
 

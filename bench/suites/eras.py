@@ -35,4 +35,11 @@ def run(rig: Rig) -> None:
         rig.row(name, "calls/s", [o.rate for o, _ in some], better="more", group="calls/s")
         rig.row(f"CPU a call, {name}", "us", cpu, better="less", group="CPU")
         if (client, server) != ("legacy", "legacy"):
-            rig.row(f"CPU over legacy to legacy, {name}", "x", paired(cpu, same), better="less", guard=True, group="ratio")
+            rig.row(
+                f"CPU over legacy to legacy, {name}",
+                "x",
+                paired(cpu, same),
+                better="less",
+                guard=True,
+                group="ratio",
+            )

@@ -71,7 +71,14 @@ def _pair(rig: Rig, url: str, name: str, off: dict[str, Any], on: dict[str, Any]
         }, 3)  # fmt: skip
     cpu = {side: [us for _, us in some] for side, some in runs.items()}
     rig.row(f"CPU a call with {name}", "us", cpu["with"], better="less", group="CPU")
-    rig.row(f"CPU with over without {name}", "x", paired(cpu["with"], cpu["without"]), better="less", guard=True, group="ratio")
+    rig.row(
+        f"CPU with over without {name}",
+        "x",
+        paired(cpu["with"], cpu["without"]),
+        better="less",
+        guard=True,
+        group="ratio",
+    )
 
 
 def _config(url: str, settings: dict[str, Any]) -> dict[str, Any]:

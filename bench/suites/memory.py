@@ -1,8 +1,8 @@
 """Resident memory: at rest, per server, per connection, per open stream, and after many calls."""
 
 import socket
-from contextlib import ExitStack, contextmanager
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from bench.rig import Rig
@@ -21,17 +21,37 @@ def run(rig: Rig) -> None:
     """Empty, then full."""
     with rig.gateway({"servers": []}) as gateway:
         rest = gateway.program.own_memory_bytes()
-        rig.row("at rest, no servers", "MB", [rest / MB], better="less", bar=60, guard=True, group="memory")
+        rig.row(
+            "at rest, no servers",
+            "MB",
+            [rest / MB],
+            better="less",
+            bar=60,
+            guard=True,
+            group="memory",
+        )
         with connections(gateway.url, CONNECTIONS):
             grown = gateway.program.own_memory_bytes() - rest
-            rig.row("per idle connection", "kB", [grown / CONNECTIONS / 1e3], better="less", group="per one")
+            rig.row(
+                "per idle connection",
+                "kB",
+                [grown / CONNECTIONS / 1e3],
+                better="less",
+                group="per one",
+            )
     with rig.stub("--tools", str(TOOLS_EACH)) as stub:
         servers = [http_server(f"s{n}", stub.url) for n in range(SERVERS)]
         with rig.gateway({"servers": servers}) as gateway:
             full = gateway.program.own_memory_bytes()
             name = f"{SERVERS} HTTP servers, {SERVERS * TOOLS_EACH} tools"
             rig.row(name, "MB", [full / MB], better="less", bar=100, guard=True, group="memory")
-            rig.row("per HTTP server", "kB", [(full - rest) / SERVERS / 1e3], better="less", group="per one")
+            rig.row(
+                "per HTTP server",
+                "kB",
+                [(full - rest) / SERVERS / 1e3],
+                better="less",
+                group="per one",
+            )
             _many_calls(rig, gateway.program, Endpoint(gateway.url).open())
 
 
@@ -41,7 +61,9 @@ def _many_calls(rig: Rig, program: Program, end: Endpoint) -> None:
     before = program.own_memory_bytes()
     outcome = rig.closed(end, "s1__echo", 32, CALLS_S)
     grown = program.own_memory_bytes() - before
-    rig.row("growth per million calls", "MB", [grown / outcome.calls], better="less", group="growth")
+    rig.row(
+        "growth per million calls", "MB", [grown / outcome.calls], better="less", group="growth"
+    )
     rig.note(f"Growth is seen over {outcome.calls} calls and put as per million.")
 
 

@@ -25,7 +25,9 @@ def run(rig: Rig) -> None:
         one = {name: lambda e=end: _one_client(rig, *e) for name, end in ends.items()}
         _rows(rig, "1 client", rig.turns(one), bars=True)
         for rate in RATES:
-            at = {name: lambda e=end, r=rate: rig.open(*e, r, SECONDS) for name, end in ends.items()}
+            at = {
+                name: lambda e=end, r=rate: rig.open(*e, r, SECONDS) for name, end in ends.items()
+            }
             _rows(rig, f"{rate}/s", rig.turns(at))
     rig.note("Open loops: a call's time counts from when it was due, not from when it was sent.")
     rig.note("Load and stub server are the bundled ones; wrk has no fixed rates.")

@@ -7,7 +7,13 @@ from only1mcp.bench.endpoint import Endpoint
 from only1mcp.bench.figures import paired
 from only1mcp.bench.started import http_server
 
-SIZES: Final = {"1 KiB": 1 << 10, "16 KiB": 1 << 14, "256 KiB": 1 << 18, "1 MiB": 1 << 20, "4 MiB": 4 << 20}
+SIZES: Final = {
+    "1 KiB": 1 << 10,
+    "16 KiB": 1 << 14,
+    "256 KiB": 1 << 18,
+    "1 MiB": 1 << 20,
+    "4 MiB": 4 << 20,
+}
 SECONDS: Final = 1
 CONNECTIONS: Final = 8
 
@@ -29,5 +35,17 @@ def run(rig: Rig) -> None:
             mib = {name: [o.rate * count / 2**20 for o, _ in some] for name, some in runs.items()}
             for name, values in mib.items():
                 rig.row(f"{name}, answers of {size}", "MiB/s", values, better="more", group=size)
-            rig.row(f"gateway over direct, {size}", "x", paired(mib["gateway"], mib["direct"]), better="more", group="ratio")
-            rig.row(f"gateway CPU a call, {size}", "us", [us for _, us in runs["gateway"]], better="less", group="CPU")
+            rig.row(
+                f"gateway over direct, {size}",
+                "x",
+                paired(mib["gateway"], mib["direct"]),
+                better="more",
+                group="ratio",
+            )
+            rig.row(
+                f"gateway CPU a call, {size}",
+                "us",
+                [us for _, us in runs["gateway"]],
+                better="less",
+                group="CPU",
+            )

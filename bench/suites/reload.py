@@ -48,7 +48,15 @@ def _reloads(rig: Rig, stub: Started, file: Path, count: int) -> None:
             time.sleep(0.5)
             cpu.append((program.own_cpu_s() - before) * 1e3)
         bar = 50 if count == max(SERVERS) else None
-        rig.row(f"CPU of a reload, {count} servers", "ms", cpu, better="less", bar=bar, guard=True, group="CPU")
+        rig.row(
+            f"CPU of a reload, {count} servers",
+            "ms",
+            cpu,
+            better="less",
+            bar=bar,
+            guard=True,
+            group="CPU",
+        )
         rig.row(f"from write to effect, {count} servers", "ms", took, better="less", group="time")
         if count == SERVERS[1]:
             _under_load(rig, stub, file, end)
@@ -72,7 +80,9 @@ def _under_load(rig: Rig, stub: Started, file: Path, end: Endpoint) -> None:
     finally:
         over.set()
         thread.join()
-    rig.row("failed calls while reloading", "calls", [outcome.errors], better="less", bar=0, guard=True)
+    rig.row(
+        "failed calls while reloading", "calls", [outcome.errors], better="less", bar=0, guard=True
+    )
     p99 = outcome.latencies.percentile_s(99) * 1e3
     rig.row("p99 of calls while reloading", "ms", [p99], better="less")
 

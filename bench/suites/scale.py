@@ -21,7 +21,13 @@ def run(rig: Rig) -> None:
             servers = [http_server(f"s{n}", stub.url) for n in range(count)]
             with rig.gateway({"servers": one}) as alone, rig.gateway({"servers": servers}) as many:
                 _calls(rig, count, Endpoint(alone.url).open(), Endpoint(many.url).open())
-                rig.row(f"memory, {count} servers", "MB", [many.program.own_memory_bytes() / 1e6], better="less", group="memory")
+                rig.row(
+                    f"memory, {count} servers",
+                    "MB",
+                    [many.program.own_memory_bytes() / 1e6],
+                    better="less",
+                    group="memory",
+                )
                 _list(rig, count, Endpoint(many.url).open())
 
 
@@ -33,7 +39,15 @@ def _calls(rig: Rig, count: int, alone: Endpoint, many: Endpoint) -> None:
     }, 3)  # fmt: skip
     ratios = [b / a for a, b in zip(runs["one"], runs["many"], strict=True)]
     rig.row(f"tools/call, {count} servers", "calls/s", runs["many"], better="more", group="calls/s")
-    rig.row(f"tools/call, {count} servers over 1", "x", ratios, better="more", bar=0.9, guard=count > 1, group="ratio")
+    rig.row(
+        f"tools/call, {count} servers over 1",
+        "x",
+        ratios,
+        better="more",
+        bar=0.9,
+        guard=count > 1,
+        group="ratio",
+    )
 
 
 def _list(rig: Rig, count: int, end: Endpoint) -> None:

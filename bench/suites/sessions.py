@@ -29,12 +29,33 @@ def run(rig: Rig) -> None:
         for _ in range(count):
             stack.enter_context(_listening(gateway.url))
         grown = gateway.program.own_memory_bytes() - before
-        rig.row(f"memory for {count} idle streams", "MB", [grown / 1e6], better="less", group="memory")
-        rig.row("per session with a stream", "kB", [grown / count / 1e3], better="less", guard=True, group="per one")
+        rig.row(
+            f"memory for {count} idle streams", "MB", [grown / 1e6], better="less", group="memory"
+        )
+        rig.row(
+            "per session with a stream",
+            "kB",
+            [grown / count / 1e3],
+            better="less",
+            guard=True,
+            group="per one",
+        )
         cpu = gateway.program.cpu_s()
         beside = rig.closed(end, "stub__echo", 32, SECONDS)
-        rig.row("calls beside them, over calls without", "x", [beside.rate / alone.rate], better="more", group="ratio")
-        rig.row("CPU a call beside them", "us", [(gateway.program.cpu_s() - cpu) / beside.calls * 1e6], better="less", group="CPU")
+        rig.row(
+            "calls beside them, over calls without",
+            "x",
+            [beside.rate / alone.rate],
+            better="more",
+            group="ratio",
+        )
+        rig.row(
+            "CPU a call beside them",
+            "us",
+            [(gateway.program.cpu_s() - cpu) / beside.calls * 1e6],
+            better="less",
+            group="CPU",
+        )
 
 
 def _listening(url: str) -> socket.socket:

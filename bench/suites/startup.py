@@ -32,10 +32,18 @@ def run(rig: Rig) -> None:
         })  # fmt: skip
     for name, times in found.items():
         listening, called = zip(*times, strict=True)
-        rig.row(f"first answer of /livez, {name}", "s", listening, better="less", bar=0.5, group="start")
+        rig.row(
+            f"first answer of /livez, {name}", "s", listening, better="less", bar=0.5, group="start"
+        )
         rig.row(f"first tools/call, {name}", "s", called, better="less", group="start")
     with on_core(rig.cores.gateway):
-        rig.row("only1mcp --help", "s", [_help() for _ in range(rig.rounds)], better="less", group="start")
+        rig.row(
+            "only1mcp --help",
+            "s",
+            [_help() for _ in range(rig.rounds)],
+            better="less",
+            group="start",
+        )
 
 
 def _start(rig: Rig, servers: list[dict[str, Any]]) -> tuple[float, float]:

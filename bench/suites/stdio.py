@@ -54,6 +54,12 @@ def _as_a_server(rig: Rig) -> None:
             gateway.until_offered("stub__echo")
             for in_flight in (1, IN_FLIGHT):
                 rates = [gateway.load("stub__echo", in_flight, SECONDS).rate for _ in range(3)]
-                rig.row(f"only1mcp stdio, {in_flight} at once", "calls/s", rates, better="more", group="pipe")
+                rig.row(
+                    f"only1mcp stdio, {in_flight} at once",
+                    "calls/s",
+                    rates,
+                    better="more",
+                    group="pipe",
+                )
         finally:
             gateway.close()

@@ -24,7 +24,13 @@ def run(rig: Rig) -> None:
                 name: lambda e=end, s=steps: _events(rig, *e, s) for name, end in ends.items()
             }, 3)  # fmt: skip
             for name, rates in runs.items():
-                rig.row(f"{name}, {steps} events a call", "events/s", rates, better="more", group=f"{steps} a call")
+                rig.row(
+                    f"{name}, {steps} events a call",
+                    "events/s",
+                    rates,
+                    better="more",
+                    group=f"{steps} a call",
+                )
 
 
 def _events(rig: Rig, endpoint: Endpoint, tool: str, steps: int) -> float:
@@ -33,5 +39,7 @@ def _events(rig: Rig, endpoint: Endpoint, tool: str, steps: int) -> float:
         "arguments": {**ARGUMENTS, "steps": steps},
         "_meta": {"progressToken": 1_000_000_000},
     }
-    outcome = drive.ours(drive.job(endpoint, "tools/call", params, CONNECTIONS, SECONDS), rig.cores.load)
+    outcome = drive.ours(
+        drive.job(endpoint, "tools/call", params, CONNECTIONS, SECONDS), rig.cores.load
+    )
     return outcome.rate * (steps + 1)

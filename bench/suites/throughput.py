@@ -38,11 +38,31 @@ def _rows(rig: Rig, connections: int, runs: dict) -> None:
     load = f"{connections} connection{'s' * (connections > 1)}"
     for name, some in runs.items():
         bar = 10_000 if usual and name == "gateway" else None
-        rig.row(f"{name}, {load}", "calls/s", [o.rate for o, _ in some], better="more", bar=bar, group="calls/s")
-        rig.row(f"{name} p99, {load}", "ms", [o.latencies.percentile_s(99) * 1e3 for o, _ in some], better="less", group="p99")
+        rig.row(
+            f"{name}, {load}",
+            "calls/s",
+            [o.rate for o, _ in some],
+            better="more",
+            bar=bar,
+            group="calls/s",
+        )
+        rig.row(
+            f"{name} p99, {load}",
+            "ms",
+            [o.latencies.percentile_s(99) * 1e3 for o, _ in some],
+            better="less",
+            group="p99",
+        )
     cpu = {name: [us for _, us in some] for name, some in runs.items()}
     rig.row(f"gateway CPU a call, {load}", "us", cpu["gateway"], better="less", group="CPU")
-    rig.row(f"gateway CPU over stub server's, {load}", "x", paired(cpu["gateway"], cpu["direct"]), better="less", guard=usual, group="ratio")
+    rig.row(
+        f"gateway CPU over stub server's, {load}",
+        "x",
+        paired(cpu["gateway"], cpu["direct"]),
+        better="less",
+        guard=usual,
+        group="ratio",
+    )
 
 
 ROOM: Final = {"max_in_flight": 1024}

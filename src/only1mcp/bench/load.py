@@ -115,7 +115,9 @@ def answer_length(data: bytes | bytearray) -> int:
 
 def is_result(data: bytes | bytearray) -> bool:
     """True for a 200 with a result in it that is no error."""
-    return data.startswith(b"HTTP/1.1 200") and b'"result"' in data and b'"isError":true' not in data
+    return (
+        data.startswith(b"HTTP/1.1 200") and b'"result"' in data and b'"isError":true' not in data
+    )
 
 
 class Run:
@@ -229,9 +231,7 @@ def run(job: Job) -> Outcome:
     finally:
         load.close()
     latencies = load.latencies
-    return Outcome(
-        latencies.count, load.errors, took, latencies.buckets, fault=load.fault
-    )
+    return Outcome(latencies.count, load.errors, took, latencies.buckets, fault=load.fault)
 
 
 def merged(outcomes: Sequence[Outcome]) -> Outcome:

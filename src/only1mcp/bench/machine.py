@@ -42,6 +42,6 @@ def said_version(program: str, option: str) -> str | None:
     """What `program` says is its version; None if it is not there."""
     if (path := shutil.which(program)) is None:
         return None
-    said = subprocess.run([path, option], capture_output=True, text=True, check=False)  # noqa: S603
+    said = subprocess.run([path, option], capture_output=True, text=True, check=False)
     found = re.search(r"\d+\.\d+[\w.+~-]*", said.stdout + said.stderr)
     return found[0] if found else None

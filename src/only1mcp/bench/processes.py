@@ -64,7 +64,7 @@ class Program:
         self.started = time.perf_counter()
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
         with on_core(core):
-            self.process = subprocess.Popen(  # noqa: S603 - our own commands
+            self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=self._said,

@@ -96,3 +96,8 @@ def load(path: Path) -> Results:
 def rounded(samples: Sequence[float]) -> list[float]:
     """Five digits are more than any run is good for."""
     return [float(f"{value:.5g}") for value in samples]
+
+
+def plain(found: Results) -> Any:
+    """The same as plain lists and dictionaries."""
+    return msgspec.to_builtins(found)

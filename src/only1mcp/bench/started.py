@@ -50,7 +50,7 @@ def gateway(
 
 def ready(said: str) -> int:
     """How many servers are said to be ready."""
-    return len(set(re.findall(r'\bready +([a-z0-9-]+)', said)))
+    return len(set(re.findall(r"\bready +([a-z0-9-]+)", said)))
 
 
 def http_server(id: str, url: str, **more: Any) -> dict[str, Any]:
@@ -61,7 +61,11 @@ def http_server(id: str, url: str, **more: Any) -> dict[str, Any]:
 def stdio_server(id: str, *arguments: str, **more: Any) -> dict[str, Any]:
     """The entry of a stub server that is a child process."""
     args = ["-m", "only1mcp.bench.stub", "--stdio", *arguments]
-    return {"id": id, "transport": {"type": "stdio", "command": sys.executable, "args": args}, **more}
+    return {
+        "id": id,
+        "transport": {"type": "stdio", "command": sys.executable, "args": args},
+        **more,
+    }
 
 
 def url_in(said: str) -> str:

@@ -21,6 +21,7 @@ from typing import Any, Final, cast
 
 _METHOD: Final = re.compile(rb'"method": ?"([^"]*)"')
 _ID: Final = re.compile(rb'"id": ?("[^"]*"|\d+)')
+_REVISION: Final = re.compile(rb'"protocolVersion": ?"(20(?:24-11-05|25-03-26|25-06-18))"')
 _LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _SIZE: Final = re.compile(rb'"size": ?(\d+)')
 _DELAY: Final = re.compile(rb'"delay_ms": ?(\d+)')
@@ -76,6 +77,8 @@ class Stub:
         known = self._results.get(method)
         if known is None:
             return _UNKNOWN % id[1]
+        if method == b"initialize" and (asked := _REVISION.search(body)):
+            known = known.replace(b"2025-11-25", asked[1])
         return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (id[1], known)
 
     def _sized(self, body: bytes) -> bytes:

@@ -1,0 +1,113 @@
+"""`bench`: a short benchmark, of a gateway of its own or of one that runs."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from only1mcp import __version__
+from only1mcp.bench import page, report, results, short
+from only1mcp.bench import verdict as judge
+from only1mcp.bench.endpoint import Endpoint, Refused
+from only1mcp.bench.processes import NotStarted
+from only1mcp.bench.results import Results, Unreadable
+from only1mcp.cli.say import Exit, Failure, fail, note
+
+
+class Wanted(NamedTuple):
+    """What to measure, and what to do with it."""
+
+    url: str | None
+    token: str | None
+    tool: str | None
+    arguments: str
+    seconds: float
+    rounds: int
+    output: Path | None
+    baseline: Path | None
+
+
+def run_bench(wanted: Wanted, *, as_json: bool) -> int:
+    """`only1mcp bench`: exit 1 if it is worse than the baseline."""
+    try:
+        before = _baseline(wanted.baseline)
+        now = _measured(wanted)
+        _write(now, wanted.output)
+    except Failure as error:
+        return fail(error)
+    if as_json:
+        print(json.dumps(results.plain(now), indent=2))
+    else:
+        print(report.markdown(now), end="")
+    return Exit.OK if before is None else compared(before, now)
+
+
+def compared(before: Results, now: Results) -> int:
+    """Tell what has changed; exit 1 if that blocks."""
+    found = list(judge.changes(before, now))
+    gone = judge.missing(before, now)
+    for change in judge.notable(found):
+        note(str(change))
+    for name in gone:
+        note(f"BLOCKS  {name}: was measured before, and is not any more")
+    blocked = bool(gone) or any(change.blocks for change in found)
+    verdict = "worse than the baseline" if blocked else "no worse than the baseline"
+    note(f"{verdict}: {len(found)} figures compared")
+    return Exit.FAILURE if blocked else Exit.OK
+
+
+def _measured(wanted: Wanted) -> Results:
+    if wanted.url is None and wanted.tool is not None:
+        raise Failure("--tool names a tool of a running gateway: say which with --url", Exit.USAGE)
+    try:
+        if wanted.url is None:
+            return short.own(wanted.seconds, wanted.rounds, __version__)
+        return short.theirs(_subject(wanted), wanted.seconds, wanted.rounds, __version__)
+    except (Refused, NotStarted) as error:
+        raise Failure(str(error)) from None
+    except OSError as error:
+        where = wanted.url or "a gateway of its own"
+        raise Failure(f"no connection to {where}: {error}", Exit.UNREACHABLE) from None
+
+
+def _subject(wanted: Wanted) -> short.Subject:
+    assert wanted.url is not None
+    url = wanted.url if "://" in wanted.url else f"http://{wanted.url}"
+    url = url.rstrip("/")
+    headers = {"Authorization": f"Bearer {wanted.token}"} if wanted.token else {}
+    end = Endpoint(url if "/mcp" in url else f"{url}/mcp", headers=headers).open()
+    if wanted.tool is None:
+        return short.Subject(end, "tools/list", {})
+    params = {"name": wanted.tool, "arguments": _object(wanted.arguments)}
+    return short.Subject(end, "tools/call", params)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise Failure(f"the arguments are not JSON: {error}", Exit.USAGE) from None
+    if not isinstance(found, dict):
+        raise Failure("the arguments must be a JSON object such as '{\"a\": 1}'", Exit.USAGE)
+    return found
+
+
+def _baseline(path: Path | None) -> Results | None:
+    try:
+        return None if path is None else results.load(path)
+    except Unreadable as error:
+        raise Failure(str(error), Exit.USAGE) from None
+
+
+def _write(now: Results, output: Path | None) -> None:
+    """The file that was asked for: its ending says what it is."""
+    if output is None:
+        return
+    try:
+        if output.suffix in (".html", ".htm"):
+            output.write_text(page.html(now))
+        elif output.suffix == ".md":
+            output.write_text(report.markdown(now))
+        else:
+            results.save(now, output)
+    except OSError as error:
+        raise Failure(f"cannot write {output}: {error.strerror}") from None
