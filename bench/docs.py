@@ -36,8 +36,8 @@ running gateway or counts at the server wherever that is possible.
 
 | There | Here |
 |---|---|
-| load balancing: 5 policies with 5, 50 and 500 servers (15) | `balancing`: 6 policies with 5, 50 and 500 replicas; time of a pick, and how even the shares are |
-| cache hit | `cache`: hits of `resources/read`, of a cached tool and of `tools/list`, beside no cache |
+| load balancing (15): 5 policies, 5 to 500 servers | `balancing`: 6 policies, and the shares |
+| cache hit | `cache`: resources, a cached tool and lists, beside no cache |
 | cache miss | `cache`: no question twice, with a server behind |
 | cache 80/20 | `cache`: 80/20 over 100 resources; the hit rate is counted at the server |
 | cache eviction | `cache`: 100 resources with room for 10 and for 25 |
@@ -46,7 +46,7 @@ running gateway or counts at the server wherever that is possible.
 | batching, window of 100 ms | `coalescing`: windows of 0, 20 and 100 ms |
 | batching, sizes 1 to 50 | `coalescing`: at most 1, 5, 10, 20 and 50 |
 | batching, 10 clients | `coalescing`: 1, 10 and 100 clients |
-| end to end, transport (empty) | `overhead`, `throughput`, `stdio`, `streaming`, `payloads`, `eras` |
+| end to end, transport (empty) | `overhead`, `throughput`, `stdio`, `streaming`, `eras` |
 """
 FAIRNESS: Final = """## Beside other gateways
 
@@ -89,9 +89,8 @@ def _losses(suite: Suite) -> list[str]:
     """A line for each gateway: how much arrives, and what does not."""
     table: dict[str, dict[str, bool]] = {}
     for row in suite.rows:
-        table.setdefault(row.group, {})[row.name.removeprefix(f"{row.group}: ")] = bool(
-            row.samples[0]
-        )
+        who, _, what = row.name.partition(": ")
+        table.setdefault(who, {})[what] = bool(row.samples[0])
     lines = ["| Gateway | Arrives | Lost or changed |", "|---|---:|---|"]
     for name, found in table.items():
         lost = [question for question, arrived in found.items() if not arrived]

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -23,7 +24,7 @@ from bench.peers.install import Unavailable, installed
 from bench.peers.recipes import PEERS, STDIO, Peer, Site, Up
 from bench.peers.sse import SseClient
 from bench.pipe import Pipe
-from bench.rig import ARGUMENTS, Rig
+from bench.rig import ARGUMENTS, Rig, Target
 from bench.suites.throughput import ROOM
 from only1mcp import __version__
 from only1mcp.bench import drive, machine, results
@@ -47,12 +48,12 @@ TITLES: Final = {
     "fidelity": "What arrives of what a server says",
 }
 NOT_TESTED: Final = (
-    "agentgateway, ToolHive, Docker MCP gateway, Envoy AI gateway, MCPJungle, mcpproxy-go, gridctl: "
-    "not published to PyPI, npm or Debian, and this machine can fetch from nothing else",
+    "agentgateway, ToolHive, Docker MCP gateway, Envoy AI gateway, MCPJungle, mcpproxy-go and "
+    "gridctl: not published to PyPI, npm or Debian, and what is compared comes from there",
     "bifrost: its npm package fetches a program from the maker's own site",
-    "1mcp, MetaMCP, mcphub (npm): not in the package registry that was used",
+    "1mcp, MetaMCP and mcphub: not to be had from npm when these were chosen",
     "mcpm: runs FastMCP, which has its own two rows",
-    "LiteLLM: a gateway to models first; its MCP part is not started without them",
+    "LiteLLM, fastmcp-gateway: left out to keep the run short",
     "executor, mcpo: offer no tools of the servers over MCP",
 )
 
@@ -109,34 +110,27 @@ def proxies(rig: Rig) -> None:
     with ExitStack() as stack:
         stub = stack.enter_context(nginx.stub(rig.cores.server))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        subjects: dict[str, tuple[Endpoint, str, Program]] = {}
+        targets: dict[str, Target] = {}
         for peer in PEERS:
             if peer.kind == "proxy" and peer.version != "None":
                 up = stack.enter_context(peer.start(Site(folder, rig.cores.gateway, stub.url)))
-                subjects[peer.name] = (Endpoint(up.url).open(), "echo", up.program)
+                targets[peer.name] = Target(Endpoint(up.url).open(), "echo", up.program)
                 rig.note(f"{peer.name} {peer.version}: {peer.note}.")
         config = {"servers": [http_server("h", stub.url, concurrency=ROOM)]}
         gateway = stack.enter_context(rig.gateway(config))
-        subjects["Only1MCP"] = (Endpoint(gateway.url).open(), "h__echo", gateway.program)
-        _proxy_rows(rig, subjects)
+        targets["Only1MCP"] = Target(Endpoint(gateway.url).open(), "h__echo", gateway.program)
+        _proxy_rows(rig, targets)
     rig.note("The server is nginx as well; load by wrk, 32 connections.")
     rig.suite.seconds = round(time.perf_counter() - start, 1)
 
 
-def _proxy_rows(rig: Rig, subjects: dict[str, tuple[Endpoint, str, Program]]) -> None:
+def _proxy_rows(rig: Rig, targets: dict[str, Target]) -> None:
     for method in ("tools/call", "tools/list"):
-        runs = rig.turns({
-            name: lambda e=end, t=tool, p=program, m=method: rig.per_call_us(
-                p, lambda: drive.closed(
-                    drive.job(e, m, {"name": t, "arguments": ARGUMENTS} if m == "tools/call" else {},
-                              32, SECONDS), rig.cores.load)
-            )
-            for name, (end, tool, program) in subjects.items()
-        }, 5)  # fmt: skip
+        runs = rig.turns(targets, partial(_asked, rig, method))
         for name, some in runs.items():
             rates, cpu = [o.rate for o, _ in some], [us for _, us in some]
-            rig.row(f"{name}: {method}", "calls/s", rates, better="more", group=name)
-            rig.row(f"{name}: CPU per {method}", "us", cpu, better="less", group=name)
+            rig.row(f"{name}: {method}", "calls/s", rates, better="more")
+            rig.row(f"{name}: CPU per {method}", "us", cpu, better="less")
             if name != "nginx":
                 over = paired(rates, [o.rate for o, _ in runs["nginx"]])
                 ours = name == "Only1MCP"
@@ -148,8 +142,13 @@ def _proxy_rows(rig: Rig, subjects: dict[str, tuple[Endpoint, str, Program]]) ->
                     better="more",
                     bar=bar,
                     guard=ours,
-                    group=name,
                 )
+
+
+def _asked(rig: Rig, method: str, target: Target) -> tuple[Outcome, float]:
+    params = {"name": target.tool, "arguments": ARGUMENTS} if method == "tools/call" else {}
+    job = drive.job(target.end, method, params, 32, SECONDS)
+    return rig.per_call_us(target.program, lambda: drive.closed(job, rig.cores.load))
 
 
 def measured(peer: Peer, rig: Rig, lost: Rig) -> None:
@@ -233,31 +232,33 @@ def _wait_until_it_calls(peer: Peer, asked: Asked) -> None:
 def _speed(peer: Peer, rig: Rig, asked: Asked) -> None:
     """Added time of a call beside the server alone; then calls per second, CPU and memory."""
     with _zero(peer, rig) as zero:
-        runs = rig.turns({"direct": zero, "gateway": asked.alone})
+        runs = rig.turns({"direct": zero, "gateway": asked.alone}, _act)
     for percent in (50, 99):
         ms = {
             name: [run.latencies.percentile_s(percent) * 1e3 for run in some]
             for name, some in runs.items()
         }
         added = [b - a for a, b in zip(ms["direct"], ms["gateway"], strict=True)]
-        rig.row(f"{peer.name}: added p{percent}", "ms", added, better="less", group=peer.name)
+        rig.row(f"{peer.name}: added p{percent}", "ms", added, better="less")
     many = [rig.per_call_us(asked.up.program, asked.many) for _ in range(ROUNDS)]
     rig.row(
         f"{peer.name}: calls/s",
         "calls/s",
         [o.rate for o, _ in many],
         better="more",
-        group=peer.name,
     )
     rig.row(
         f"{peer.name}: CPU a call",
         "ms",
         [us / 1e3 for _, us in many],
         better="less",
-        group=peer.name,
     )
     memory = asked.up.program.memory_bytes() / 1e6
-    rig.row(f"{peer.name}: memory", "MB", [memory], better="less", group=peer.name)
+    rig.row(f"{peer.name}: memory", "MB", [memory], better="less")
+
+
+def _act(load: Callable[[], Outcome]) -> Outcome:
+    return load()
 
 
 @contextmanager
@@ -285,9 +286,7 @@ def _fidelity(peer: Peer, rig: Rig, say: probe.Ask) -> None:
         say, lambda tool: f"{peer.prefix}{tool}", lambda tool, given: _params(peer, tool, given)
     )
     for question, arrived in found.items():
-        rig.row(
-            f"{peer.name}: {question}", "kept", [float(arrived)], better="more", group=peer.name
-        )
+        rig.row(f"{peer.name}: {question}", "kept", [float(arrived)], better="more")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ from typing import Any, Final
 Ask = Callable[[str, dict[str, Any]], bytes]
 """Sends one request; gives the bytes of the message that answers it, an error too."""
 
+Checks = dict[str, Callable[[Any], bool]]
+"""Whether each thing is in a value."""
 META: Final = {"com.example/asked": "kept"}
-RESULT: Final = {
+RESULT: Final[Checks] = {
     "`_meta` of the result": lambda r: r["_meta"]["com.example/result"] == "kept",
     "unknown member of the result": lambda r: r["x-later"] == "kept",
     "structuredContent": lambda r: r["structuredContent"]["unicode"] == "\u00e9",
@@ -21,12 +23,12 @@ RESULT: Final = {
     "resource link": lambda r: _block(r, "resource_link")["size"] == "7",
     "embedded resource with `_meta`": lambda r: bool(_block(r, "resource")["resource"]["_meta"]),
 }
-ARGUMENTS: Final = {
+ARGUMENTS: Final[Checks] = {
     "argument 2^53 + 1 arrives": lambda r: "9007199254740993" in _block(r, "text")["text"],
     "unknown argument arrives": lambda r: "'kept'" in _block(r, "text")["text"],
     "`_meta` of the request arrives": lambda r: "with _meta" in _block(r, "text")["text"],
 }
-LISTED: Final = {
+LISTED: Final[Checks] = {
     "title of a tool": lambda t: t["title"] == "A probe",
     "annotations of a tool": lambda t: t["annotations"]["readOnlyHint"] is True,
     "outputSchema": lambda t: t["outputSchema"]["type"] == "object",
@@ -34,7 +36,7 @@ LISTED: Final = {
     "`_meta` of a tool": lambda t: t["_meta"]["com.example/tool"] == "kept",
     "unknown member of a tool": lambda t: t["x-later"] == "kept",
 }
-REFUSED: Final = {
+REFUSED: Final[Checks] = {
     "code of an error": lambda e: e["code"] == "-32042",
     "data of an error": lambda e: e["data"]["why"] == "kept",
 }
@@ -47,14 +49,14 @@ def fidelity(ask: Ask, name: Callable[[str], str], call: Callable[..., Any]) -> 
     arguments = {"number": 9007199254740993, "x": "kept"}
     result = part(ask("tools/call", {**call("probe", arguments), "_meta": META}), "result")
     found |= kept(RESULT | ARGUMENTS, result)
-    tools = part(ask("tools/list", {}), "result").get("tools", [])
+    tools: list[dict[str, Any]] = part(ask("tools/list", {}), "result").get("tools", [])
     probe = next((tool for tool in tools if tool.get("name") == name("probe")), {})
     found |= kept(LISTED, probe)
     found |= kept(REFUSED, part(ask("tools/call", call("refuse", {})), "error"))
     return found
 
 
-def kept(checks: dict[str, Callable[[Any], bool]], value: Any) -> dict[str, bool]:
+def kept(checks: Checks, value: Any) -> dict[str, bool]:
     """Which of the checks hold for `value`."""
     return {name: _holds(check, value) for name, check in checks.items()}
 

@@ -7,9 +7,10 @@ its row says what was taken. Logs are kept down where there is an option for it,
 import json
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
 import httpx2
@@ -50,7 +51,7 @@ class Up(NamedTuple):
 
     program: Program
     url: str
-    headers: dict[str, str] = {}
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 Start = Callable[[Site], AbstractContextManager[Up]]
@@ -159,7 +160,7 @@ def fastmcp_connected(site: Site) -> AbstractContextManager[Up]:
 
 @contextmanager
 def contextforge(site: Site) -> Iterator[Up]:
-    """`mcpgateway`, SQLite and the memory cache; the server is registered and put in a virtual one."""
+    """`mcpgateway`, SQLite and memory cache; the server is registered and put in a virtual one."""
     port, secret = free_port(), secrets.token_hex(24)
     env = {
         "JWT_SECRET_KEY": secret,

@@ -21,8 +21,8 @@ class SseClient:
         parts = urlsplit(url)
         self._where = (parts.hostname or "127.0.0.1", parts.port or 80)
         self._stream = socket.create_connection(self._where, timeout=_TIMEOUT_S)
-        get = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: text/event-stream\r\n\r\n"
-        self._stream.sendall(get.encode())
+        head = f"Host: {parts.netloc}\r\nAccept: text/event-stream\r\n\r\n"
+        self._stream.sendall(f"GET {parts.path} HTTP/1.1\r\n{head}".encode())
         self._events = self._stream.makefile("rb")
         self._post = socket.create_connection(self._where, timeout=_TIMEOUT_S)
         self._post.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -39,7 +39,6 @@ def run(rig: Rig) -> None:
                 [us for us, _ in times],
                 better="less",
                 bar=10,
-                group=f"{count} replicas",
             )
             _shares(rig, policy, group, times[-1][1])
     rig.note(
@@ -75,4 +74,4 @@ def _shares(rig: Rig, policy: str, group: tuple[Replica, ...], shares: dict[str,
     by_weight = policy != "random"
     total = sum(one.weight for one in group) if by_weight else len(group)
     most = max(shares[one.id] / (PICKS * (one.weight if by_weight else 1) / total) for one in group)
-    rig.row(f"{policy}, {len(group)} replicas, largest share", "x fair", [most], group="shares")
+    rig.row(f"{policy}, {len(group)} replicas, largest share", "x fair", [most])

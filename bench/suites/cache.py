@@ -1,6 +1,8 @@
-"""The cache by what it spares its servers: hits, misses, 80/20, eviction. Calls are counted there."""
+"""The cache by what it spares its servers: hits, misses, 80/20, eviction. Counted there."""
 
 import random
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from bench.rig import Rig
@@ -45,42 +47,37 @@ def _hits(rig: Rig, stub: Started) -> None:
     servers = {"servers": [http_server("stub", stub.url)]}
     with rig.gateway({**servers, **on}) as with_it, rig.gateway({**servers, **off}) as without:
         for name, question in questions.items():
-            runs = rig.turns({
-                side: lambda g=gateway, q=question: rig.per_call_us(
-                    g.program, lambda: _load(rig, g, [q], (0,))
-                )
-                for side, gateway in (("hit", with_it), ("off", without))
-            }, 3)  # fmt: skip
+            runs = rig.turns(
+                {"hit": with_it, "off": without}, partial(_load, rig, [question], (0,)), 3
+            )
             cpu = {side: [us for _, us in some] for side, some in runs.items()}
             rates = [outcome.rate for outcome, _ in runs["hit"]]
-            rig.row(f"hit, {name}", "calls/s", rates, better="more", group="calls/s")
-            rig.row(f"hit CPU, {name}", "us", cpu["hit"], better="less", group="CPU")
+            rig.row(f"hit, {name}", "calls/s", rates, better="more")
+            rig.row(f"hit CPU, {name}", "us", cpu["hit"], better="less")
             ratio = paired(cpu["hit"], cpu["off"])
             rig.row(f"hit over no cache, {name}", "x CPU", ratio, better="less", guard=True)
 
 
 def _mixed(rig: Rig, stub: Started, name: str, order: list[int], capacity: int) -> None:
     config = {"cache": {"l2": {"capacity": capacity}}, "servers": [http_server("stub", stub.url)]}
-    questions = [
+    questions: list[tuple[str, dict[str, Any]]] = [
         ("resources/read", {"uri": f"stub://{number:04d}"}) for number in range(max(order) + 1)
     ]
     with rig.gateway(config) as gateway:
         before = told(stub.url).get("resources/read", 0)
-        outcome, cpu = rig.per_call_us(
-            gateway.program, lambda: _load(rig, gateway, questions, order)
-        )
+        outcome, cpu = _load(rig, questions, order, gateway)
         asked = told(stub.url).get("resources/read", 0) - before
     hits = 1 - asked / outcome.calls
-    rig.row(f"hit rate, {name}", "%", [hits * 100], better="more", guard=hits > 0.05, group="%")
-    rig.row(f"CPU a call, {name}", "us", [cpu], better="less", group="CPU")
+    rig.row(f"hit rate, {name}", "%", [hits * 100], better="more", guard=hits > 0.05)
+    rig.row(f"CPU a call, {name}", "us", [cpu], better="less")
 
 
 def _load(
-    rig: Rig, gateway: Started, questions: list[tuple[str, dict[str, Any]]], order: Any
-) -> Outcome:
+    rig: Rig, questions: list[tuple[str, dict[str, Any]]], order: Sequence[int], gateway: Started
+) -> tuple[Outcome, float]:
     end = Endpoint(gateway.url).open()
     job = drive.jobs(end, questions, order, CONNECTIONS, SECONDS)
-    return drive.closed(job, rig.cores.load)
+    return rig.per_call_us(gateway.program, lambda: drive.closed(job, rig.cores.load))
 
 
 def _order(keys: int, hot: float) -> list[int]:

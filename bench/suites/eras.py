@@ -1,8 +1,9 @@
 """The four bridges: clients and servers of both eras."""
 
+from functools import partial
 from typing import Final
 
-from bench.rig import Rig
+from bench.rig import Rig, Target
 from only1mcp.bench.endpoint import Endpoint
 from only1mcp.bench.figures import paired
 from only1mcp.bench.started import http_server
@@ -18,28 +19,21 @@ def run(rig: Rig) -> None:
         servers = [http_server("legacy", old.url), http_server("modern", new.url)]
         with rig.gateway({"servers": servers}) as gateway:
             ways = {
-                (client, server): (Endpoint(gateway.url, client).open(), f"{server}__echo")
+                (client, server): Target(
+                    Endpoint(gateway.url, client).open(), f"{server}__echo", gateway.program
+                )
                 for client in ERAS
                 for server in ERAS
             }
-            runs = rig.turns({
-                way: lambda e=end: rig.per_call_us(
-                    gateway.program, lambda: rig.closed(*e, CONNECTIONS, SECONDS)
-                )
-                for way, end in ways.items()
-            }, 3)  # fmt: skip
+            load = partial(rig.counted, connections=CONNECTIONS, seconds=SECONDS)
+            runs = rig.turns(ways, load, 3)
     same = [us for _, us in runs["legacy", "legacy"]]
     for (client, server), some in runs.items():
         name = f"client {ERAS[client]}, server {ERAS[server]}"
         cpu = [us for _, us in some]
-        rig.row(name, "calls/s", [o.rate for o, _ in some], better="more", group="calls/s")
-        rig.row(f"CPU a call, {name}", "us", cpu, better="less", group="CPU")
+        rig.row(name, "calls/s", [outcome.rate for outcome, _ in some], better="more")
+        rig.row(f"CPU a call, {name}", "us", cpu, better="less")
         if (client, server) != ("legacy", "legacy"):
-            rig.row(
-                f"CPU over legacy to legacy, {name}",
-                "x",
-                paired(cpu, same),
-                better="less",
-                guard=True,
-                group="ratio",
-            )
+            ratio = paired(cpu, same)
+            what = f"CPU over legacy to legacy, {name}"
+            rig.row(what, "x", ratio, better="less", guard=True)

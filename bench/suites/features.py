@@ -2,9 +2,10 @@
 
 import os
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Final
 
-from bench.rig import Rig
+from bench.rig import Rig, Target
 from only1mcp.bench.endpoint import Endpoint
 from only1mcp.bench.figures import paired
 from only1mcp.bench.started import http_server
@@ -58,26 +59,22 @@ def _known(
 
 def _pair(rig: Rig, url: str, name: str, off: dict[str, Any], on: dict[str, Any]) -> None:
     with ExitStack() as stack:
-        subjects = {}
+        targets = {}
         for side, settings in (("without", off), ("with", on)):
             gateway = stack.enter_context(rig.gateway(_config(url, settings)))
             headers = {"Authorization": f"Bearer {TOKEN}"} if "server" in settings else {}
-            subjects[side] = (gateway.program, Endpoint(gateway.url, headers=headers).open())
-        runs = rig.turns({
-            side: lambda p=program, e=end: rig.per_call_us(
-                p, lambda: rig.closed(e, "stub__echo", CONNECTIONS, SECONDS)
-            )
-            for side, (program, end) in subjects.items()
-        }, 3)  # fmt: skip
+            end = Endpoint(gateway.url, headers=headers).open()
+            targets[side] = Target(end, "stub__echo", gateway.program)
+        load = partial(rig.counted, connections=CONNECTIONS, seconds=SECONDS)
+        runs = rig.turns(targets, load, 3)
     cpu = {side: [us for _, us in some] for side, some in runs.items()}
-    rig.row(f"CPU a call with {name}", "us", cpu["with"], better="less", group="CPU")
+    rig.row(f"CPU a call with {name}", "us", cpu["with"], better="less")
     rig.row(
         f"CPU with over without {name}",
         "x",
         paired(cpu["with"], cpu["without"]),
         better="less",
         guard=True,
-        group="ratio",
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from bench.rig import Rig
+from bench.rig import Rig, Target
 from only1mcp.bench.endpoint import Endpoint
 from only1mcp.bench.processes import Program
 from only1mcp.bench.started import http_server
@@ -28,7 +28,6 @@ def run(rig: Rig) -> None:
             better="less",
             bar=60,
             guard=True,
-            group="memory",
         )
         with connections(gateway.url, CONNECTIONS):
             grown = gateway.program.own_memory_bytes() - rest
@@ -37,33 +36,29 @@ def run(rig: Rig) -> None:
                 "kB",
                 [grown / CONNECTIONS / 1e3],
                 better="less",
-                group="per one",
             )
     with rig.stub("--tools", str(TOOLS_EACH)) as stub:
         servers = [http_server(f"s{n}", stub.url) for n in range(SERVERS)]
         with rig.gateway({"servers": servers}) as gateway:
             full = gateway.program.own_memory_bytes()
             name = f"{SERVERS} HTTP servers, {SERVERS * TOOLS_EACH} tools"
-            rig.row(name, "MB", [full / MB], better="less", bar=100, guard=True, group="memory")
+            rig.row(name, "MB", [full / MB], better="less", bar=100, guard=True)
             rig.row(
                 "per HTTP server",
                 "kB",
                 [(full - rest) / SERVERS / 1e3],
                 better="less",
-                group="per one",
             )
-            _many_calls(rig, gateway.program, Endpoint(gateway.url).open())
+            _many_calls(rig, Endpoint(gateway.url).open(), gateway.program)
 
 
-def _many_calls(rig: Rig, program: Program, end: Endpoint) -> None:
+def _many_calls(rig: Rig, end: Endpoint, program: Program) -> None:
     """The first part warms up; what grows afterwards grows for ever."""
-    rig.closed(end, "s0__echo", 32, CALLS_S)
+    rig.closed(Target(end, "s0__echo", program), 32, CALLS_S)
     before = program.own_memory_bytes()
-    outcome = rig.closed(end, "s1__echo", 32, CALLS_S)
+    outcome = rig.closed(Target(end, "s1__echo", program), 32, CALLS_S)
     grown = program.own_memory_bytes() - before
-    rig.row(
-        "growth per million calls", "MB", [grown / outcome.calls], better="less", group="growth"
-    )
+    rig.row("growth per million calls", "MB", [grown / outcome.calls], better="less")
     rig.note(f"Growth is seen over {outcome.calls} calls and put as per million.")
 
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from bench.rig import Rig
+from bench.rig import Rig, Target
 from only1mcp.bench.endpoint import Endpoint, Refused
 from only1mcp.bench.load import Outcome
 from only1mcp.bench.processes import Program, running
@@ -55,15 +55,14 @@ def _reloads(rig: Rig, stub: Started, file: Path, count: int) -> None:
             better="less",
             bar=bar,
             guard=True,
-            group="CPU",
         )
-        rig.row(f"from write to effect, {count} servers", "ms", took, better="less", group="time")
+        rig.row(f"from write to effect, {count} servers", "ms", took, better="less")
         if count == SERVERS[1]:
-            _under_load(rig, stub, file, end)
+            _under_load(rig, stub, file, Target(end, "s1__echo", program))
     rig.note("From write to effect: 100 ms of it is the debounce that the suite sets.")
 
 
-def _under_load(rig: Rig, stub: Started, file: Path, end: Endpoint) -> None:
+def _under_load(rig: Rig, stub: Started, file: Path, target: Target) -> None:
     """Calls to a server that does not change, while another one changes all the time."""
     over = threading.Event()
 
@@ -76,7 +75,7 @@ def _under_load(rig: Rig, stub: Started, file: Path, end: Endpoint) -> None:
     thread = threading.Thread(target=change)
     thread.start()
     try:
-        outcome: Outcome = rig.open(end, "s1__echo", 500, 4)
+        outcome: Outcome = rig.open(target, 500, 4)
     finally:
         over.set()
         thread.join()

@@ -5,7 +5,7 @@ import socket
 from contextlib import ExitStack
 from typing import Final
 
-from bench.rig import Rig
+from bench.rig import Rig, Target
 from only1mcp.bench.endpoint import Endpoint
 from only1mcp.bench.started import http_server
 
@@ -23,38 +23,33 @@ def run(rig: Rig) -> None:
     with rig.stub() as stub, ExitStack() as stack:
         servers = {"servers": [http_server("stub", stub.url)]}
         gateway = stack.enter_context(rig.gateway({**config, **servers}))
-        end = Endpoint(gateway.url, "modern").open()
-        alone = rig.closed(end, "stub__echo", 32, SECONDS)
+        end = Endpoint(gateway.url, "modern").open()  # a session more might end one of them
+        target = Target(end, "stub__echo", gateway.program)
+        alone = rig.closed(target, 32, SECONDS)
         before = gateway.program.own_memory_bytes()
         for _ in range(count):
             stack.enter_context(_listening(gateway.url))
         grown = gateway.program.own_memory_bytes() - before
-        rig.row(
-            f"memory for {count} idle streams", "MB", [grown / 1e6], better="less", group="memory"
-        )
+        rig.row(f"memory for {count} idle streams", "MB", [grown / 1e6], better="less")
         rig.row(
             "per session with a stream",
             "kB",
             [grown / count / 1e3],
             better="less",
             guard=True,
-            group="per one",
         )
-        cpu = gateway.program.cpu_s()
-        beside = rig.closed(end, "stub__echo", 32, SECONDS)
+        beside, cpu = rig.counted(target, 32, SECONDS)
         rig.row(
             "calls beside them, over calls without",
             "x",
             [beside.rate / alone.rate],
             better="more",
-            group="ratio",
         )
         rig.row(
             "CPU a call beside them",
             "us",
-            [(gateway.program.cpu_s() - cpu) / beside.calls * 1e6],
+            [cpu],
             better="less",
-            group="CPU",
         )
 
 

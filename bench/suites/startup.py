@@ -4,6 +4,7 @@ import json
 import sys
 import tempfile
 import time
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final
@@ -26,23 +27,18 @@ def run(rig: Rig) -> None:
     """Each start is a new process."""
     with rig.stub() as stub:
         quick = [http_server("stub", stub.url)]
-        found = rig.turns({
-            "alone": lambda: _start(rig, quick),
-            "with a server that never answers": lambda: _start(rig, [*quick, _SLOW]),
-        })  # fmt: skip
+        servers = {"alone": quick, "with a server that never answers": [*quick, _SLOW]}
+        found = rig.turns(servers, partial(_start, rig))
     for name, times in found.items():
         listening, called = zip(*times, strict=True)
-        rig.row(
-            f"first answer of /livez, {name}", "s", listening, better="less", bar=0.5, group="start"
-        )
-        rig.row(f"first tools/call, {name}", "s", called, better="less", group="start")
+        rig.row(f"first answer of /livez, {name}", "s", listening, better="less", bar=0.5)
+        rig.row(f"first tools/call, {name}", "s", called, better="less")
     with on_core(rig.cores.gateway):
         rig.row(
             "only1mcp --help",
             "s",
             [_help() for _ in range(rig.rounds)],
             better="less",
-            group="start",
         )
 
 

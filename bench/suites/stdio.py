@@ -1,14 +1,14 @@
-"""Servers on pipes: calls per second through one child, and `only1mcp stdio` as the client sees it."""
+"""Servers and clients on pipes: calls to one child, and what a client sees of `only1mcp stdio`."""
 
 import json
 import sys
 import tempfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from bench.pipe import STUB, Pipe
-from bench.rig import Rig
+from bench.rig import Rig, Target
 from only1mcp.bench.endpoint import Endpoint
 from only1mcp.bench.started import http_server, stdio_server
 
@@ -25,22 +25,24 @@ def run(rig: Rig) -> None:
 def _children(rig: Rig) -> None:
     config = {"servers": [stdio_server("stub", concurrency={"max_in_flight": 1024})]}
     with rig.gateway(config) as gateway:
-        end = Endpoint(gateway.url).open()
+        target = Target(Endpoint(gateway.url).open(), "stub__echo", gateway.program)
         direct = Pipe(STUB, rig.cores.server)
         try:
-            loads: dict[str, Callable[[], float]] = {
-                "direct": lambda: direct.load("echo", IN_FLIGHT, SECONDS).rate,
-                "gateway": lambda: rig.closed(end, "stub__echo", IN_FLIGHT, SECONDS).rate,
-            }
-            runs = rig.turns(loads, 3)
+            runs = rig.turns({"direct": direct, "gateway": target}, partial(_rate, rig), 3)
         finally:
             direct.close()
-    rig.row("direct, one child on a pipe", "calls/s", runs["direct"], group="one child")
+    rig.row("direct, one child on a pipe", "calls/s", runs["direct"])
     rig.row(
         "gateway, HTTP to one child", "calls/s", runs["gateway"],
-        better="more", bar=5000, group="one child",
+        better="more", bar=5000,
     )  # fmt: skip
     rig.note("The child shares the gateway's core: it inherits where the gateway may run.")
+
+
+def _rate(rig: Rig, subject: Pipe | Target) -> float:
+    if isinstance(subject, Pipe):
+        return subject.load("echo", IN_FLIGHT, SECONDS).rate
+    return rig.closed(subject, IN_FLIGHT, SECONDS).rate
 
 
 def _as_a_server(rig: Rig) -> None:
@@ -59,7 +61,6 @@ def _as_a_server(rig: Rig) -> None:
                     "calls/s",
                     rates,
                     better="more",
-                    group="pipe",
                 )
         finally:
             gateway.close()

@@ -61,7 +61,9 @@ def jobs(
     method, params = questions[0]
     if endpoint.ask(method, params).get("isError"):
         raise Refused(f"{endpoint.url}: {method} gives an error")
-    requests = [tuple(endpoint.request(*question)) for question in questions]
+    requests = [
+        (r.before, r.after) for r in (endpoint.request(*question) for question in questions)
+    ]
     return Job(
         endpoint.host, endpoint.port, requests, connections, seconds, rate, tuple(order)
     )  # fmt: skip

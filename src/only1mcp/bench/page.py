@@ -1,4 +1,4 @@
-"""The results as one HTML page that needs nothing else: bars with the spread of runs, and curves."""
+"""The results as one HTML page that needs nothing else: bars, the spread of runs, curves."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -55,7 +55,7 @@ def bars(rows: Sequence[Row], unit: str) -> str:
     """A bar for each row; the thin line spans its runs, a red mark is its bar to reach."""
     top = max(max(row.spread.high, row.bar or 0, 1e-9) for row in rows)
     scale = (WIDTH - LABEL - 90) / top
-    drawn = [f'<text x="{LABEL}" y="12">{escape(unit)}</text>']
+    drawn = [_text(LABEL, 12, unit)]
     for number_of, row in enumerate(rows):
         drawn.append(_bar(row, 20 + number_of * LINE, scale))
     return _svg(20 + len(rows) * LINE + 10, drawn)
@@ -71,15 +71,16 @@ def _bar(row: Row, y: int, scale: float) -> str:
         at = round(LABEL + row.bar * scale, 1)
         mark = f'<line x1="{at}" y1="{y}" x2="{at}" y2="{y + 16}" stroke="{COLOURS[4]}"/>'
     return (
-        f'<text x="{LABEL - 8}" y="{y + 12}" text-anchor="end">{escape(row.name)}</text>'
-        f'<rect x="{LABEL}" y="{y + 2}" width="{round(median - LABEL, 1)}" height="12" fill="{colour}"/>'
+        _text(LABEL - 8, y + 12, row.name, "end")
+        + f'<rect x="{LABEL}" y="{y + 2}" width="{round(median - LABEL, 1)}" height="12"'
+        f' fill="{colour}"/>'
         f'<line x1="{low}" y1="{y + 8}" x2="{high}" y2="{y + 8}" stroke="#1e293b"/>{mark}'
-        f'<text x="{max(median, high) + 6}" y="{y + 12}">{number(found.median)}</text>'
+        + _text(max(median, high) + 6, y + 12, number(found.median))
     )
 
 
 def curve_plot(curves: Sequence[Curve]) -> str:
-    """Latency by percentile; the scale below spreads out the last percents, as HdrHistogram does."""
+    """Latency by percentile; the last percents are spread out, as HdrHistogram does."""
     values = [y for curve in curves for _, y in curve.points if y > 0]
     if not values:
         return ""
@@ -93,20 +94,22 @@ def curve_plot(curves: Sequence[Curve]) -> str:
         drawn.append(
             f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
         )
+        y = 20 + place * 16
+        drawn.append(_text(MARGIN + 30, y, curve.name))
         drawn.append(
-            f'<text x="{MARGIN + 10}" y="{20 + place * 16}" style="fill:{colour}">{escape(curve.name)}</text>'
+            f'<rect x="{MARGIN + 14}" y="{y - 9}" width="10" height="10" fill="{colour}"/>'
         )
     return _svg(HEIGHT + 30, drawn)
 
 
 def _axes(low: float, high: float) -> Iterable[str]:
     for percent in (0, 50, 90, 99, 99.9, 99.99):
-        yield f'<text x="{_x(percent):.0f}" y="{HEIGHT + 16}" text-anchor="middle">{percent:g} %</text>'
+        yield _text(_x(percent), HEIGHT + 16, f"{percent:g} %", "middle")
     for power in range(int(low) - 1, int(high) + 2):
         if low <= power <= high:
             y = _y(10**power, low, high)
             yield f'<line x1="{MARGIN}" y1="{y:.1f}" x2="{WIDTH}" y2="{y:.1f}" stroke="#cbd5e1"/>'
-            yield f'<text x="{MARGIN - 4}" y="{y + 4:.1f}" text-anchor="end">{10**power:g} ms</text>'
+            yield _text(MARGIN - 4, y + 4, f"{10**power:g} ms", "end")
 
 
 def _x(percent: float) -> float:
@@ -116,6 +119,11 @@ def _x(percent: float) -> float:
 
 def _y(value: float, low: float, high: float) -> float:
     return HEIGHT - (log10(value) - low) / ((high - low) or 1) * (HEIGHT - 20)
+
+
+def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f"<text {place}>{escape(text)}</text>"
 
 
 def _svg(height: int, drawn: Iterable[str]) -> str:

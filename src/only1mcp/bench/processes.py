@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
@@ -127,10 +127,8 @@ class Program:
             self.process.stdin.close()
         for process in family[:1]:
             process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self.process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            pass
         for process in family:
             if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
                 process.kill()

@@ -47,17 +47,18 @@ def remarks(suite: Suite) -> list[str]:
 
 
 def pivot(suite: Suite) -> list[str]:
-    """A table with a line for each group and a column for each thing measured of it."""
+    """A table with a line for each of those compared, and a column for what is measured."""
     table: dict[str, dict[str, Row]] = {}
     for row in suite.rows:
-        table.setdefault(row.group, {})[row.name.removeprefix(f"{row.group}: ")] = row
+        who, _, what = row.name.partition(": ")
+        table.setdefault(who, {})[what] = row
     columns = list(dict.fromkeys(column for cells in table.values() for column in cells))
     units = {column: row.unit for cells in table.values() for column, row in cells.items()}
     heads = [c if units[c] in c else f"{c}, {units[c]}" for c in columns]
     lines = [f"| | {' | '.join(heads)} |", f"|---|{'---:|' * len(columns)}"]
-    for group, cells in table.items():
+    for who, cells in table.items():
         shown = (number(cells[c].spread.median) if c in cells else "" for c in columns)
-        lines.append(f"| {group} | {' | '.join(shown)} |")
+        lines.append(f"| {who} | {' | '.join(shown)} |")
     return [*lines, ""]
 
 

@@ -12,7 +12,10 @@ FORMAT: Final = 1
 
 
 class Row(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One figure: a value for each run. `name` is unique in its suite."""
+    """One figure: a value for each run. `name` is unique in its suite.
+
+    Where things are compared it is `WHO: WHAT`.
+    """
 
     name: str
     unit: str
@@ -22,8 +25,6 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     """Steady from machine to machine and hour to hour: a baseline is held against it."""
     bar: float | None = None
     """What it has to reach."""
-    group: str = ""
-    """Rows of one group are drawn beside each other."""
 
     @property
     def spread(self) -> Spread:
@@ -96,8 +97,3 @@ def load(path: Path) -> Results:
 def rounded(samples: Sequence[float]) -> list[float]:
     """Five digits are more than any run is good for."""
     return [float(f"{value:.5g}") for value in samples]
-
-
-def plain(found: Results) -> Any:
-    """The same as plain lists and dictionaries."""
-    return msgspec.to_builtins(found)

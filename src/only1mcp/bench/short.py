@@ -18,6 +18,7 @@ from only1mcp.bench.processes import cores
 from only1mcp.bench.results import Results, Row, Suite, rounded
 
 CONNECTIONS: Final = 32
+ROUNDS: Final = 5
 PERCENTS: Final = (50, 99)
 _NO_WRK: Final = "Load by the bundled Python generator, which may be the limit: no wrk on PATH."
 
@@ -30,11 +31,11 @@ class Subject(NamedTuple):
     params: dict[str, Any]
 
 
-def own(seconds: float, rounds: int, version: str) -> Results:
+def own(seconds: float, version: str) -> Results:
     """A gateway of ours beside its server."""
     suite = Suite("bench", "tools/call, direct and through the gateway", "only1mcp bench")
     with _pair() as subjects:
-        alone, many = _turns(subjects, seconds, rounds)
+        alone, many = _turns(subjects, seconds)
     for percent in PERCENTS:
         ms = {name: _ms(runs, percent) for name, runs in alone.items()}
         added = [b - a for a, b in zip(ms["direct"], ms["gateway"], strict=True)]
@@ -48,11 +49,11 @@ def own(seconds: float, rounds: int, version: str) -> Results:
     return _results(suite, version)
 
 
-def theirs(subject: Subject, seconds: float, rounds: int, version: str) -> Results:
+def theirs(subject: Subject, seconds: float, version: str) -> Results:
     """A gateway that runs already, on whatever cores it runs."""
     title = f"{subject.method} at {subject.end.url}"
     suite = Suite("bench", title, f"only1mcp bench --url {subject.end.url}")
-    alone, many = _turns({"gateway": subject}, seconds, rounds)
+    alone, many = _turns({"gateway": subject}, seconds)
     for percent in PERCENTS:
         samples = rounded(_ms(alone["gateway"], percent))
         suite.rows.append(Row(f"p{percent}, 1 client", "ms", samples, "less"))
@@ -82,13 +83,13 @@ def _pair() -> Iterator[dict[str, Subject]]:
 
 
 def _turns(
-    subjects: dict[str, Subject], seconds: float, rounds: int
+    subjects: dict[str, Subject], seconds: float
 ) -> tuple[dict[str, list[Outcome]], dict[str, list[Outcome]]]:
     """Each subject in turn: one client in sequence, then many connections."""
     core = cores().load
     alone: dict[str, list[Outcome]] = {name: [] for name in subjects}
     many: dict[str, list[Outcome]] = {name: [] for name in subjects}
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         for name, subject in subjects.items():
             alone[name].append(drive.ours(drive.job(*subject, 1, seconds), core))
             many[name].append(drive.closed(drive.job(*subject, CONNECTIONS, seconds), core))

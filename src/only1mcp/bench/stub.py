@@ -32,6 +32,10 @@ _ACCEPTED: Final = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
 _STREAM: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
+_PROGRESS: Final = (
+    b'{"jsonrpc":"2.0","method":"notifications/progress",'
+    b'"params":{"progressToken":%b,"progress":%d}}'
+)
 _NO_STREAM: Final = b"HTTP/1.1 405 Method Not Allowed\r\nAllow: POST\r\nContent-Length: 0\r\n\r\n"
 _UNKNOWN: Final = b'{"jsonrpc":"2.0","id":%b,"error":{"code":-32601,"message":"not here"}}'
 
@@ -129,12 +133,9 @@ class Wire(asyncio.Protocol):
         self._transport.write(_HEAD % len(answer) + answer)
 
     def _stream(self, body: bytes, steps: int, answer: bytes) -> None:
-        token = _TOKEN.search(body)
         out = [_STREAM]
-        for step in range(steps if token else 0):
-            assert token is not None
-            out.append(_event(b'{"jsonrpc":"2.0","method":"notifications/progress","params":'
-                              b'{"progressToken":%b,"progress":%d}}' % (token[1], step + 1)))  # fmt: skip
+        if token := _TOKEN.search(body):
+            out += [_event(_PROGRESS % (token[1], step + 1)) for step in range(steps)]
         self._transport.write(b"".join([*out, _event(answer), b"0\r\n\r\n"]))
 
     def _counts(self) -> bytes:
@@ -190,7 +191,7 @@ async def serve(stub: Stub, port: int) -> None:
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     server = await loop.create_server(lambda: Wire(stub), "127.0.0.1", port, backlog=4096)
-    await loop.connect_read_pipe(lambda: Pipe(stub, len, over), sys.stdin)
+    await loop.connect_read_pipe(lambda: Pipe(stub, lambda _: None, over), sys.stdin)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/mcp", flush=True)
     await over.wait()
     server.close()
@@ -223,6 +224,7 @@ def main() -> None:
 
 
 def fast_loop() -> asyncio.AbstractEventLoop:
+    """The loop of uvloop."""
     import uvloop
 
     return uvloop.new_event_loop()

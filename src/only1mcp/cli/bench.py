@@ -14,30 +14,27 @@ from only1mcp.cli.say import Exit, Failure, fail, note
 
 
 class Wanted(NamedTuple):
-    """What to measure, and what to do with it."""
+    """What to measure."""
 
     url: str | None
     token: str | None
     tool: str | None
-    arguments: str
+    """Name and, after a space, arguments."""
     seconds: float
-    rounds: int
-    output: Path | None
-    baseline: Path | None
 
 
-def run_bench(wanted: Wanted, *, as_json: bool) -> int:
+def run_bench(wanted: Wanted, output: Path | None, baseline: Path | None) -> int:
     """`only1mcp bench`: exit 1 if it is worse than the baseline."""
     try:
-        before = _baseline(wanted.baseline)
+        before = None if baseline is None else results.load(baseline)
         now = _measured(wanted)
-        _write(now, wanted.output)
+        if output is not None:
+            _write(now, output)
+    except Unreadable as error:
+        return fail(Failure(str(error), Exit.USAGE))
     except Failure as error:
         return fail(error)
-    if as_json:
-        print(json.dumps(results.plain(now), indent=2))
-    else:
-        print(report.markdown(now), end="")
+    print(report.markdown(now), end="")
     return Exit.OK if before is None else compared(before, now)
 
 
@@ -60,8 +57,8 @@ def _measured(wanted: Wanted) -> Results:
         raise Failure("--tool names a tool of a running gateway: say which with --url", Exit.USAGE)
     try:
         if wanted.url is None:
-            return short.own(wanted.seconds, wanted.rounds, __version__)
-        return short.theirs(_subject(wanted), wanted.seconds, wanted.rounds, __version__)
+            return short.own(wanted.seconds, __version__)
+        return short.theirs(_subject(wanted), wanted.seconds, __version__)
     except (Refused, NotStarted) as error:
         raise Failure(str(error)) from None
     except OSError as error:
@@ -77,7 +74,8 @@ def _subject(wanted: Wanted) -> short.Subject:
     end = Endpoint(url if "/mcp" in url else f"{url}/mcp", headers=headers).open()
     if wanted.tool is None:
         return short.Subject(end, "tools/list", {})
-    params = {"name": wanted.tool, "arguments": _object(wanted.arguments)}
+    name, _, arguments = wanted.tool.partition(" ")
+    params = {"name": name, "arguments": _object(arguments or "{}")}
     return short.Subject(end, "tools/call", params)
 
 
@@ -91,17 +89,8 @@ def _object(text: str) -> dict[str, Any]:
     return found
 
 
-def _baseline(path: Path | None) -> Results | None:
-    try:
-        return None if path is None else results.load(path)
-    except Unreadable as error:
-        raise Failure(str(error), Exit.USAGE) from None
-
-
-def _write(now: Results, output: Path | None) -> None:
+def _write(now: Results, output: Path) -> None:
     """The file that was asked for: its ending says what it is."""
-    if output is None:
-        return
     try:
         if output.suffix in (".html", ".htm"):
             output.write_text(page.html(now))

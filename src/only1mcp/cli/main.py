@@ -309,24 +309,21 @@ def bench(
     ] = None,
     token: Token = None,
     tool: Annotated[
-        str | None, typer.Option(help="Call this tool; it runs many thousand times.")
+        str | None,
+        typer.Option(help="Call this tool, 'NAME {JSON}', many thousand times; default: list."),
     ] = None,
-    arguments: Annotated[str, typer.Option(help="Its arguments as a JSON object.")] = "{}",
-    seconds: Annotated[float, typer.Option(min=0.1, max=600, help="Of each run.")] = 2.0,
-    rounds: Annotated[int, typer.Option(min=1, max=100, help="Runs of each kind.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.1, max=600, help="Of each run.")] = 1.0,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write: .json, .md or .html.")
     ] = None,
     baseline: Annotated[
         Path | None, typer.Option(help="An earlier .json; exit 1 if now worse by a tenth.")
     ] = None,
-    as_json: AsJson = False,
 ) -> None:
-    """Measure a gateway: latency and calls per second, beside its server where that is ours."""
+    """Measure a gateway: time and calls per second, beside its server where that is ours."""
     from only1mcp.cli.bench import Wanted, run_bench
 
-    wanted = Wanted(url, token, tool, arguments, seconds, rounds, output, baseline)
-    raise typer.Exit(run_bench(wanted, as_json=as_json))
+    raise typer.Exit(run_bench(Wanted(url, token, tool, seconds), output, baseline))
 
 
 def main(arguments: list[str] | None = None) -> Any:
