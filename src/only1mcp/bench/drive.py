@@ -18,8 +18,11 @@ _IDS: Final = 100_000_000
 
 
 def closed(job: Job, core: int, processes: int = 1) -> Outcome:
-    """As much as the endpoint takes. Without wrk that is limited by `processes` of ours."""
-    if wrk.version() is not None and job.rate is None:
+    """As much as the endpoint takes. Without wrk that is limited by `processes` of ours.
+
+    wrk counts in whole seconds.
+    """
+    if wrk.version() is not None and job.rate is None and job.seconds >= 1:
         return _judged(wrk.run(job, core))
     return ours(job, core, processes)
 
