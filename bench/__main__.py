@@ -20,7 +20,7 @@ from bench.table import SUITES, Entry
 from only1mcp import __version__
 from only1mcp.bench import machine, page, report, results
 from only1mcp.bench.endpoint import Refused
-from only1mcp.bench.processes import NotStarted
+from only1mcp.bench.processes import NotStarted, ended_by_sigterm
 from only1mcp.bench.results import Results, Suite
 from only1mcp.cli.bench import compared
 
@@ -71,7 +71,8 @@ def main(arguments: list[str]) -> int:
         datetime.now(UTC).isoformat(timespec="seconds"), machine.environment(__version__), []
     )
     before = results.load(given.baseline) if given.baseline else None
-    now.suites = [measure(entry, given.rounds) for entry in wanted]
+    with ended_by_sigterm():
+        now.suites = [measure(entry, given.rounds) for entry in wanted]
     results.save(now, OUT / "gateway.json")
     (OUT / "gateway.md").write_text(report.markdown(now))
     (OUT / "gateway.html").write_text(page.html(now))

@@ -31,7 +31,7 @@ from only1mcp.bench import drive, machine, results
 from only1mcp.bench.endpoint import Endpoint, Refused
 from only1mcp.bench.figures import paired
 from only1mcp.bench.load import Outcome
-from only1mcp.bench.processes import NotStarted, Program, running
+from only1mcp.bench.processes import NotStarted, Program, ended_by_sigterm, running
 from only1mcp.bench.results import Results, Suite
 from only1mcp.bench.started import http_server, url_in
 
@@ -81,11 +81,12 @@ def main(arguments: list[str]) -> int:
     rigs = {
         kind: Rig(Suite(kind, title, "make bench-peers"), ROUNDS) for kind, title in TITLES.items()
     }
-    if not given.peer:
-        proxies(rigs["proxy"])
-    for peer in wanted:
-        if peer.kind != "proxy":
-            measured(peer, rigs[peer.kind], rigs["fidelity"])
+    with ended_by_sigterm():
+        if not given.peer:
+            proxies(rigs["proxy"])
+        for peer in wanted:
+            if peer.kind != "proxy":
+                measured(peer, rigs[peer.kind], rigs["fidelity"])
     now.suites = [rig.suite for rig in rigs.values() if rig.suite.rows or rig.suite.not_measured]
     now.suites[-1].not_measured += NOT_TESTED
     results.save(now, ROOT / ".cache" / "bench" / "peers.json")

@@ -3,7 +3,10 @@
 import asyncio
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+import psutil
 
 from fakes.demo import demo_http
 from fakes.gateway import gateway, http_server
@@ -19,6 +22,20 @@ def test_a_gateway_of_its_own(tmp_path: Path) -> None:
     assert "| gateway over direct |" in run.stdout
     (suite,) = load(file).suites
     assert all(min(row.samples) > 0 for row in suite.rows if row.unit == "calls/s")
+
+
+def test_what_it_has_started_ends_with_it() -> None:
+    with subprocess.Popen([*BENCH[:-1], "60"], stdout=subprocess.DEVNULL) as bench:
+        own = psutil.Process(bench.pid)
+        deadline = time.monotonic() + 30
+        while len(family := own.children(recursive=True)) < 3:  # stub, gateway, load
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        bench.terminate()
+        assert bench.wait(30) == 128 + 15
+    gone, alive = psutil.wait_procs(family, timeout=30)
+    assert alive == []
+    assert len(gone) >= 3
 
 
 async def test_a_gateway_that_runs(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from only1mcp import __version__
 from only1mcp.bench import page, report, results, short
 from only1mcp.bench import verdict as judge
 from only1mcp.bench.endpoint import Endpoint, Refused
-from only1mcp.bench.processes import NotStarted
+from only1mcp.bench.processes import NotStarted, ended_by_sigterm
 from only1mcp.bench.results import Results, Unreadable
 from only1mcp.cli.say import Exit, Failure, fail, note
 
@@ -27,7 +27,8 @@ def run_bench(wanted: Wanted, output: Path | None, baseline: Path | None) -> int
     """`only1mcp bench`: exit 1 if it is worse than the baseline."""
     try:
         before = None if baseline is None else results.load(baseline)
-        now = _measured(wanted)
+        with ended_by_sigterm():
+            now = _measured(wanted)
         if output is not None:
             _write(now, output)
     except Unreadable as error:
