@@ -31,6 +31,16 @@ def test_merged_histograms_hold_the_calls_of_both() -> None:
     assert [percent for percent, _ in one.curve()] == [90.0, 100.0]
 
 
+def test_a_curve_has_few_points_and_the_tail_is_kept() -> None:
+    histogram = Histogram({})
+    for millisecond in range(1, 10_001):
+        histogram.add(millisecond / 1000)
+    curve = histogram.curve()
+    assert len(curve) < 150
+    assert curve[-1][0] == 100.0
+    assert sum(percent > 99 for percent, _ in curve) > 1
+
+
 def test_an_empty_histogram_has_no_percentile() -> None:
     with pytest.raises(ValueError, match="empty"):
         Histogram({}).percentile_s(50)

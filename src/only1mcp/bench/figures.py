@@ -6,12 +6,16 @@ each run, and any percentile can be read from it later.
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from math import ceil, comb, exp, log
+from math import ceil, comb, exp, inf, log, log10
 from statistics import median
 from typing import Final, NamedTuple
 
 STEP: Final = log(1.02)
 """Width of a bucket, as a logarithm."""
+
+
+VISIBLE: Final = 0.03
+"""Points of a curve closer than this, in nines, are one point to the eye."""
 
 
 class Spread(NamedTuple):
@@ -57,9 +61,14 @@ class Histogram:
         raise ValueError("an empty histogram has no percentiles")
 
     def curve(self) -> list[tuple[float, float]]:
-        """(percent, seconds) at each bucket, for a plot."""
-        total = self.count
-        return [(reached / total * 100, exp(bucket * STEP)) for bucket, reached in self._climb()]
+        """(percent, seconds), as many points as a plot can show: denser where the tail is."""
+        total, points, last = self.count, [], -1.0
+        for bucket, reached in self._climb():
+            nines = log10(total / (total - reached)) if reached < total else inf
+            if nines - last >= VISIBLE:
+                points.append((reached / total * 100, exp(bucket * STEP)))
+                last = nines
+        return points
 
     def _climb(self) -> Iterator[tuple[int, int]]:
         reached = 0

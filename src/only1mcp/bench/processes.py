@@ -132,8 +132,9 @@ class Program:
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(END_S)
         for process in family:
-            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
+        psutil.wait_procs(family, END_S)
         self.process.wait()
         self._said.close()
 
