@@ -11,6 +11,7 @@ Checks = dict[str, Callable[[Any], bool]]
 """Whether each thing is in a value."""
 META: Final = {"com.example/asked": "kept"}
 RESULT: Final[Checks] = {
+    "text": lambda r: bool(_block(r, "text")["text"]),
     "`_meta` of the result": lambda r: r["_meta"]["com.example/result"] == "kept",
     "unknown member of the result": lambda r: r["x-later"] == "kept",
     "structuredContent": lambda r: r["structuredContent"]["unicode"] == "\u00e9",

@@ -33,12 +33,12 @@ def test_merged_histograms_hold_the_calls_of_both() -> None:
 
 def test_a_curve_has_few_points_and_the_tail_is_kept() -> None:
     histogram = Histogram({})
-    for millisecond in range(1, 10_001):
-        histogram.add(millisecond / 1000)
+    for number in range(10_000):  # one in a thousand takes very long, each a little more
+        histogram.add(0.001 + number / 1e6 if number < 9_990 else 1.0 + number - 9_990)
     curve = histogram.curve()
     assert len(curve) < 150
     assert curve[-1][0] == 100.0
-    assert sum(percent > 99 for percent, _ in curve) > 1
+    assert sum(percent > 99.89 for percent, _ in curve) >= 8
 
 
 def test_an_empty_histogram_has_no_percentile() -> None:
