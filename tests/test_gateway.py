@@ -10,7 +10,7 @@ from msgspec import Raw
 from pydantic import SecretStr
 
 from fakes.edge import PATIENCE_S, until
-from fakes.upstream import FakeUpstream, Gate, gateway_of, library, offers, served, text
+from fakes.upstream import FakeUpstream, Gate, gateway_of, library, no_pause, offers, served, text
 from fakes.wire import last, message, web
 from only1mcp import gateway as module
 from only1mcp.config.model import Auth, Config, Listener
@@ -136,7 +136,7 @@ async def test_a_server_that_comes_back_unchanged_is_not_announced() -> None:
     async with gateway_of(fake, notice=lambda live: states.append(live.state)) as gateway:
         await until(lambda: gateway._announcing is None)
         ear = Ear(gateway)
-        gateway.roster.servers["one"]._pause_s = 0
+        no_pause(gateway.roster.servers["one"])
         fake.lose("gone")
         await until(lambda: states[-1] == State.READY and len(states) > 2)
         for _ in range(5):
@@ -194,7 +194,7 @@ async def test_a_server_that_comes_back_is_told_the_level_again() -> None:
         Ear(gateway, level="warning")
         Ear(gateway, level="info")
         Ear(gateway)
-        gateway.roster.servers["one"]._pause_s = 0
+        no_pause(gateway.roster.servers["one"])
         fake.lose("gone")
         await until(lambda: fake.asked("logging/setLevel") != [])
     assert fake.asked("logging/setLevel") == [{"level": "info"}]

@@ -36,6 +36,7 @@ PURE: Final = (
     "protocol",
     "policy",
     "catalog",
+    "config/cache.py",
     "config/model.py",
     "config/resilience.py",
     "config/servers.py",

@@ -2,6 +2,7 @@
 
 Roster ──joined──► Listings ──► Catalog ──► Snapshot ──► Streamable / StdioEdge
    └─ notifications that belong to no call ──► list_changed, log messages to sessions
+reload ──► read, checked ──► the difference ──► Roster, Listings, Edge; then one list_changed
 """
 
 import asyncio
@@ -13,18 +14,26 @@ from typing import Final
 from msgspec import Raw
 
 from only1mcp.admin.app import make_app
+from only1mcp.admin.reload import Outcome, Reloads
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
+from only1mcp.config.diff import Diff, diff, in_force
+from only1mcp.config.faults import ConfigError, Fault
+from only1mcp.config.load import Loaded
 from only1mcp.config.model import Config
-from only1mcp.observe import access
+from only1mcp.config.secrets import secrets
+from only1mcp.config.watch import Source, Watch
+from only1mcp.observe import access, logs
 from only1mcp.observe.tasks import Tasks
 from only1mcp.policy.access import Access
 from only1mcp.policy.limit import Gate
+from only1mcp.protocol.errors import McpError
+from only1mcp.relay.answers import Answers
 from only1mcp.relay.audience import CHANGED, Audience
 from only1mcp.relay.bridge import Bridge
 from only1mcp.relay.fanout import Listings
 from only1mcp.relay.levels import LogLevels
-from only1mcp.relay.snapshot import Snapshot
+from only1mcp.relay.snapshot import Servers, Snapshot
 from only1mcp.server.http import Edge, Exchange, ListenError
 from only1mcp.server.reader import SSE_PATHS
 from only1mcp.server.session import Session, Sessions
@@ -42,14 +51,28 @@ SWEEP_S: Final = 1.0
 """How often idle sessions and silent streams are looked at."""
 ANNOUNCE_S: Final = 0.1
 """Changes within this time make one list_changed."""
+TOGETHER_S: Final = 10.0
+"""So long the servers that a reload starts may take to be part of its one list_changed."""
+HURRY_S: Final = 0.3
+"""For clients to be told that their calls end, before everything is cut."""
 
 
 class Gateway:
     """One running gateway. `start` it, `serve` stdio if wanted, `close` it."""
 
-    def __init__(self, config: Config, notice: Callable[[Live], None] | None = None) -> None:
-        """`notice` is called after each change of a server's state."""
+    def __init__(
+        self,
+        config: Config,
+        notice: Callable[[Live], None] | None = None,
+        source: Source | None = None,
+    ) -> None:
+        """`notice` is called after each change of a server's state; `source` is where `config`
+        has been read and can be read again."""
         self.config = config
+        self._source = source
+        self._reloads = Reloads(self._read, self._apply)
+        self._watching: list[asyncio.Task[None]] = []
+        self._together: asyncio.Task[None] | None = None
         self._notice = notice
         self._tasks = Tasks()
         self._draining = False
@@ -57,12 +80,15 @@ class Gateway:
         self._sessions = Sessions(asyncio.get_running_loop().time, self._left)
         self._stdio: StdioEdge | None = None
         self.roster = Roster(config.servers, self._noticed, self._from_server, self._greeted)
-        self._listings = Listings(self.roster, config.naming, self._lists_changed)
+        self._listings = Listings(self.roster, config, self._lists_changed)
         self._levels = LogLevels(self.roster, self._wanted_levels)
+        one_principal = _one_principal(config)
         self._audience = Audience(
             *(self.roster.servers, self._clients, self._client, self._from_server),
-            one_principal=_one_principal(config),
+            one_principal=one_principal,
         )
+        clock = asyncio.get_running_loop().time
+        self._answers = Answers(config, clock, one_principal=one_principal)
         self._gate = Gate(config.server.limits)
         self._bridge = Bridge(asyncio.get_running_loop().time)
         self._snapshot = self._take_snapshot(self._listings.catalog)
@@ -84,7 +110,7 @@ class Gateway:
         Raises:
             ListenError: the address cannot be bound, or the certificate cannot be used.
         """
-        app = make_app(self.snapshot, lambda: not self._draining)
+        app = make_app(self.snapshot, lambda: not self._draining, self._reloads)
         settings = self.config.server
         self.edge = Edge(settings, Access(settings), self._handle, app, port=port)
         await self.edge.start()
@@ -92,8 +118,16 @@ class Gateway:
 
     def start(self) -> None:
         """Start all servers; each is ready in its own time."""
-        self.roster.start(self._joined)
+        self.roster.start(self._joined, self._held, self._moved)
         self._tasks.start(self._sweep(), "sweep")
+        self._follow()
+
+    async def reload(self) -> Outcome:
+        """Read the configuration again and put it in force, all of it or nothing.
+
+        Requests under way keep the snapshot they have and the servers it names.
+        """
+        return await self._reloads.reload()
 
     async def serve_stdio(self, lines: Lines, write: Callable[[bytes], None]) -> None:
         """Be an MCP server on a pair of pipes until the input ends."""
@@ -103,6 +137,9 @@ class Gateway:
     async def drain(self) -> None:
         """Take no new requests and let those under way finish, up to `server.drain_timeout`."""
         self._draining = True
+        self._unfollow()
+        if self.edge is not None:
+            await asyncio.sleep(self.config.server.drain_delay)
         self._audience.end_listens()
         if self.edge is None:
             return
@@ -115,11 +152,14 @@ class Gateway:
     async def close(self) -> None:
         """End everything: clients first, then the servers and their processes."""
         self._draining = True
+        self._unfollow()
+        await self._reloads.close()
         self._audience.end_listens()
         await self._sse.close()
         if self.edge is not None:
             await self.edge.close()
         await self._tasks.close()
+        await self._answers.close()
         await self._bridge.close()
         await self._levels.close()
         await self._audience.subscriptions.close()
@@ -127,6 +167,18 @@ class Gateway:
         await self.roster.close()
         if self._announcing is not None:
             self._announcing.cancel()
+
+    def hurry(self) -> None:
+        """While it drains or closes: calls under way end now, then everything is cut."""
+
+        def cut() -> None:
+            if self.edge is not None:
+                self.edge.cut()
+            self.roster.hurry()
+
+        if self.edge is not None:
+            self.edge.hurry()
+        asyncio.get_running_loop().call_later(HURRY_S, cut)
 
     async def _handle(self, exchange: Exchange) -> None:
         older = exchange.request.path in SSE_PATHS
@@ -136,18 +188,118 @@ class Gateway:
         return Snapshot(
             self.config,
             catalog,
-            self.roster.servers,
+            Servers(self.roster.servers),
             self._listings,
             self._levels,
             self._bridge,
             self._audience,
             self._gate,
+            self._answers,
             access.current(),
         )
 
+    # --- another configuration ---
+
+    def _read(self) -> Loaded:
+        if self._source is None:
+            raise ConfigError((Fault("configuration", 0, 0, "", "was not read from a file"),))
+        return self._source.read()
+
+    def _apply(self, config: Config) -> Diff:
+        """Put `config` in force.
+
+        Raises:
+            ConfigError: it cannot be; nothing has changed then.
+        """
+        changes = diff(self.config, config)
+        config = in_force(self.config, config, changes)
+        renew = self._prepared(config)
+        logs.hide(secrets(config))
+        if "logging.level" in changes.settings:
+            logs.set_level(config.logging.level)
+        self.config = config
+        renew()
+        if changes:
+            self.roster.change(config.servers)
+            self._announce_together()
+            self._gate.adopt(config.server.limits)
+            self._audience.one_principal = _one_principal(config)
+            self._answers.adopt(changes, one_principal=_one_principal(config))
+            self._listings.adopt(config)
+            self._end_others()
+            self._follow()
+        return changes
+
+    def _prepared(self, config: Config) -> Callable[[], None]:
+        if self.edge is None:
+            return lambda: None
+        try:
+            return self.edge.prepare(config.server)
+        except (ValueError, ListenError) as error:
+            file = str(self._source.file) if self._source else "configuration"
+            raise ConfigError((Fault(file, 0, 0, "server", str(error)),)) from None
+
+    def _end_others(self) -> None:
+        """Let go of clients whose token or mount is no more."""
+        principals = self.edge.principals if self.edge is not None else None
+        self._audience.end_others(principals, self.roster.servers)
+        if principals is not None:
+            self._sessions.end_others(principals)
+
+    def _announce_together(self) -> None:
+        """Tell clients once of all that a reload brings, unless servers take long to start."""
+
+        async def wait() -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TOGETHER_S):
+                    while late := self.roster.settling():
+                        await late[0].settled.wait()
+            self._together = None
+            self._lists_changed()
+
+        if self._together is None:
+            self._together = self._tasks.start(wait(), "settle after a reload")
+
+    def _follow(self) -> None:
+        """Watch the file, or watch it no more, as configured."""
+        source = self._source
+        if source is None or not self.config.hot_reload.enabled:
+            self._unfollow()
+        elif not self._watching:
+            watch = Watch(source.file, source.content, lambda: self.config.hot_reload.debounce)
+            self._watching = [
+                self._tasks.start(watch.hear(), "hear of the configuration"),
+                self._tasks.start(watch.run(self.reload), "watch the configuration"),
+            ]
+
+    def _unfollow(self) -> None:
+        for task in self._watching:
+            task.cancel()
+        self._watching.clear()
+
+    # --- what servers do ---
+
     async def _joined(self, live: Live) -> None:
-        await self._audience.subscriptions.joined(live)
+        if self.roster.is_current(live):
+            self._answers.forget(live.id)  # it may be another version
+            await self._audience.subscriptions.joined(live)
         await self._listings.joined(live)
+
+    def _moved(self, live: Live) -> None:
+        """`live` has taken the place of another: from now on it counts as if it had joined."""
+        self._listings.moved(live)
+        self._noticed(live)
+        if live.upstream is not None:
+            self._tasks.start(self._heard_of(live), f"join {live.id}")
+
+    async def _heard_of(self, live: Live) -> None:
+        try:
+            await self._joined(live)
+        except McpError as fault:  # it was good a moment ago; its own task sees to it
+            log.warning("server %s: %s", live.id, fault.message)
+
+    def _held(self, live: Live) -> bool:
+        return self._audience.subscriptions.watches(live.id)
 
     async def _greeted(self, upstream: Upstream) -> None:
         await self._levels.greeted(upstream)
@@ -157,6 +309,9 @@ class Gateway:
         self._audience.subscriptions.end(session.id)
 
     def _noticed(self, live: Live) -> None:
+        if not self.roster.is_current(live):
+            return
+        self._listings.noticed(live)
         if self._notice is not None:
             self._notice(live)
 
@@ -172,22 +327,27 @@ class Gateway:
     def _wanted_levels(self) -> Iterable[int]:
         return [one.least for one in self._clients() if one.least is not None]
 
-    def _from_server(self, live: Live, method: str, params: Raw) -> None:
+    def _from_server(self, live: Live, method: str, params: Raw, who: str | None = None) -> None:
+        if not self.roster.is_current(live):
+            return
+        self._answers.heard(live.id, method, params)
         if method not in CHANGED:
-            self._audience.hear(live.id, method, params)
+            self._audience.hear(live.id, method, params, who)
             return
         self._audience.said(live.id, method)
         self._audience.subscriptions.changed(live)
         self._listings.changed(live)
 
     def _lists_changed(self) -> None:
-        if self._announcing is None:
+        if self._announcing is None and self._together is None:
             loop = asyncio.get_running_loop()
             self._announcing = loop.call_later(ANNOUNCE_S, self._announce)
 
     def _announce(self) -> None:
         """Tell each client which of its lists are not what they were."""
         self._announcing = None
+        if self._together is not None:
+            return  # it says this too
         before, self._announced = self._announced, self.snapshot().catalog
         self._audience.announce(before, self._announced)
 
@@ -198,6 +358,7 @@ class Gateway:
             self._streamable.sweep(loop.time())
             self._sse.sweep(loop.time())
             self._bridge.sweep()
+            self._answers.sweep()
             self.roster.sweep()
 
 

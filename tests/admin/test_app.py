@@ -1,15 +1,18 @@
 """The pages that are not MCP: probes, the summary, the servers."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx2
 import pytest
+from pydantic import SecretStr
 
 from fakes.upstream import FakeUpstream, gateway_of, library, offers, served, tool
 from fakes.wire import web
 from only1mcp import __version__
 from only1mcp.admin.app import make_app
+from only1mcp.config.model import Auth, Listener
 from only1mcp.gateway import Gateway
 from only1mcp.protocol.errors import ServerUnavailable
 
@@ -21,7 +24,7 @@ async def page(
     gateway: Gateway, path: str, ready: Callable[[], bool] = lambda: True, method: str = "GET"
 ) -> httpx2.Response:
     """One page of the application over `gateway`."""
-    transport = httpx2.ASGITransport(app=make_app(gateway.snapshot, ready))
+    transport = httpx2.ASGITransport(app=make_app(gateway.snapshot, ready, gateway._reloads))
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
         return await http.request(method, path)
 
@@ -58,13 +61,30 @@ async def test_probes(path: str, ready: bool, status: int, text: str) -> None:
 async def test_all_is_well() -> None:
     entries = {"off": {"enabled": False}}
     async with gateway_of(library("one"), library("two"), entries=entries) as gateway:
-        assert await summary(gateway) == {
-            "status": "ok",
-            "version": __version__,
-            "servers": 2,
-            "servers_ready": 2,
-            "tools": 2,
-        }
+        found = await summary(gateway)
+    health = found.pop("health")
+    assert found == {
+        "status": "ok",
+        "version": __version__,
+        "config": {"status": "ok"},
+        "servers": 2,
+        "servers_ready": 2,
+        "tools": 2,
+    }
+    assert [(one["id"], one["state"], one["health"]) for one in health] == [
+        ("one", "ready", "healthy"),
+        ("two", "ready", "healthy"),
+    ]
+    assert {datetime.fromisoformat(one["since"]).utcoffset() for one in health} == {timedelta()}
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+async def test_why_a_server_is_unwell_is_for_those_who_may_see_it(tokens: bool) -> None:
+    auth = Auth(tokens=(SecretStr("a" * 20),)) if tokens else None
+    async with gateway_of(down("one"), server=Listener(auth=auth)) as gateway:
+        (one,) = (await summary(gateway))["health"]
+    assert (one["state"], one["health"]) == ("waiting", "unhealthy")
+    assert one.get("reason") == (None if tokens else "refused")
 
 
 async def test_a_server_that_is_not_up_is_seen() -> None:

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fakes.cli import Run, Shell
 from fakes.upstream import FakeUpstream, library, offers, served, text, tool
+from only1mcp.config.load import Loaded, load_text
+from only1mcp.config.watch import Source
 from only1mcp.protocol.errors import ServerUnavailable
 from only1mcp.protocol.message import as_raw
 from only1mcp.upstream.base import Call
@@ -35,11 +38,23 @@ async def test_servers_as_a_table(command: Command) -> None:
     async with served(library("one"), down) as (_, url):
         found = await command("servers", "--url", url)
     head, one, two = (line.split() for line in found.out.splitlines())
-    assert head == ["server", "state", "transport", "revision", "tools", "prompts", "resources"]
-    assert one == ["one", "ready", "stdio", "2025-11-25", "1", "1", "1"]
-    assert two[:7] == ["down", "waiting", "stdio", "-", "0", "0", "0"]
-    assert " ".join(two[7:]) == "no such command; check PATH"
+    assert head[:5] == ["server", "state", "health", "transport", "revision"]
+    assert head[5:] == ["tools", "prompts", "resources"]
+    assert one == ["one", "ready", "healthy", "stdio", "2025-11-25", "1", "1", "1"]
+    assert two[:8] == ["down", "waiting", "unhealthy", "stdio", "-", "0", "0", "0"]
+    assert " ".join(two[8:]).startswith("no such command; check PATH (since 20")
     assert (found.code, found.err) == (0, "")
+
+
+async def test_replicas_have_a_line_each(command: Command) -> None:
+    async with served(library("one"), library("one")) as (gateway, url):
+        first, _ = gateway.roster.servers["one"].replicas
+        first.breaker.trip("it answers nothing", first.clock())
+        found = await command("servers", "--url", url)
+    _, whole, one, two = (line.split() for line in found.out.splitlines())
+    assert whole[:4] == ["one", "ready", "healthy", "http"]
+    assert one[:6] == ["ready", "healthy", "http://127.0.0.1:1/mcp", "left", "alone", "since"]
+    assert two == ["ready", "healthy", "http://127.0.0.1:2/mcp"]
 
 
 async def test_servers_as_json(command: Command) -> None:
@@ -173,3 +188,38 @@ def test_arguments_that_are_none(shell: Shell, arguments: str, said: str) -> Non
     found = shell("call", "x", arguments, "--url", NOBODY)
     assert found.code == 2
     assert said in found.err
+
+
+# --- reload ---
+
+
+async def test_reload_says_what_has_changed(command: Command) -> None:
+    async with served(library("one")) as (gateway, url):
+        says = ["servers: []", "servers: []", "servers: []\nserver: {port: 7}", "servers: 3"]
+
+        def read() -> Loaded:
+            return load_text(says.pop(0), "f.yaml", "yaml", {})
+
+        gateway._source = Source(Path("f.yaml"), read, "")
+        gone = await command("reload", "--url", url)
+        assert (gone.code, gone.out) == (0, "removed one\n")
+        assert gone.err.startswith("f.yaml:1:1: warning: no server is enabled")
+        assert gateway.roster.servers == {}
+        same = await command("reload", "--url", url)
+        assert same.out == "nothing to change\n"
+        later = await command("reload", "--url", url)
+        assert (later.code, later.out) == (0, "")
+        assert later.err.endswith("in force after a restart: server.port\n")
+        bad = await command("reload", "--url", url)
+    assert bad.code == 2
+    assert bad.err.startswith("f.yaml:1:")
+    assert bad.err.endswith("the configuration is refused; the former one stays in force\n")
+
+
+async def test_reload_as_json(command: Command) -> None:
+    async with served(library("one")) as (_, url):
+        found = await command("reload", "--json", "--url", url)
+    assert found.code == 2
+    assert [one["message"] for one in found.json["faults"]] == ["was not read from a file"]
+    nobody = await command("reload", "--url", NOBODY)
+    assert nobody.code == 3

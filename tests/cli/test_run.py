@@ -20,8 +20,10 @@ from only1mcp.cli.run import Announcer, first, in_loop, on_signals, overrides, s
 from only1mcp.cli.say import Exit, Failure
 from only1mcp.config.model import Config, Listener
 from only1mcp.config.servers import Server, Stdio
+from only1mcp.config.watch import Source
 from only1mcp.gateway import Gateway, Live
 from only1mcp.protocol.errors import ServerUnavailable
+from only1mcp.upstream.replica import Replica
 
 CALL = {"name": "lib__find"}
 
@@ -52,11 +54,13 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Config]:
     def fakes(*upstreams: FakeUpstream, **listener: Any) -> Config:
         twins = {one.server: one for one in upstreams}
 
-        def make(live: Live, era: str) -> FakeUpstream:
+        def make(live: Live, replica: Replica, era: str) -> FakeUpstream:
             return twins[live.id]
 
-        def gateway(config: Config, notice: Callable[[Live], None]) -> Gateway:
-            made = Gateway(config, notice)
+        def gateway(
+            config: Config, notice: Callable[[Live], None], source: Source | None
+        ) -> Gateway:
+            made = Gateway(config, notice, source)
             for live in made.roster.servers.values():
                 live._make = make
             return made
@@ -170,7 +174,8 @@ def test_without_a_configuration_it_says_what_to_do(shell: Shell) -> None:
 def test_the_options_reach_the_listener(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
 
-    async def served(config: Config, port: int | None, greet: Any) -> int:
+    async def served(config: Config, port: int | None, greet: Any, *, source: Source) -> int:
+        assert source.read().config.servers == config.servers
         given.append((config.server.host, config.server.port, port, greet is not None))
         return Exit.OK
 

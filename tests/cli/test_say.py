@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from only1mcp.cli.say import Exit, Failure, fail, load_config, note, start_logs
+from only1mcp.cli.say import Exit, Failure, fail, load_config, note, source_of, start_logs
+from only1mcp.config.faults import ConfigError
 from only1mcp.config.model import Auth, Config, Listener, Logging
 from only1mcp.observe import logs
 
@@ -90,3 +91,26 @@ def test_logs_go_where_the_configuration_says_and_hold_none_of_its_secrets(tmp_p
 def test_a_log_file_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"cannot write .*; see logging"):
         start_logs(Config(logging=Logging(file=str(tmp_path))))
+
+
+def test_what_was_read_can_be_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("server: {port: 9000}\n")
+    source = source_of(file, {"PORT": "9002"}, {"server.host": "::1"})
+    assert source is not None
+    assert source.file == file
+    file.write_text("server: {port: '${PORT}'}\n")
+    server = source.read().config.server
+    assert (server.port, server.host) == (9002, "::1"), "what was asked for at the start holds"
+    assert source_of(None, {"HOME": str(tmp_path)}) is None
+
+
+def test_a_file_that_was_cut_short_does_not_mean_to_have_no_servers(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("")
+    source = source_of(file, {})
+    assert source is not None
+    with pytest.raises(ConfigError, match=r"c\.yaml:1:1: the file is empty; write `servers: \[\]`"):
+        source.read()
+    file.write_text("servers: []\n")
+    assert source.read().config.servers == ()

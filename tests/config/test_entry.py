@@ -138,5 +138,5 @@ def test_a_server_of_the_older_transport(server: Read) -> None:
 def test_a_url_alone_is_tried_as_the_newer_transport_first(
     server: Read, warnings: Complain
 ) -> None:
-    assert server({"url": "http://h/sse?x=1"}).transport.type == "http"
+    assert server({"url": "http://h/sse?x=1"}).instances[0].transport.type == "http"
     assert warnings(file({"url": "http://h/sse?x=1"})) == []

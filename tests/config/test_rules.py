@@ -154,7 +154,9 @@ def test_a_missing_folder_is_doubted(folder: Path, cwd: str) -> None:
 
 def test_folders_start_at_the_file(folder: Path) -> None:
     text = "servers: [{id: a, transport: {type: stdio, command: sh, cwd: bin}}]"
-    transport = load_text(text, "f", "yaml", {}, base=folder).config.servers[0].transport
+    transport = (
+        load_text(text, "f", "yaml", {}, base=folder).config.servers[0].instances[0].transport
+    )
     assert transport.type == "stdio"
     assert transport.cwd == str(folder / "bin")
 

@@ -43,7 +43,7 @@ async def test_calls_that_wait_for_their_clients(monkeypatch: pytest.MonkeyPatch
         parked = (await call(wire))["result"]
         assert parked["resultType"] == "input_required"
         refused = (await call(wire, 2))["error"]
-        assert refused["code"] == -31001
+        assert refused["code"] == -31005
         assert refused["data"] == {
             "server": "lib",
             "outcome": "not_sent",
@@ -105,7 +105,7 @@ async def test_isolated_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = {"lib": {"isolation": "session"}}
     async with served(library(), entries=alone) as (gateway, url), web(url) as wire:
         await up(gateway)
-        gateway.roster.servers["lib"].further._make = lambda era: library()
+        gateway.roster.servers["lib"].replicas[0].further._make = lambda era: library()
         first, second = await wire.open(), await wire.open()
         params = {"name": "lib__find"}
         assert "result" in await first.ask("tools/call", params)

@@ -284,7 +284,7 @@ async def test_bad_servers_delay_only_themselves(tmp_path: Path) -> None:
         await running.said("failed +refused")
         rows = await servers(running)
         assert {id: rows[id]["state"] for id in ("missing", "silent", "slow", "fine")} == {
-            "missing": "waiting", "silent": "starting", "slow": "starting", "fine": "ready",
+            "missing": "failed", "silent": "starting", "slow": "starting", "fine": "ready",
         }  # fmt: skip
         assert "no-such-command-at-all" in rows["missing"]["reason"]
         unknown = await wire.modern("tools/call", call("slow__echo"))

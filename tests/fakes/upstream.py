@@ -16,14 +16,16 @@ from msgspec import Raw
 
 from fakes.edge import PATIENCE_S
 from only1mcp.config.model import Config
-from only1mcp.config.servers import Server, Stdio
+from only1mcp.config.servers import Http, Server, Stdio
 from only1mcp.gateway import Gateway
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import UpstreamError
 from only1mcp.protocol.methods import MODERN, NEWEST_LEGACY, NEWEST_MODERN
 from only1mcp.relay.call import Request, relay
 from only1mcp.upstream.base import Call, Greeting
-from only1mcp.upstream.roster import Live
+from only1mcp.upstream.live import Live
+from only1mcp.upstream.replica import Replica
+from only1mcp.upstream.standing import Counted
 
 Answer = Any  # JSON-able result, bytes, an exception, or a callable of (Call) giving one of these
 _ALL: dict[str, Any] = {"tools": {}, "prompts": {}, "resources": {}, "completions": {}}
@@ -89,6 +91,7 @@ class FakeUpstream:
         instructions: str | None = None,
     ) -> None:
         self.server = server
+        self.who: str | None = None
         self.answers: dict[str, Answer] = dict(answers or {})
         self.revision: str | None = NEWEST_MODERN if modern else NEWEST_LEGACY
         self.greeting = Greeting(
@@ -183,6 +186,20 @@ def plain(params: Mapping[str, Raw] | None) -> dict[str, Any]:
     return {key: message.any_value(value) for key, value in (params or {}).items()}
 
 
+def attach(live: Live, fake: FakeUpstream | None) -> None:
+    """Make `fake` the connection of a server that is not started; None: it has none."""
+    (replica,) = live.replicas
+    replica.upstream, live.lead = fake, replica
+    replica.calls = None if fake is None else Counted(replica, fake)
+    replica.changed()
+
+
+def no_pause(live: Live) -> None:
+    """Let a server that is lost be started again without a pause."""
+    for one in live.replicas:
+        one._restarts._pause_s = 0.0
+
+
 @contextlib.asynccontextmanager
 async def gateway_of(
     *upstreams: FakeUpstream,
@@ -193,17 +210,18 @@ async def gateway_of(
 ) -> AsyncIterator[Gateway]:
     """A started gateway whose servers are these fakes (no listener yet).
 
+    Several fakes of one name are the replicas of one server.
     `entries` are more settings of a server, by id; an id without a fake is never started.
     """
-    twins = {one.server: one for one in upstreams}
+    twins = by_server(*upstreams)
     more = entries or {}
     servers = tuple(
-        Server(**{"id": id, "transport": Stdio(command="never-started"), **more.get(id, {})})
+        Server(**{"id": id, **_way(len(twins.get(id, ()))), **more.get(id, {})})
         for id in dict.fromkeys([*twins, *more])
     )
 
-    def make(live: Live, era: str) -> FakeUpstream:
-        return twins[live.id]
+    def make(live: Live, replica: Replica, era: str) -> FakeUpstream:
+        return twins[live.id][live.replicas.index(replica)]
 
     gateway = Gateway(Config(servers=servers, **config), notice)
     for live in gateway.roster.servers.values():
@@ -217,6 +235,22 @@ async def gateway_of(
         await gateway.close()
 
 
+def by_server(*upstreams: FakeUpstream) -> dict[str, list[FakeUpstream]]:
+    """The fakes of each server, in order."""
+    found: dict[str, list[FakeUpstream]] = {}
+    for one in upstreams:
+        found.setdefault(one.server, []).append(one)
+    return found
+
+
+def _way(replicas: int) -> dict[str, Any]:
+    """How a server is said to be reached that has so many replicas."""
+    if replicas < 2:
+        return {"transport": Stdio(command="never-started")}
+    urls = (f"http://127.0.0.1:{port}/mcp" for port in range(1, replicas + 1))
+    return {"replicas": [{"transport": Http(url=url)} for url in urls]}
+
+
 class Heard:
     """The client of one request: keeps the notifications that belong to it."""
 
@@ -225,9 +259,10 @@ class Heard:
         self.headers: Mapping[bytes, bytes] | None = None
         self.capabilities: dict[str, Any] = {}
         self.notes: list[tuple[str, Any]] = []
+        self.labels: list[bytes] = []
 
     log_level = None
-    session = None
+    session: str | None = None
 
     async def ask(self, method: str, params: bytes) -> bytes:
         """It takes no questions."""
@@ -239,6 +274,10 @@ class Heard:
 
     def resumable(self, retry_s: float | None) -> None:
         """It has no stream."""
+
+    def label(self, lines: bytes) -> None:
+        """Remember it."""
+        self.labels.append(lines)
 
 
 def request(

@@ -109,7 +109,8 @@ def test_the_level_changes_while_it_runs(tmp_path: Path) -> None:
         "2",
         "log level is now debug",
         "3",
-        "log level is now warning",
+        "log level is now info",
+        "4",
         "5",
     ]
 

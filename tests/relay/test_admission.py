@@ -8,7 +8,8 @@ import pytest
 from fakes.edge import PATIENCE_S, until
 from fakes.upstream import FakeUpstream, Gate, Heard, ask, gateway_of, library, text, tool
 from only1mcp.config.model import Listener
-from only1mcp.gateway import Gateway
+from only1mcp.gateway import Gateway, State
+from only1mcp.policy import restart
 from only1mcp.protocol.errors import (
     CircuitOpen,
     McpError,
@@ -99,7 +100,8 @@ async def test_without_a_budget_nothing_is_repeated() -> None:
 
 async def test_in_an_outage_the_budget_is_three() -> None:
     fake = library(answers={"tools/call": ServerUnavailable("lib", "refused")})
-    async with gateway_of(fake) as gateway:
+    patient = {"circuit_breaker": {"failure_threshold": 1000}}
+    async with gateway_of(fake, entries={"lib": patient}) as gateway:
         for _ in range(10):
             with pytest.raises(ServerUnavailable):
                 await ask(gateway, *FIND)
@@ -141,12 +143,12 @@ async def test_a_call_waits_for_a_server_that_is_started_again() -> None:
 async def test_it_does_not_wait_for_one_that_will_take_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("only1mcp.upstream.roster.FIRST_PAUSE_S", 60.0)
+    monkeypatch.setattr(restart, "FIRST_PAUSE_S", 60.0)
     lib = library()
     async with gateway_of(lib) as gateway:
         live = gateway.roster.servers["lib"]
         lib.lose("exit code 1")
-        await until(lambda: live._tries_at > 0)
+        await until(lambda: live.replicas[0].state is State.WAITING)
         with pytest.raises(ServerUnavailable, match="exit code 1"):
             await ask(gateway, *FIND)
         assert not await live.returns(admission.RETURN_S)

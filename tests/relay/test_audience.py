@@ -17,7 +17,7 @@ from only1mcp.protocol.errors import Draining, InvalidParams, InvalidRequest
 from only1mcp.protocol.subscription import ACKNOWLEDGED, FLAGS, TAG_KEY, UPDATED
 from only1mcp.relay import audience
 from only1mcp.relay.audience import Audience, changes
-from only1mcp.relay.handed import Owner
+from only1mcp.relay.handed import TASK, VISIT, Owner, Thing
 
 TOOLS, PROMPTS, RESOURCES = FLAGS.values()
 LOG = "notifications/message"
@@ -45,6 +45,18 @@ class Member:
         return bool(message.members(params))
 
 
+class Client:
+    """A modern client and the frames that came."""
+
+    def __init__(self, frames: list[tuple[str, Any]], principal: str = "me") -> None:
+        self.principal = principal
+        self.frames = frames
+
+    def notify(self, method: str, params: Raw) -> None:
+        """Keep it."""
+        self.frames.append((method, message.any_value(params)))
+
+
 class Hall:
     """An audience, its sessions and what its listens have got."""
 
@@ -61,7 +73,11 @@ class Hall:
         self.tasks = Tasks()
 
     def listen(
-        self, id: str = "1", mount: str | None = None, **notifications: Any
+        self,
+        id: str = "1",
+        mount: str | None = None,
+        principal: str = "me",
+        **notifications: Any,
     ) -> tuple[asyncio.Task[bytes], list[tuple[str, Any]]]:
         """Begin a listen; its task, and its frames as they come."""
         frames: list[tuple[str, Any]] = []
@@ -69,10 +85,7 @@ class Hall:
         assert view is not None
         params = {"notifications": message.as_raw(notifications)}
 
-        def send(method: str, params: Raw) -> None:
-            frames.append((method, message.any_value(params)))
-
-        coroutine = self.audience.listen(Raw(id.encode()), params, view, send)
+        coroutine = self.audience.listen(Raw(id.encode()), params, view, Client(frames, principal))
         return self.tasks.start(coroutine, "listen"), frames
 
 
@@ -137,7 +150,24 @@ async def test_the_end_is_a_result_and_then_there_are_no_more() -> None:
     assert json.loads(result) == {"resultType": "complete", "_meta": {TAG_KEY: "x"}}
     view = hall.catalog.all
     with pytest.raises(Draining):
-        await hall.audience.listen(Raw(b"1"), {"notifications": Raw(b"{}")}, view, _nobody)
+        await hall.audience.listen(Raw(b"1"), {"notifications": Raw(b"{}")}, view, Client([]))
+
+
+async def test_listens_end_with_their_principal_and_their_mount() -> None:
+    hall = Hall()
+    mine, _ = hall.listen()
+    theirs, _ = hall.listen(principal="you")
+    there, _ = hall.listen(mount="two")
+    await asyncio.sleep(0)
+    hall.audience.end_others({"me"}, {"one"})
+    async with asyncio.timeout(PATIENCE_S):
+        await asyncio.wait([theirs, there])
+    assert not mine.done()
+    hall.listen()  # others may come
+    hall.audience.end_others(None, {"one"})
+    await asyncio.sleep(0)
+    assert not mine.done()
+    await hall.tasks.close()
 
 
 async def test_listens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +177,7 @@ async def test_listens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     await asyncio.sleep(0)
     with pytest.raises(InvalidRequest, match="holds 1 listens"):
         await hall.audience.listen(
-            Raw(b"1"), {"notifications": Raw(b"{}")}, hall.catalog.all, _nobody
+            Raw(b"1"), {"notifications": Raw(b"{}")}, hall.catalog.all, Client([])
         )
     await hall.tasks.close()
 
@@ -155,11 +185,7 @@ async def test_listens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_listen_without_a_filter_is_refused() -> None:
     hall = Hall()
     with pytest.raises(InvalidParams):
-        await hall.audience.listen(Raw(b"1"), {}, hall.catalog.all, _nobody)
-
-
-def _nobody(method: str, params: Raw) -> None:
-    raise AssertionError(f"{method} to nobody")
+        await hall.audience.listen(Raw(b"1"), {}, hall.catalog.all, Client([]))
 
 
 async def test_log_messages_of_no_call_go_to_those_who_want_them() -> None:
@@ -205,11 +231,10 @@ async def test_news_of_what_was_handed_out_reach_its_session_alone() -> None:
     ann, bob = Member("ann"), Member("bob", mount="one")
     hall = Hall(ann, bob)
     handed = hall.audience.handed
-    handed.note("one", "t", Owner("me", "ann"))
-    handed.note("one", "u", Owner("me", "bob"))
-    handed.note("one", "v", Owner("me", None))
-    handed.note("one", "w", Owner("me", "gone"))
-    handed.note("one", "e", Owner("me", "ann"))
+    for id, session in (("t", "ann"), ("u", "bob"), ("v", None), ("w", "gone")):
+        handed.note(Thing("one", None, TASK, id), Owner("me", session))
+    handed.note(Thing("one", None, VISIT, "e"), Owner("me", "ann"))
+    handed.note(Thing("one", "bob", VISIT, "e"), Owner("me", "bob"))
     for id in ("t", "u", "v", "w", "of nobody"):
         hall.audience.hear("one", STATUS, message.as_raw({"taskId": id, "status": "working"}))
     hall.audience.hear("one", VISITED, message.as_raw({"elicitationId": "e"}))

@@ -17,7 +17,7 @@ from only1mcp.protocol.message import Params, as_raw
 from only1mcp.protocol.methods import METHODS
 from only1mcp.protocol.tasks import EXTENSION, RELATED
 from only1mcp.relay import extensions
-from only1mcp.relay.handed import Handed, Owner
+from only1mcp.relay.handed import TASK, VISIT, Handed, Holder, Owner, Thing
 
 MODERN: Any = {"extensions": {EXTENSION: {}}}
 LEGACY: Any = {"tasks": {"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}}
@@ -42,21 +42,41 @@ def view(mount: str | None = None, **declared: Any) -> View:
     return found
 
 
+def thing(server: str, id: str, kind: str = TASK) -> Thing:
+    return Thing(server, None, kind, id)
+
+
+def holder(client: Client, handed: Handed | None = None, *, alone: bool = False) -> Holder:
+    owner = Owner(client.principal, client.session)
+    return Holder(Handed() if handed is None else handed, owner, lambda server: None, alone=alone)
+
+
 def target(place: View, client: Client, id: Any = "one.x", handed: Handed | None = None) -> Any:
+    """Where a client finds a task; without `handed`, the only one there is."""
     params: Params = {"taskId": as_raw(id)}
-    found = extensions.task_target(GET, params, place, client, handed or Handed())
+    mine = holder(client, handed, alone=handed is None)
+    found = extensions.task_target(GET, params, place, client, mine)
     return found.server, found.name, json.loads(bytes(params["taskId"]))
 
 
 # --- what is offered ---
 
 
+def offered(place: View, *, modern: bool = True) -> dict[str, Any]:
+    return extensions.offered(place, modern=modern)
+
+
 def test_extensions_are_offered_where_one_server_can_be_meant() -> None:
     one: Any = {"extensions": {EXTENSION: {"a": 1}, "x/skills": {}, "x/both": {}}}
     two: Any = {"extensions": {EXTENSION: {}, "x/both": {}}}
-    assert set(extensions.offered(view(one=one, two=two))) == {EXTENSION, "x/skills"}
-    assert extensions.offered(view("one", one=one, two=two)) == one["extensions"]
-    assert extensions.offered(view(one={"extensions": 7})) == {}
+    assert offered(view(one=one, two=two)) == {EXTENSION: {}}
+    assert offered(view("one", one=one, two=two)) == one["extensions"]
+    assert offered(view(one=one, two=MODERN)).keys() == one["extensions"].keys()
+    assert offered(view(one={"extensions": 7})) == {}
+    old: Any = {"experimental": {"x": {"a": 1}}}
+    assert offered(view(one=old, two={"experimental": {}}), modern=False) == old["experimental"]
+    assert offered(view(one=old, two=old), modern=False) == {}
+    assert offered(view(one=one), modern=False) == {}
 
 
 def test_tasks_of_2025_are_offered_together() -> None:
@@ -107,11 +127,16 @@ def test_an_id_of_nobody(id: Any) -> None:
 
 def test_a_task_of_another_principal_is_unknown() -> None:
     handed = Handed()
-    handed.note("one", "x", Owner("somebody", None))
+    handed.note(thing("one", "x"), Owner("somebody", None))
     with pytest.raises(InvalidParams, match=r"unknown task: one\.x"):
         target(view(one=MODERN), Client(), handed=handed)
-    handed.note("one", "x", Owner("me", "another session"))
+    handed.note(thing("one", "x"), Owner("me", "another session"))
     assert target(view(one=MODERN), Client(), handed=handed)[0] == "one"
+
+
+def test_a_task_that_is_not_remembered_is_of_nobody() -> None:
+    with pytest.raises(InvalidParams, match=r"unknown task: one\.x"):
+        target(view(one=MODERN), Client(), handed=Handed())
 
 
 def test_other_methods_are_for_the_only_server_with_extensions() -> None:
@@ -152,21 +177,21 @@ def test_a_new_task_is_its_callers() -> None:
     handed, client = Handed(), Client(principal="ann")
     made = b'{"resultType":"task","taskId":"x"}'
     row = METHODS["tools/call"]
-    found = extensions.respelt(made, row, "one", view(one=MODERN), client, handed)
+    found = extensions.respelt(made, row, "one", view(one=MODERN), client, holder(client, handed))
     assert json.loads(found)["taskId"] == "one.x"
-    assert handed.owner("one", "x") == Owner("ann", None)
+    assert handed.owner(thing("one", "x")) == Owner("ann", None)
     at_home = view("one", one=MODERN)
-    assert extensions.respelt(made, row, "one", at_home, client, handed) is made
+    assert extensions.respelt(made, row, "one", at_home, client, holder(client, handed)) is made
 
 
 def test_a_question_of_a_task_and_a_visit() -> None:
     handed, client = Handed(), Client("s", "ann")
     asked = as_raw({"elicitationId": "e", "_meta": {RELATED: {"taskId": "x"}}})
-    found = extensions.question("one", view(one=LEGACY), client, handed, asked)
+    found = extensions.question("one", view(one=LEGACY), holder(client, handed), asked)
     assert json.loads(bytes(found))["_meta"] == {RELATED: {"taskId": "one.x"}}
-    assert handed.owner("one", "e") == Owner("ann", "s")
+    assert handed.owner(thing("one", "e", VISIT)) == Owner("ann", "s")
     at_home = view("one", one=LEGACY)
-    assert extensions.question("one", at_home, client, handed, asked) is asked
+    assert extensions.question("one", at_home, holder(client, handed), asked) is asked
 
 
 # --- the list ---
@@ -185,14 +210,16 @@ async def listed(
         more = {} if cursor is None else {"nextCursor": cursor}
         return json.dumps({"tasks": [{"taskId": id} for id in ids], **more}).encode()
 
-    found = await extensions.task_list(LIST, place, Client("s"), handed, ask, alone=alone)
+    client = Client("s")
+    mine = holder(client, handed, alone=alone)
+    found = await extensions.task_list(LIST, place, client, mine, ask)
     return [one["taskId"] for one in json.loads(found)["tasks"]]
 
 
 async def test_the_list_holds_what_is_the_clients_own() -> None:
     handed = Handed()
     for name, id, principal in (("one", "a", "me"), ("one", "b", "other"), ("two", "c", "me")):
-        handed.note(name, id, Owner(principal, None))
+        handed.note(thing(name, id), Owner(principal, None))
     pages = {"one": (["a", "b"], "2"), "one2": (["nobody's"], None), "two": (["c"], None)}
     place = view(one=LEGACY, two=LEGACY)
     assert await listed(place, handed, pages) == ["one.a", "two.c"]
@@ -202,7 +229,7 @@ async def test_the_list_holds_what_is_the_clients_own() -> None:
 
 async def test_a_server_that_fails_hides_no_other() -> None:
     handed = Handed()
-    handed.note("two", "c", Owner("me", None))
+    handed.note(thing("two", "c"), Owner("me", None))
     pages = {"one": ServerLost("one", "gone"), "two": (["c"], None)}
     assert await listed(view(one=LEGACY, two=LEGACY), handed, pages) == ["two.c"]
     with pytest.raises(ServerLost):

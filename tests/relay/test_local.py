@@ -127,9 +127,9 @@ BEYOND: Any = {
 @pytest.mark.parametrize(
     ("revision", "mount", "found"),
     [
-        ("2025-06-18", None, {}),
+        ("2025-06-18", None, {"experimental": {"x": {}}}),
         ("2025-06-18", "one", {"experimental": {"x": {}}}),
-        ("2025-11-25", None, {"tasks": {"list": {}}}),
+        ("2025-11-25", None, {"tasks": {"list": {}}, "experimental": {"x": {}}}),
         ("2025-11-25", "one", {"tasks": {"list": {}}, "experimental": {"x": {}}}),
     ],
 )

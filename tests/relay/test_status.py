@@ -19,10 +19,27 @@ def rows(gateway: Gateway) -> dict[str, Any]:
 async def test_a_server_that_is_ready() -> None:
     async with gateway_of(library("one"), library("two", modern=True)) as gateway:
         found = rows(gateway)
+    since = found["one"].pop("since")
+    (replica,) = found["one"].pop("replicas")
+    assert replica | {"latency_ms": 0} == {
+        "id": "never-started",
+        "state": "ready",
+        "health": "healthy",
+        "reason": "",
+        "since": since,
+        "breaker": "closed",
+        "weight": 1,
+        "in_flight": 0,
+        "latency_ms": 0,
+        "target": "never-started",
+        "restarts": 0,
+        "pid": None,
+    }
     assert found["one"] == {
         "id": "one",
         "state": "ready",
         "reason": "",
+        "health": "healthy",
         "transport": "stdio",
         "target": "never-started",
         "revision": "2025-11-25",

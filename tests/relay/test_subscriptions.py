@@ -7,7 +7,7 @@ import pytest
 from msgspec import Raw
 
 from fakes.edge import PATIENCE_S
-from fakes.upstream import FakeUpstream, Gate
+from fakes.upstream import FakeUpstream, Gate, attach
 from only1mcp.config.servers import Server, Stdio
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import (
@@ -29,6 +29,7 @@ from only1mcp.protocol.subscription import (
 from only1mcp.relay import listening, subscriptions
 from only1mcp.relay.subscriptions import Place, Subscriptions
 from only1mcp.upstream.base import Call, Greeting
+from only1mcp.upstream.replica import Replica
 from only1mcp.upstream.roster import Live
 
 A, B = Place("lib", "lib://a"), Place("lib", "lib://b")
@@ -41,7 +42,7 @@ class Desk:
         self.upstream = upstream
         self.told: list[tuple[str, Any]] = []
         self.live = Live(server("lib"), _never, _quietly)
-        self.live.upstream = upstream
+        attach(self.live, upstream)
         self.held = Subscriptions({"lib": self.live}, self._tell)
 
     def _tell(self, live: Live, method: str, params: Raw) -> None:
@@ -62,7 +63,7 @@ def server(id: str) -> Server:
     return Server(id=id, transport=Stdio(command="never-started"))
 
 
-def _never(live: Live, era: str) -> FakeUpstream:
+def _never(live: Live, replica: Replica, era: str) -> FakeUpstream:
     raise AssertionError("nobody connects here")
 
 
@@ -133,7 +134,7 @@ async def test_a_refusal_is_passed_on_and_nothing_is_kept() -> None:
 
 async def test_without_a_server_there_is_no_subscription() -> None:
     desk = legacy()
-    desk.live.upstream = None
+    attach(desk.live, None)
     with pytest.raises(ServerUnavailable):
         await desk.held.subscribe("one", A)
 
@@ -191,7 +192,8 @@ async def test_a_server_that_forgot_is_told_again(connect: str) -> None:
     await desk.settled()
     assert desk.told == []
     if connect == "anew":
-        desk.live.upstream = desk.upstream = FakeUpstream("lib", desk.upstream.answers)
+        desk.upstream = FakeUpstream("lib", desk.upstream.answers)
+        attach(desk.live, desk.upstream)
         await desk.held.joined(desk.live)
     else:
         desk.upstream.greeting = Greeting("2025-11-25", modern=False)
@@ -206,7 +208,7 @@ async def test_a_modern_server_that_comes_back_is_listened_to_again() -> None:
     await desk.held.joined(desk.live)
     await desk.held.subscribe("one", A)
     again = modern().upstream
-    desk.live.upstream = again
+    attach(desk.live, again)
     await desk.held.joined(desk.live)
     await desk.settled()
     (listen,) = again.asked(LISTEN)

@@ -3,7 +3,11 @@
 import asyncio
 from math import inf
 
-from only1mcp.upstream.deadline import Deadlines
+import pytest
+
+from fakes.clock import Clock
+from fakes.edge import until
+from only1mcp.upstream.deadline import STOOD_S, Deadlines
 
 
 class Sample:
@@ -80,3 +84,21 @@ async def test_a_call_without_a_deadline_is_left_alone() -> None:
     await expired(calls[2])
     assert deadlines._timer is None
     assert not calls[1].expired.is_set()
+
+
+async def test_the_time_in_which_the_process_stood_still_is_nobodys_fault() -> None:
+    clock = Clock()
+    calls = [Sample(clock() + 0.01), Sample(clock() + 30), Sample(inf)]
+    deadlines = Deadlines(calls, clock)
+    for call in calls:
+        deadlines.watch(call.due)
+    timer = deadlines._timer
+    clock.now += 3600
+    await until(lambda: deadlines._timer is not timer)
+    left = [call.due - clock() for call in calls]
+    assert left == [pytest.approx(STOOD_S), pytest.approx(STOOD_S + 29.99), inf]
+    assert not calls[0].expired.is_set()
+    clock.now += STOOD_S  # on time
+    await expired(calls[0])
+    assert not calls[1].expired.is_set()
+    deadlines.close()

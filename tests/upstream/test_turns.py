@@ -178,7 +178,8 @@ async def test_every_call_has_a_turn_of_its_own() -> None:
     fake, one = FakeUpstream("s", {"tools/call": gate}), turns()
     callee = InTurn(fake, one, "a")
     assert (callee.server, callee.greeting) == ("s", fake.greeting)
-    first, second = start(callee.call(Call("tools/call"))), start(callee.call(Call("tools/call")))
+    first = start(callee.call(Call("tools/call")))
+    second = start(InTurn(fake, one, "a").call(Call("tools/call")))
     await until(lambda: one.waiting == 1 and gate.entered.is_set())
     assert len(fake.calls) == 1
     gate.open()
@@ -186,8 +187,40 @@ async def test_every_call_has_a_turn_of_its_own() -> None:
     assert (len(fake.calls), one.in_flight) == (2, 0)
 
 
+async def test_while_a_call_rests_another_has_its_turn() -> None:
+    gate = Gate(text("done"))
+    one = turns()
+    callee = InTurn(FakeUpstream("s", {"tools/call": gate}), one, "a")
+    call = start(callee.call(Call("tools/call")))
+    await until(gate.entered.is_set)
+    for _ in range(2):  # to rest twice is to rest
+        callee.rest()
+    assert one.in_flight == 0
+    await callee.resume()
+    assert one.in_flight == 1
+    callee.rest()
+    gate.open()
+    await call
+    assert one.in_flight == 0
+
+
 async def test_a_call_that_fails_gives_its_turn_back() -> None:
     fake, one = FakeUpstream("s", {"tools/call": ServerLost("s", "gone")}), turns()
     with pytest.raises(ServerLost):
         await InTurn(fake, one, "a").call(Call("tools/call"))
+    assert one.in_flight == 0
+
+
+async def test_more_room_is_given_to_those_who_wait() -> None:
+    one = turns(queue=2, timeout_s=60.0)
+    one.enter()
+    waiting = [start(one.wait("a")) for _ in range(2)]
+    await until(lambda: one.waiting == 2)
+    one.renew(Concurrency(max_in_flight=3, queue=0))
+    async with asyncio.timeout(PATIENCE_S):
+        await asyncio.gather(*waiting)
+    with pytest.raises(Overloaded, match=r"3 in flight, 0 waiting"):
+        await one.wait("a")
+    for _ in range(3):
+        one.end()
     assert one.in_flight == 0

@@ -20,7 +20,7 @@ from typing import Any, Final
 from only1mcp.cli.instance import DEFAULT, Place, Running, every, hold, name_of, taken
 from only1mcp.cli.reach import address, ask_page, url_of
 from only1mcp.cli.run import in_loop, overrides, serve
-from only1mcp.cli.say import Exit, Failure, fail, load_config, note, start_logs
+from only1mcp.cli.say import Exit, Failure, fail, load_config, note, source_of, start_logs
 from only1mcp.config.load import find
 from only1mcp.observe import logs
 from only1mcp.observe.writer import File
@@ -118,18 +118,21 @@ def run_background(name: str, config: Path, host: str | None, port: int | None) 
         place = Place(name, dict(os.environ))
         known = {"config": str(config), "folder": os.getcwd(), "host": host, "port": port}  # noqa: PTH109
         with hold(place, log=str(place.log), **known) as held:
-            settings = load_config(config, dict(os.environ), overrides(host, port)).config
+            environ, options = dict(os.environ), overrides(host, port)
+            source = source_of(config, environ, options)
+            settings = load_config(config, environ, options).config
             own = File(place.log, also=(1, 2))  # not log lines only: a crash, a library
             start_logs(settings, own)
             if settings.logging.file is not None:
                 logs.opened(own)
             log = settings.logging.file or str(place.log)
-            drain_s = settings.server.drain_timeout
+            drain_s = settings.server.drain_timeout + settings.server.drain_delay
             return in_loop(
                 serve(
                     *(settings, port),
                     lambda url: held.tell(url=url, log=log, drain_s=drain_s),
                     people=False,
+                    source=source,
                 )
             )
     except Failure as error:

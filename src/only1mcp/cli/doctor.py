@@ -98,7 +98,7 @@ class _Clock:
         self.took: dict[str, float] = {}
 
     def __call__(self, live: Live) -> None:
-        if live.state in (State.READY, State.WAITING):
+        if live.state in (State.READY, State.WAITING, State.FAILED):
             self.took.setdefault(live.id, time.monotonic() - self.began)
 
 
@@ -126,7 +126,7 @@ def _server(live: Live, gateway: Gateway, took: float | None) -> Check:
 
 def _by_hand(live: Live) -> str | None:
     """The command of a program, to see what it says; else the reason names the next step."""
-    transport = live.config.transport
+    transport = live.config.instances[0].transport
     if not isinstance(transport, Stdio) or "cannot start" in live.reason:
         return None
     return checks.command_line(transport)

@@ -290,6 +290,14 @@ def call(
 
 
 @app.command()
+def reload(url: Url = None, token: Token = None, as_json: AsJson = False) -> None:
+    """Let a running gateway read its configuration again, and say what that changes."""
+    from only1mcp.cli.client import reload_config
+
+    raise typer.Exit(reload_config(url, token, as_json=as_json))
+
+
+@app.command()
 def why(
     name: Annotated[str, typer.Argument(help="A tool, as shown or by its own name, or a server.")],
     url: Url = None,

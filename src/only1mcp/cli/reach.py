@@ -63,6 +63,16 @@ class Remote:
             raise self._not_ours(response)
         return found
 
+    def reload(self) -> dict[str, Any]:
+        """Let it read its configuration again; what has changed, or `faults`."""
+        with self._reaching():
+            response = self._http.post(f"{self.url}/api/v1/admin/config/reload")
+        found = self._document(response)
+        done = response.status_code == HTTPStatus.OK and "restart" in found
+        if done or (response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY and "faults" in found):
+            return found
+        raise self._not_ours(response)
+
     def tools(self, server: str | None) -> Iterator[dict[str, Any]]:
         """Every tool, all pages."""
         params: dict[str, Any] = {}

@@ -10,24 +10,30 @@ from pathlib import Path
 from typing import Any, Final
 
 from only1mcp.cli import supervisor
-from only1mcp.cli.say import Exit, Failure, fail, load_config, note, start_logs
+from only1mcp.cli.say import Exit, Failure, fail, load_config, note, source_of, start_logs
 from only1mcp.config.model import Config
+from only1mcp.config.watch import Source
 from only1mcp.gateway import Gateway, Kind, ListenError, Live, State
 from only1mcp.observe import logs
 from only1mcp.observe.tasks import Tasks
 
 log = logging.getLogger("only1mcp.run")
 
+AT_ONCE_S: Final = 1.5
+"""The longest that the end may take once it is to come at once."""
 _SHOWN: Final = (Kind.TOOLS, Kind.PROMPTS, Kind.RESOURCES)
+_DOWN: Final = (State.WAITING, State.FAILED)
 
 
 def run_gateway(file: Path | None, host: str | None, port: int | None) -> int:
     """`only1mcp run`."""
     try:
-        loaded = load_config(file, dict(os.environ), overrides(host, port))
-        config = loaded.config
+        environ, options = dict(os.environ), overrides(host, port)
+        source = source_of(file, environ, options)
+        config = load_config(file, environ, options).config
         start_logs(config)
-        return in_loop(serve(config, port, _hint_empty if not config.servers else None))
+        greet = _hint_empty if not config.servers else None
+        return in_loop(serve(config, port, greet, source=source))
     except Failure as error:
         return fail(error)
 
@@ -56,13 +62,15 @@ async def serve(
     greet: Callable[[str], None] | None = None,
     *,
     people: bool | None = None,
+    source: Source | None = None,
 ) -> int:
     """Bind, start the servers, wait for a signal, drain.
 
-    `people`: tell plain lines, not log lines; by default when stderr is a terminal.
+    `people`: tell plain lines, not log lines; by default when stderr is a terminal. `source`: where
+    `config` has been read.
     """
     announce = Announcer(sys.stderr.isatty() if people is None else people)
-    gateway = Gateway(config, announce.server)
+    gateway = Gateway(config, announce.server, source)
     try:
         edge = await gateway.listen(0 if port == 0 else None)
     except (ListenError, ValueError) as error:
@@ -73,6 +81,8 @@ async def serve(
     stop, hurry = asyncio.Event(), asyncio.Event()
     on_signals(lambda: (hurry if stop.is_set() else stop).set())
     on_log_signals()
+    tasks = Tasks()
+    on_hangup(lambda: tasks.start(_reload(gateway, stop), "reload"), stop.set)
     gateway.start()
     try:
         if greet is not None:
@@ -83,15 +93,48 @@ async def serve(
         announce.say("stopping: calls under way may finish; again to stop at once")
         await first(gateway.drain(), hurry.wait())
     finally:
-        await gateway.close()
+        await tasks.close()
+        await _close(gateway, hurry)
     return Exit.OK
+
+
+async def _close(gateway: Gateway, hurry: asyncio.Event) -> None:
+    """End all there is; at once when told so."""
+    tasks = Tasks()
+    closing = tasks.start(gateway.close(), "close")
+    hurrying = tasks.start(hurry.wait(), "wait")
+    await asyncio.wait([closing, hurrying], return_when=asyncio.FIRST_COMPLETED)
+    if not closing.done():
+        gateway.hurry()
+        await asyncio.wait([closing], timeout=AT_ONCE_S)
+    await tasks.close()
+
+
+async def _reload(gateway: Gateway, stop: asyncio.Event) -> None:
+    """Read the configuration again, and let the service manager know; too late once it stops."""
+    if stop.is_set():
+        return
+    supervisor.reloading()
+    await gateway.reload()
+    if not stop.is_set():
+        supervisor.tell("READY=1")
 
 
 def on_signals(act: Callable[[], None]) -> None:
     """Call `act` when the user or the system wants us to end."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, act)
+
+
+def on_hangup(reload: Callable[[], object], stop: Callable[[], object]) -> None:
+    """SIGHUP means to read the configuration again, unless our terminal is what has hung up."""
+    on_terminal = sys.stderr.isatty()
+
+    def act() -> None:
+        (stop if on_terminal and not sys.stderr.isatty() else reload)()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, act)
 
 
 def on_log_signals() -> None:
@@ -135,7 +178,7 @@ class Announcer:
         if live.state is State.READY and self.gateway is not None:
             self._failed.pop(live.id, None)
             self._tell("ready", live.id, self._offers(live), logging.INFO)
-        elif live.state is State.WAITING and self._failed.get(live.id) != live.reason:
+        elif live.state in _DOWN and self._failed.get(live.id) != live.reason:
             self._failed[live.id] = live.reason
             self._tell("failed", live.id, live.reason, logging.WARNING)
 

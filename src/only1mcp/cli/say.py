@@ -1,19 +1,26 @@
 """How commands speak: results on stdout, everything else on stderr, errors with a next step."""
 
 import sys
+from collections.abc import Mapping
 from enum import IntEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
+from only1mcp.config.faults import Fault
 from only1mcp.config.load import ConfigError, Loaded, find, load
 from only1mcp.config.model import Config
 from only1mcp.config.overrides import depth
 from only1mcp.config.secrets import secrets
+from only1mcp.config.watch import EMPTY, Source, content
 from only1mcp.observe import access, logs
 from only1mcp.observe.writer import File, Sink
 
 MAX_DEPTH: Final = 1
 """One gateway may be a server of another; deeper than that, one has started itself."""
+
+
+NO_OPTIONS: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 class Exit(IntEnum):
@@ -76,6 +83,27 @@ def load_config(
     for warning in loaded.warnings:
         note(str(warning))
     return loaded
+
+
+def source_of(
+    file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] = NO_OPTIONS
+) -> Source | None:
+    """What to read again; to be asked for before it is read first. None: there is no file.
+
+    A file without any content is good enough for a beginning, but once there is a configuration
+    it is one that was cut short.
+    """
+    path = file or find(environ)
+    if path is None:
+        return None
+
+    def again() -> Loaded:
+        if content(path) == EMPTY:
+            hint = "write `servers: []` to have no servers"
+            raise ConfigError((Fault(str(path), 1, 1, "", "the file is empty", hint),))
+        return load(path, environ, overrides)
+
+    return Source(path, again, content(path))
 
 
 def start_logs(config: Config, stderr: Sink | None = None) -> None:

@@ -29,6 +29,7 @@ Description=Only1MCP, one endpoint in front of many MCP servers ({config})
 Type=notify
 NotifyAccess=main
 ExecStart={command}
+ExecReload=/bin/kill -HUP $MAINPID
 # Commands of servers are looked up here; the PATH of a service is shorter than that of a shell.
 Environment={path}
 # NAME=value lines for the ${{VARIABLES}} of the configuration; keep it private (chmod 600).
@@ -179,12 +180,12 @@ def _argv(config: Path) -> list[str]:
 
 def _stop_s(config: Path, environ: Mapping[str, str]) -> int:
     """How long to wait for the end, as far as the configuration can be read here and now."""
-    drain_s = Listener().drain_timeout
+    server = Listener()
     try:
-        drain_s = load(config, environ).config.server.drain_timeout
+        server = load(config, environ).config.server
     except ConfigError as error:
         note(f"warning: {config} has faults in this shell, such as: {error.faults[0].message}")
-    return round(drain_s + CLOSE_S)
+    return round(server.drain_delay + server.drain_timeout + CLOSE_S)
 
 
 def quoted(word: str, *, variables: bool = True) -> str:

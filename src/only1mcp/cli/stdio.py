@@ -10,10 +10,12 @@ from pathlib import Path
 from threading import Thread
 from typing import IO, Final, Protocol, cast
 
-from only1mcp.cli.run import first, in_loop, on_log_signals, on_signals
-from only1mcp.cli.say import Exit, Failure, fail, load_config, start_logs
+from only1mcp.cli.run import first, in_loop, on_hangup, on_log_signals, on_signals
+from only1mcp.cli.say import Exit, Failure, fail, load_config, source_of, start_logs
 from only1mcp.config.model import Config
+from only1mcp.config.watch import Source
 from only1mcp.gateway import MAX_LINE_BYTES, Gateway, Lines
+from only1mcp.observe.tasks import Tasks
 
 MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
 """A client that leaves this much unread is gone."""
@@ -25,18 +27,21 @@ FLUSH_S: Final = 10.0
 def run_stdio(file: Path | None) -> int:
     """`only1mcp stdio`."""
     try:
-        config = load_config(file, dict(os.environ)).config
+        environ = dict(os.environ)
+        source = source_of(file, environ)
+        config = load_config(file, environ).config
         start_logs(config)
-        return in_loop(_serve(config))
+        return in_loop(_serve(config, source))
     except Failure as error:
         return fail(error)
 
 
-async def _serve(config: Config) -> int:
-    stop = asyncio.Event()
+async def _serve(config: Config, source: Source | None) -> int:
+    stop, tasks = asyncio.Event(), Tasks()
+    gateway = Gateway(config, source=source)
     on_signals(stop.set)
     on_log_signals()
-    gateway = Gateway(config)
+    on_hangup(lambda: tasks.start(gateway.reload(), "reload"), stop.set)
     try:
         output = await _stdout(stop.set)
         gateway.start()
@@ -44,6 +49,7 @@ async def _serve(config: Config) -> int:
         if not stop.is_set():
             await output.flush()
     finally:
+        await tasks.close()
         await gateway.close()
     return Exit.OK
 

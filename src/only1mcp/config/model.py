@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from only1mcp.config.cache import Batching, Cache
 from only1mcp.config.resilience import Limits
 from only1mcp.config.servers import Server
 from only1mcp.config.values import (
@@ -75,6 +76,9 @@ class Listener(Model):
     """How many requests to servers are taken on at once."""
     drain_timeout: Annotated[Duration, Field(ge=0, le=3600)] = 30.0
     """How long calls in flight may finish after SIGTERM."""
+    drain_delay: Annotated[Duration, Field(ge=0, le=300)] = 0.0
+    """How long new connections are still taken after SIGTERM, while /readyz says 503 already. For
+    a gateway behind a load balancer, which needs a few seconds to notice; 0s takes none."""
     allowed_origins: tuple[Origin, ...] = ()
     """Web origins that may call us, e.g. https://app.example; loopback origins always may."""
     allowed_hosts: tuple[HostName, ...] = ()
@@ -117,6 +121,15 @@ class Logging(Model):
     """Who called what."""
 
 
+class HotReload(Model):
+    """Whether a change of this file acts without a restart. SIGHUP and the admin API always do."""
+
+    enabled: bool = True
+    """Watch the file. What is not valid is refused as a whole, and what was in force stays."""
+    debounce: Annotated[Duration, Field(ge=0.05, le=60)] = 0.5
+    """How long the file must have been left alone before it is read: editors write in steps."""
+
+
 class Config(Model):
     """The whole file."""
 
@@ -126,8 +139,14 @@ class Config(Model):
     """The MCP servers; may be empty on a first start."""
     naming: Naming = Naming()
     """How the names of several servers share one list."""
+    cache: Cache = Cache()
+    """Answers that are kept."""
+    batching: Batching = Batching()
+    """Requests that share one call, or travel together."""
     logging: Logging = Logging()
     """What the gateway tells of its work."""
+    hot_reload: HotReload = HotReload()
+    """Whether a change of this file acts without a restart."""
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:

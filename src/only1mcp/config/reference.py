@@ -74,7 +74,11 @@ older spellings, are read with a warning.
 def reference_page() -> str:
     """The whole page, as Markdown."""
     parts = [_HEAD, "## Keys\n"]
+    shown: set[type[Model]] = set()
     for path, model in _sections(Config, ""):
+        if model in shown:  # the same block in a second place, such as the transport of a replica
+            continue
+        shown.add(model)
         parts += [f"### {path}\n", f"{_one_line(model.__doc__ or '')}\n", _table(model)]
     return "\n".join(parts)
 

@@ -24,7 +24,7 @@ def settle_paths(root: Node, base: Path, environ: Mapping[str, str]) -> None:
     """Make file names absolute: `~` is HOME, others start at the folder of the file."""
     tls = [root.at("server", "tls", "cert"), root.at("server", "tls", "key")]
     logs = [root.at("logging", "file"), root.at("logging", "access", "file")]
-    folders = [server.at("transport", "cwd") for server in _servers(root)]
+    folders = [one.child("cwd") for server in _servers(root) for one in _transports(server)]
     for node in (*tls, *logs, *folders):
         if node is not None and isinstance(node.value, str) and node.value:
             node.value = _absolute(node.value, base if node.place.line else Path.cwd(), environ)
@@ -46,16 +46,25 @@ def check(root: Node, environ: Mapping[str, str], report: Report) -> None:
     _warn_of_secrets(root.at("server", "auth", "tokens"), "ONLY1MCP_TOKEN", report)
     for server in _servers(root):
         _check_tools(server, report)
-        _check_era(server, report)
-        _check_program(server, environ, report)
-        for block in (server.at("transport", "env"), server.at("transport", "headers")):
-            _warn_of_secrets(block, "", report)
-        _warn_of_arguments(server.at("transport", "args"), report)
+        _check_reach(server, report)
+        for transport in _transports(server):
+            _check_era(server, transport, report)
+            _check_program(server, transport, environ, report)
+            _warn_of_secrets(transport.child("env"), "", report)
+            _warn_of_secrets(transport.child("headers"), "", report)
+            _warn_of_arguments(transport.child("args"), report)
 
 
 def _servers(root: Node) -> list[Node]:
     node = root.child("servers")
     return node.elements() if node else []
+
+
+def _transports(server: Node) -> list[Node]:
+    """The ways to its replicas; most servers have one."""
+    replicas = server.child("replicas")
+    owners = [server, *(replicas.elements() if replicas else [])]
+    return [found for one in owners if (found := one.child("transport")) is not None]
 
 
 def _is_off(server: Node) -> bool:
@@ -135,8 +144,17 @@ def _check_tools(server: Node, report: Report) -> None:
         report.warn(node.spot, "no tool of this server is offered")
 
 
-def _check_era(server: Node, report: Report) -> None:
-    protocol, kind = server.child("protocol"), server.at("transport", "type")
+def _check_reach(server: Node, report: Report) -> None:
+    transport, replicas = server.child("transport"), server.child("replicas")
+    if transport is not None and replicas is not None and replicas.value:
+        report.error(replicas.spot, "replicas is given beside transport", "keep one of them")
+    elif isinstance(server.value, dict) and transport is None and not (replicas and replicas.value):
+        place = server.spot._replace(where=f"{server.place.where}.transport")
+        report.error(place, "key 'transport' is missing", "several instances go into replicas")
+
+
+def _check_era(server: Node, transport: Node, report: Report) -> None:
+    protocol, kind = server.child("protocol"), transport.child("type")
     if protocol is None or kind is None or (protocol.value, kind.value) != ("modern", "sse"):
         return
     hint = "leave protocol out, or give a Streamable HTTP URL with type: http"
@@ -147,11 +165,12 @@ def _texts(node: Node | None) -> list[str]:
     return [text for item in (node.elements() if node else []) if (text := item.text())]
 
 
-def _check_program(server: Node, environ: Mapping[str, str], report: Report) -> None:
+def _check_program(
+    server: Node, transport: Node, environ: Mapping[str, str], report: Report
+) -> None:
     """Look the program up where the child process would."""
-    transport = server.child("transport")
-    command = transport.child("command") if transport else None
-    if transport is None or command is None or _is_off(server):
+    command = transport.child("command")
+    if command is None or _is_off(server):
         return
     cwd, path = transport.at("cwd"), transport.at("env", "PATH")
     folder = Path((cwd.text() if cwd else None) or ".")

@@ -4,7 +4,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from only1mcp.config.resilience import Concurrency, Retry
+from only1mcp.config.cache import Sharing
+from only1mcp.config.resilience import (
+    CircuitBreaker,
+    Concurrency,
+    Count,
+    HealthCheck,
+    LoadBalancing,
+    Retry,
+)
 from only1mcp.config.values import (
     Argument,
     Duration,
@@ -71,6 +79,15 @@ class Sse(Model):
 Transport = Annotated[Stdio | Http | Sse, Field(discriminator="type")]
 
 
+class Instance(Model):
+    """One of several interchangeable instances of a server."""
+
+    transport: Transport
+    """How to reach it, as in a server."""
+    weight: Annotated[Count, Field(ge=1, le=256)] = 1
+    """Its share of the calls, for the policies that go by weight."""
+
+
 class Tools(Model):
     """Which tools of a server clients see, and under which names."""
 
@@ -109,8 +126,15 @@ class Server(Model):
     """Short name; joins tool names, so lower case, digits and hyphens, no underscore."""
     enabled: bool = True
     """False keeps the entry and does not start it."""
-    transport: Transport
+    transport: Transport | None = None
     """How to reach it: a program (type: stdio) or a URL (type: http; sse for HTTP+SSE of 2024)."""
+    replicas: Annotated[
+        tuple[Instance, ...], Field(max_length=64), Reads("a list of replicas")
+    ] = ()
+    """Instead of transport: instances of this server that can stand in for each other. Calls are
+    spread over those that are well, lists and subscriptions are those of one of them."""
+    load_balancing: LoadBalancing = LoadBalancing()
+    """Which replica gets a call; nothing to choose with one."""
     isolation: Literal["shared", "session", "principal"] = "shared"
     """Who shares one connection (stdio: one process): all clients, or each session or principal
     has its own, opened on demand and closed when idle. For servers that remember their client.
@@ -121,7 +145,38 @@ class Server(Model):
     """Which of its tools clients see."""
     timeouts: Timeouts = Timeouts()
     """How long to wait for it."""
+    cache: Sharing = Sharing()
+    """Whose its kept answers are."""
     concurrency: Concurrency = Concurrency()
     """How many calls it runs at once, and how many may wait."""
     retry: Retry = Retry()
     """When a request to it is repeated."""
+    health_check: HealthCheck = HealthCheck()
+    """How the gateway finds out whether it is well while nobody calls it. A program that fails
+    its checks is ended and started anew."""
+    circuit_breaker: CircuitBreaker = CircuitBreaker()
+    """When it is left alone for a while because calls fail; each replica has its own."""
+    stale_lists: Annotated[Duration, Field(ge=0, le=86400)] = 600.0
+    """How long its last lists are still shown while it is down; then clients see its tools no
+    more. Lists that come and go with a server that flaps cost clients their prompt caches."""
+    idle_stop: Annotated[Duration, Field(ge=0, le=86400)] = 0.0
+    """Stop the program after so long without a call; the next call starts it, its lists stay.
+    0s never stops it. For type: stdio only."""
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """The replicas; `transport` alone is one."""
+        return self.replicas or ((Instance(transport=self.transport),) if self.transport else ())
+
+    @model_validator(mode="after")
+    def _is_reached_in_one_way(self) -> Self:
+        if (self.transport is None) is not bool(self.replicas):
+            raise ValueError("a server has either transport or replicas")
+        programs = all(isinstance(one.transport, Stdio) for one in self.instances)
+        if self.idle_stop and not programs:
+            raise ValueError("idle_stop is for programs (type: stdio)")
+        if self.health_check.path and not all(
+            isinstance(one.transport, Http) for one in self.instances
+        ):
+            raise ValueError("health_check.path is for URLs (type: http)")
+        return self

@@ -93,6 +93,8 @@ def _words(annotation: Any, metadata: tuple[Any, ...]) -> str:
     for item in metadata:
         if isinstance(item, Reads):
             return item.words
+    if annotation is float:
+        return f"a number{_bounds_words(metadata)}"
     if bound := _limits(metadata):
         return f"a whole number between {bound[0]} and {bound[1]}"
     if origin in (Union, UnionType):
@@ -123,13 +125,22 @@ def _limits(metadata: tuple[Any, ...]) -> tuple[Any, Any] | None:
 
 
 def _duration_words(field: FieldInfo) -> str:
-    words = "a duration"
-    for item in field.metadata:
+    return f"a duration{_bounds_words(tuple(field.metadata), 's')}, such as 30s"
+
+
+def _bounds_words(metadata: tuple[Any, ...], unit: str = "") -> str:
+    """` above 0s up to 1h`, or with no unit ` from 0 up to 1`."""
+    words = ""
+    for item in metadata:
         match item:
             case Gt(gt=0):
-                words += " above 0s"
+                words += f" above 0{unit}"
             case Ge(ge=low):
-                words += f" from {format_duration(float(str(low)))}"
+                words += f" from {_bound(low, unit)}"
             case Le(le=high):
-                words += f" up to {format_duration(float(str(high)))}"
-    return f"{words}, such as 30s"
+                words += f" up to {_bound(high, unit)}"
+    return words
+
+
+def _bound(value: Any, unit: str) -> str:
+    return format_duration(float(str(value))) if unit else str(value)

@@ -65,10 +65,12 @@ _HINTS: Final[dict[str, dict[str, str]]] = {
         "env": "it belongs under transport: transport.env",
         "headers": "it belongs under transport: transport.headers",
         "name": "write id",
+        "routing": "write load_balancing",
         "timeout": "write timeouts.call_idle or timeouts.call_max",
         "timeout_ms": "write timeouts.call_idle or timeouts.call_max",
         "type": "it belongs under transport: transport.type",
         "url": "it belongs under transport: {type: http, url: ...}",
+        "weight": "it belongs into replicas: [{transport: ..., weight: ...}]",
     },
     "Stdio": {
         "cmd": "write command",
@@ -103,13 +105,18 @@ _HINTS: Final[dict[str, dict[str, str]]] = {
         "exclude": "write deny",
         "include": "write allow",
     },
+    "Cache": {
+        "max_entries": "write capacity in l1, l2 and l3",
+        "ttl": "write ttl in l1, l2 and l3",
+        "ttl_seconds": "write ttl in l1, l2 and l3",
+    },
+    "Batching": {"max_batch_size": "write max_size", "methods": "it goes for what may be cached"},
     "Logging": {"log_level": "write level", "output": "logs go to stderr; redirect it"},
 }
 _NOT_YET: Final = {
-    "Config": "batching cache circuit_breaker context_optimization hot_reload metrics routing tui",
+    "Config": "circuit_breaker context_optimization hot_reload metrics routing tui",
     "Listener": "admin worker_threads workers",
-    "Server": "circuit_breaker concurrency connection_pool health_check isolation limits"
-    " load_balancing pool rate_limit replicas retries retry routing weight",
+    "Server": "concurrency connection_pool limits pool rate_limit retries retry",
 }
 _WORDS: Final = {
     "local": "stdio",

@@ -81,7 +81,7 @@ def _report(kind: str, context: dict[str, Any], spot: Spot, report: Report) -> N
         hint = hint_for_word(kind_node.value, ["stdio", "http", "sse"])
         message = f"type: expected stdio, http or sse, got {_shown(kind_node.said())}"
         report.error(kind_node.place, message, hint)
-    elif kind == "value_error" and isinstance(node.value, dict) and not spot.inside:
+    elif kind == "value_error" and isinstance(node.value, dict):
         _report_rule(str(context["error"]), spot, report)
     elif not node.spoiled:
         _report_value(kind, context, spot, report)

@@ -109,7 +109,6 @@ def configure(level: str, format: str, sink: Sink | None = None) -> None:
     root.handlers[:] = [handler]
     root.propagate = False
     set_level(level)
-    _usual["level"] = root.level
 
 
 def opened(sink: Sink) -> Writer:
@@ -131,7 +130,9 @@ def hide(secrets: Iterable[str]) -> None:
 
 def set_level(level: str) -> None:
     """From now on write this level and what is graver: debug, info, warning or error."""
-    logging.getLogger(ROOT).setLevel(level.upper())
+    root = logging.getLogger(ROOT)
+    root.setLevel(level.upper())
+    _usual["level"] = root.level
 
 
 def toggle_debug() -> None:

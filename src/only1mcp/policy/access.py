@@ -15,6 +15,7 @@ Source  MCP 2026-07-28 transports "Security & Endpoint"; RFC 9112 3.2; RFC 6750 
 import hmac
 import ipaddress
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -110,6 +111,17 @@ class Access:
         ValueError: open to other machines without saying so, or a setting is no host or
             origin; the text names it.
         """
+        self._names: dict[bytes, str] = {}  # of every token there has been, by digest
+        self._granted: dict[tuple[bytes | None, ...], Grant] = {}
+        self.prepare(settings)()
+
+    def prepare(self, settings: Listener) -> Callable[[], None]:
+        """Look whether other settings can be used; what it returns puts them in force, for
+        connections that are open already too.
+
+        Raises:
+            ValueError: as at the beginning.
+        """
         bound = settings.host.strip("[]").lower()
         local = is_loopback(bound)
         if not local and settings.auth is None:
@@ -117,15 +129,28 @@ class Access:
                 f"server.host {settings.host} can be reached from other machines: set "
                 "server.auth.tokens, or write `auth: none` to let everybody in"
             )
-        self._tokens = _digests(settings.auth) if isinstance(settings.auth, Auth) else ()
-        self._origins = {_wanted_origin(text) for text in settings.allowed_origins}
-        self._hosts = {_wanted_host(text) for text in settings.allowed_hosts}
-        guarded = bool(self._hosts)
-        self._hosts |= {_Host(host.name, "") for _, host in self._origins}
-        self._hosts.add(_Host(bound, ""))
-        self._any_host = not local and bool(self._tokens) and not guarded
-        self._any_address = not local and not self._tokens
-        self._granted: dict[tuple[bytes | None, ...], Grant] = {}
+        tokens = _digests(settings.auth) if isinstance(settings.auth, Auth) else ()
+        origins = {_wanted_origin(text) for text in settings.allowed_origins}
+        hosts = {_wanted_host(text) for text in settings.allowed_hosts}
+        guarded = bool(hosts)
+        hosts |= {_Host(host.name, "") for _, host in origins}
+        hosts.add(_Host(bound, ""))
+
+        def renew() -> None:
+            self._tokens, self._origins, self._hosts = tokens, origins, hosts
+            self._any_host = not local and bool(tokens) and not guarded
+            self._any_address = not local and not tokens
+            for digest in tokens:  # a name is never given to another token: see `principals`
+                self._names.setdefault(digest, f"token-{len(self._names) + 1}")
+            self._granted.clear()
+
+        return renew
+
+    @property
+    def principals(self) -> frozenset[str]:
+        """The names callers can have now. Whoever has one owns what was opened under it, so a
+        token keeps its name while others come and go, and takes it along when it goes."""
+        return frozenset(self._names[one] for one in self._tokens) or frozenset({ANONYMOUS})
 
     def check(
         self, host: bytes | None, origin: bytes | None, authorization: bytes | None, path: str
@@ -210,9 +235,9 @@ class Access:
         match = _BEARER.fullmatch(authorization or b"")
         given = sha256(match[1] if match else b"").digest()
         found = None
-        for number, digest in enumerate(self._tokens, 1):  # no early exit: constant time
+        for digest in self._tokens:  # no early exit: constant time
             if hmac.compare_digest(given, digest):
-                found = f"token-{number}"
+                found = self._names[digest]
         return found
 
 

@@ -89,6 +89,12 @@ class Breaker:
         self._window = Window(settings.window, now)
         self._random = random
 
+    def adopt(self, settings: CircuitBreaker, now: float) -> None:
+        """Go by other settings from now on; it stays in the state it is in."""
+        if settings.window != self._settings.window:
+            self._window = Window(settings.window, now)
+        self._settings = settings
+
     def admits(self, now: float) -> bool:
         """Whether a user's call may go out now."""
         return self.state is State.CLOSED and now >= self.paused_until

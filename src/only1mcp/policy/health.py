@@ -71,6 +71,12 @@ class Health:
         self._first_s = min(FIRST_RECHECK_S, settings.interval)
         self._recheck_s = 0.0
 
+    def adopt(self, settings: HealthCheck, now: float) -> None:
+        """Go by other settings from now on; what is known stays."""
+        if settings != self._settings:
+            self._settings = settings
+            self._schedule(now)
+
     def due(self, now: float) -> bool:
         """Whether to check now. A call answered since the last interval has done it already."""
         if now < self.due_at:

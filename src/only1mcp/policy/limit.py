@@ -50,6 +50,16 @@ class Bulkhead:
         self._pace_s: float | None = None  # between two permits given back, while some wait
         self._freed_at: float | None = None
 
+    def adopt(self, settings: Concurrency) -> list[Ticket]:
+        """Go by other settings from now on; the tickets that have a permit by that."""
+        self.most = settings.max_in_flight
+        self._queue = settings.queue
+        granted = []
+        while self.waiting and self.in_flight < self.most:
+            self.in_flight += 1
+            granted.append(self._grant())
+        return granted
+
     def enter(self) -> bool:
         """Take a permit if one is free. It is owed a `leave`."""
         if self.in_flight >= self.most:
@@ -89,7 +99,7 @@ class Bulkhead:
 
     def leave(self, now: float) -> Ticket | None:
         """Give a permit back; the ticket that has it now, if somebody waits."""
-        if not self.waiting:
+        if not self.waiting or self.in_flight > self.most:
             self.in_flight -= 1
             return None
         if self._freed_at is not None:
@@ -148,6 +158,11 @@ class Gate:
         self.most = limits.max_in_flight
         self.per_caller = limits.per_caller
         self._callers: dict[str, int] = {}
+
+    def adopt(self, limits: Limits) -> None:
+        """Go by other limits from now on; who is in stays in."""
+        self.most = limits.max_in_flight
+        self.per_caller = limits.per_caller
 
     def enter(self, caller: str | None) -> Bound | None:
         """None: it is in, and owes a `leave`; otherwise what keeps it out.

@@ -78,17 +78,17 @@ def pause_s(attempt: int, draw: float) -> float:
 class Budget(Window):
     """The repeats of one server: a window of its requests, those that are repeats marked."""
 
-    __slots__ = ("_share",)
+    __slots__ = ("share",)
 
     def __init__(self, share: float, now: float) -> None:
         """`share` is repeats per request; 0: none at all."""
         super().__init__(WINDOW_S, now)
-        self._share = share
+        self.share = share
 
     def spend(self, now: float) -> bool:
         """Take one repeat; False if there is none left."""
         requests, repeated = self.counts(now)
-        if not self._share or repeated + 1 > max(FLOOR, requests * self._share):
+        if not self.share or repeated + 1 > max(FLOOR, requests * self.share):
             return False
         self.marked += 1
         return True

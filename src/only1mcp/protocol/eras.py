@@ -11,7 +11,7 @@ from typing import Any, Final
 from msgspec import Raw
 
 from only1mcp import __version__
-from only1mcp.protocol import message
+from only1mcp.protocol import message, questions
 from only1mcp.protocol.errors import InvalidParams, McpError, ResourceNotFound, UpstreamError
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.protocol.methods import NEWEST_MODERN
@@ -124,11 +124,13 @@ def _merged(body: bytes, cacheable: bool) -> bytes:
     return message.encode(members)
 
 
-def error_across(error: UpstreamError, method: str) -> McpError:
+def error_across(error: UpstreamError, method: str, *, modern: bool) -> McpError:
     """A server's own error for a client of the other era: the same, unless a code has moved.
 
-    Source  2026-07-28 changelog: -32002 became -32602, recognised by data.uri.
+    Source  2026-07-28 changelog: -32002 became -32602, recognised by data.uri; -32042 is gone.
     """
+    if modern and error.own_code == questions.URL_REQUIRED:
+        return questions.no_urls()
     fields = message.any_value(error.raw)
     data = fields.get("data") if isinstance(fields, dict) else None
     moved = error.own_code == InvalidParams.code and method == "resources/read"

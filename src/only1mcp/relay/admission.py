@@ -10,7 +10,7 @@ import asyncio
 import random
 from fnmatch import fnmatchcase
 from time import monotonic
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from only1mcp.policy.limit import SOON_S, Bound, Gate
 from only1mcp.policy.retry import Fate, fate, pause_s, repeats
@@ -37,8 +37,20 @@ def refuse(bound: Bound, gate: Gate) -> NoReturn:
     raise Overloaded("gateway", said, hint=hint, retry_after_ms=after_ms)
 
 
-async def once_more(fault: ServerFault, live: Live, row: Method, name: str, began: float) -> float:
-    """Wait until a request that ended in `fault` may be sent again; the seconds it has taken.
+class Before(NamedTuple):
+    """What a request has behind it when it is sent once more."""
+
+    spent_s: float
+    tried: tuple[str, ...] = ()
+    """Replicas that have failed it."""
+
+
+FIRST: Final = Before(0.0)
+
+
+async def once_more(fault: ServerFault, live: Live, row: Method, name: str, began: float) -> Before:
+    """Wait until a request that ended in `fault` may be sent again, to another replica if there
+    is one, which needs no pause.
 
     `name` is what it names there; `began` is when it was taken on, on the monotonic clock.
 
@@ -52,18 +64,21 @@ async def once_more(fault: ServerFault, live: Live, row: Method, name: str, bega
     repeatable = row.repeatable or _is_idempotent(name, settings.retry.idempotent_tools)
     if not repeats(repeatable, what, 1):
         raise fault
+    tried = (fault.data["replica"],) if "replica" in fault.data else ()
     after_s = pause_s(1, random.random())  # noqa: S311
-    if what is Fate.BUSY:
+    if live.takes_calls(besides=tried):
+        after_s = 0.0
+    elif what is Fate.BUSY:
         after_s = (fault.retry_after_ms or 0) / 1000
     ends_at = began + settings.timeouts.call_max
     now = monotonic()
     if after_s >= min(ends_at - now, settings.timeouts.call_idle) or not live.repeats.spend(now):
         raise fault
-    if live.upstream is not None:
+    if after_s and live.upstream is not None:
         await asyncio.sleep(after_s)
     if live.upstream is None and not await live.returns(RETURN_S):
         raise fault
-    return monotonic() - began
+    return Before(monotonic() - began, tried)
 
 
 def _is_idempotent(name: str, patterns: tuple[str, ...]) -> bool:

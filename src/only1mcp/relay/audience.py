@@ -12,7 +12,7 @@ Source  MCP 2026-07-28 basic/patterns/subscriptions; 2025-11-25 basic/transports
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -26,10 +26,10 @@ from only1mcp.protocol.errors import Draining, InvalidRequest, McpError
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.subscription import ACKNOWLEDGED, TAG_KEY, UPDATED, Filter
 from only1mcp.relay import local
-from only1mcp.relay.handed import Handed
-from only1mcp.relay.subscriptions import Place, Subscriptions
+from only1mcp.relay.handed import TASK, VISIT, Handed, Thing
+from only1mcp.relay.subscriptions import Place, Subscriptions, Tell
 from only1mcp.upstream.base import NotificationSink
-from only1mcp.upstream.roster import FromServer, Live
+from only1mcp.upstream.roster import Live
 
 MAX_LISTENS: Final = 1024
 """Open at once: each holds a connection of its client."""
@@ -43,7 +43,7 @@ CHANGED: Final = {
 }
 
 
-_HANDED: Final = {tasks.STATUS: "taskId", "notifications/elicitation/complete": "elicitationId"}
+_HANDED: Final = {tasks.STATUS: TASK, "notifications/elicitation/complete": VISIT}
 """Notifications for one client, and the member that says whose."""
 
 
@@ -60,14 +60,26 @@ class Member(Protocol):
         """Whether the client asked for log messages as fine as this one."""
 
 
+class Listener(Protocol):
+    """The client of a listen."""
+
+    principal: str
+
+    def notify(self, method: str, params: Raw) -> None:
+        """Pass a notification on. Never blocks."""
+
+
 class Listen:
     """One `subscriptions/listen` of a modern client."""
 
-    __slots__ = ("_id", "_send", "acknowledged", "ended", "heard", "view")
+    __slots__ = ("_id", "_send", "acknowledged", "ended", "heard", "principal", "view")
 
-    def __init__(self, id: Raw, view: View, wanted: Filter, send: NotificationSink) -> None:
+    def __init__(
+        self, id: Raw, principal: str, view: View, wanted: Filter, send: NotificationSink
+    ) -> None:
         self._id = id
         self._send = send
+        self.principal = principal
         self.view = view
         self.heard = wanted
         self.acknowledged = False  # nothing goes out before that
@@ -91,7 +103,7 @@ class Audience:
         servers: Mapping[str, Live],
         members: Callable[[], Iterable[Member]],
         member: Callable[[str], Member | None],
-        tell: FromServer,
+        tell: Tell,
         *,
         one_principal: bool,
     ) -> None:
@@ -101,6 +113,7 @@ class Audience:
         self._members = members
         self.handed = Handed()
         self.one_principal = one_principal
+        """Whether all clients there can be are one and the same."""
         self._member = member
         self._listens: set[Listen] = set()
         self._said: set[tuple[str, str]] = set()
@@ -111,8 +124,8 @@ class Audience:
 
     # --- modern clients ---
 
-    async def listen(self, id: Raw, params: Params, view: View, send: NotificationSink) -> bytes:
-        """Serve one `subscriptions/listen` to its end; its result.
+    async def listen(self, id: Raw, params: Params, view: View, client: Listener) -> bytes:
+        """Serve one `subscriptions/listen` of `client` to its end; its result.
 
         Cancelling the task ends it without one.
 
@@ -126,7 +139,8 @@ class Audience:
             raise InvalidRequest(f"the gateway holds {MAX_LISTENS} listens; try again later")
         offered = local.capabilities(view, modern=True)
         methods = {method for method in wanted.methods if method.split("/")[1] in offered}
-        listen = Listen(id, view, Filter(frozenset(methods)), send)
+        granted = Filter(frozenset(methods))
+        listen = Listen(id, client.principal, view, granted, client.notify)
         self._listens.add(listen)
         try:
             listen.heard = Filter(listen.heard.methods, await self._subscribed(listen, wanted))
@@ -149,6 +163,14 @@ class Audience:
         self._draining = True
         for listen in self._listens:
             listen.ended.set()
+
+    def end_others(self, principals: Collection[str] | None, mounts: Collection[str]) -> None:
+        """Let the listens of all but these principals (None: any) and mounts come to their end."""
+        for listen in self._listens:
+            mount = listen.view.server
+            mine = principals is None or listen.principal in principals
+            if not mine or (mount is not None and mount not in mounts):
+                listen.ended.set()
 
     # --- what there is to hear ---
 
@@ -178,15 +200,16 @@ class Audience:
             for method in sorted(listen.heard.methods & heard.union(found[mount])):
                 listen.tell(method)
 
-    def hear(self, server: str, method: str, params: Raw) -> None:
-        """Pass on what a server says outside any call."""
+    def hear(self, server: str, method: str, params: Raw, who: str | None = None) -> None:
+        """Pass on what a server says outside any call; `who` has the connection to itself."""
         with suppress(McpError):  # params that are no object: nobody's
             if method == UPDATED:
                 self._updated(server, subscription.untagged(params))
             elif method == "notifications/message":
                 self._log_message(server, method, params)
-            elif (key := _HANDED.get(method)) is not None:
-                self._handed_out(server, method, params, key)
+            elif (kind := _HANDED.get(method)) is not None:
+                id = message.text(message.members(params).get(kind)) or ""
+                self._handed_out(Thing(server, who, kind, id), method, params)
 
     def _updated(self, server: str, params: Raw) -> None:
         uri = message.text(message.members(params).get("uri"))
@@ -196,15 +219,14 @@ class Audience:
             elif (member := self._member(str(owner))) is not None and member.outlet is not None:
                 member.outlet(message.notification(UPDATED, params))
 
-    def _handed_out(self, server: str, method: str, params: Raw, key: str) -> None:
+    def _handed_out(self, thing: Thing, method: str, params: Raw) -> None:
         """News of what was handed to one client: for its session, while that lasts."""
-        id = message.text(message.members(params).get(key)) or ""
-        owner = self.handed.owner(server, id)
+        owner = self.handed.owner(thing)
         member = self._member(owner.session) if owner is not None and owner.session else None
         if member is None or member.outlet is None:
             return
         if method == tasks.STATUS and member.mount is None:
-            params = tasks.respelt_status(params, lambda own: tasks.shown(server, own))
+            params = tasks.respelt_status(params, lambda own: tasks.shown(thing.server, own))
         member.outlet(message.notification(method, params))
 
     def _log_message(self, server: str, method: str, params: Raw) -> None:

@@ -7,6 +7,7 @@ Cost    one table row, one name look-up, one await; the payload is never parsed 
 Source  docs/life-of-a-request.md.
 """
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -26,21 +27,21 @@ from only1mcp.protocol.errors import (
     InvalidParams,
     McpError,
     MethodNotFound,
-    ResourceNotFound,
     ServerFault,
     ServerProtocolError,
+    ServerTimeout,
     UpstreamError,
 )
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
-from only1mcp.relay import extensions, mirror
-from only1mcp.relay.admission import once_more, refuse
+from only1mcp.relay import extensions, mirror, targets, whose
+from only1mcp.relay.admission import FIRST, Before, once_more, refuse
 from only1mcp.relay.bridge import asker
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
+from only1mcp.relay.wanted import Fetch, Wanted
 from only1mcp.upstream.base import Call, Callee
-from only1mcp.upstream.roster import State
 from only1mcp.upstream.turns import InTurn
 
 _KIND_OF: Final = {row.value: row for row in Kind}
@@ -82,6 +83,9 @@ class Caller(Protocol):
     def resumable(self, retry_s: float | None) -> None:
         """The server's stream can be resumed, or it hung up and wants to be asked in so long."""
 
+    def label(self, lines: bytes) -> None:
+        """Header lines for its answer, where an answer has such."""
+
 
 @dataclass(slots=True)
 class Request:
@@ -93,6 +97,8 @@ class Request:
     modern: bool
     view: View
     caller: Caller
+    fetch: Fetch | None = None
+    """Hears of the server's own result, if the call is made for the cache."""
 
 
 async def relay(request: Request, snapshot: Snapshot) -> bytes:
@@ -108,27 +114,71 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         raise MethodNotFound(f"unknown method {request.method}")
     if row.route is Route.LIST:
         return await _list(request, row, snapshot)
-    if row.route is Route.TASKS:
-        return await _task_list(request, row, snapshot)
+    answers, target, wanted = snapshot.answers, None, None
+    if cached := row.name in answers.methods:
+        target = targets.listed(request, row, snapshot)
+        wanted = _wanted(request, row, target, snapshot)
+        if wanted is not None and (kept := answers.kept(wanted)) is not None:
+            return kept
     gate, who = snapshot.gate, request.caller.principal
     caller = None if who == ANONYMOUS else who
     if (bound := gate.enter(caller)) is not None:
         refuse(bound, gate)
     try:
-        target = await _target(request, row, snapshot)
+        if row.route is Route.TASKS:
+            return await _task_list(request, row, snapshot)
+        if target is None:
+            target = await targets.find(request, row, snapshot)
+            wanted = _wanted(request, row, target, snapshot) if cached else None
+        if snapshot.servers[target.server].upstream is None:
+            await targets.wake(target, snapshot)
         if row.name in (SUBSCRIBE, UNSUBSCRIBE):
             return await _subscribe(request, row, target, snapshot)
-        live, began = snapshot.servers[target.server], monotonic()
-        live.repeats.total += 1
+        if wanted is not None:
+            return await answers.ask(wanted)
+        return await _attempts(request, row, target, snapshot)
+    finally:
+        gate.leave(caller)
+
+
+def _wanted(
+    request: Request, row: Method, target: Target | None, snapshot: Snapshot
+) -> Wanted | None:
+    """The request as the cache sees it; None: it has nothing to do with it."""
+    if target is None:
+        return None
+    call = partial(_as, request, row, target, snapshot)
+    return snapshot.answers.reader.read(request, row, snapshot.servers[target.server], target, call)
+
+
+async def _as(
+    request: Request,
+    row: Method,
+    target: Target,
+    snapshot: Snapshot,
+    caller: Caller,
+    fetch: Fetch | None,
+) -> bytes:
+    """The call for the cache: in the name of `caller`, and `fetch` hears of the result."""
+    mine = replace(request, params=dict(request.params), caller=caller, fetch=fetch)
+    return await _attempts(mine, row, target, snapshot)
+
+
+async def _attempts(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
+    """The call, and once more where that is safe."""
+    live, began = snapshot.servers[target.server], monotonic()
+    live.repeats.total += 1
+    try:
         try:
             return await _call(request, row, target, snapshot)
         except ServerFault as fault:
             if "requestState" in request.params:  # it goes on with a call: with that, or with none
                 raise
-            spent_s = await once_more(fault, live, row, target.name, began)
-        return await _call(request, row, target, snapshot, spent_s)
+            before = await once_more(fault, live, row, target.name, began)
+        return await _call(request, row, target, snapshot, before)
     finally:
-        gate.leave(caller)
+        if row is _TOOLS_CALL and request.fetch is None:
+            snapshot.answers.wrote(target)
 
 
 async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
@@ -136,20 +186,30 @@ async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
     start = message.text(cursor)
     if cursor is not None and start is None:
         raise InvalidParams("cursor must be a string")
-    view = request.view
+    view, kind, listings = request.view, _KIND_OF[row.items or ""], snapshot.listings
     if start is None:  # a further page belongs to the list it was cut from
-        view = await snapshot.listings.renewed(view)
-    return view.page(_KIND_OF[row.items or ""], start, request.modern)
+        view, hit = await listings.renewed(view, (kind,))
+        snapshot.answers.listed(kind, hit=hit, caller=request.caller)
+    if not request.modern:
+        return view.page(kind, start, modern=False)
+    return view.page(kind, start, modern=True, promise=listings.promise(view, kind))
 
 
 async def _task_list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
+    began = asyncio.get_running_loop().time()
+
     async def ask(server: str, params: Params) -> bytes:
         asked = replace(request, params=params)
-        return await _call(asked, row, Target(server, "", message.NO_RAW), snapshot)
+        list_s = snapshot.servers[server].config.timeouts.list
+        try:
+            async with asyncio.timeout_at(began + list_s):
+                return await _call(asked, row, Target(server, "", message.NO_RAW), snapshot)
+        except TimeoutError:
+            said = f"server '{server}' has not listed its tasks within {list_s:g} s"
+            raise ServerTimeout(server, said, hint="see timeouts.list of that server") from None
 
-    audience = snapshot.audience
-    place = request.view, request.caller, audience.handed
-    return await extensions.task_list(row, *place, ask, alone=audience.one_principal)
+    mine = targets.holder(request.caller, snapshot)
+    return await extensions.task_list(row, request.view, request.caller, mine, ask)
 
 
 async def _subscribe(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
@@ -164,37 +224,40 @@ async def _subscribe(request: Request, row: Method, target: Target, snapshot: Sn
 
 
 async def _call(
-    request: Request, row: Method, target: Target, snapshot: Snapshot, spent_s: float = 0.0
+    request: Request, row: Method, target: Target, snapshot: Snapshot, before: Before = FIRST
 ) -> bytes:
-    """One attempt; `spent_s` is what the request has taken before it."""
+    """One attempt; `before` is what has been tried."""
     live = snapshot.servers[target.server]
-    upstream = live.ready()
-    if not live.shares(upstream, request.modern):
-        who = _isolated(live.config.isolation, request.caller)
-        upstream = await live.apart(upstream, request.modern, who)
-    modern = upstream.greeting.modern
+    who = whose.isolated(live.config.isolation, request.caller)
+    key = whose.hash_key(live.hash_key, request.params, request.caller) if live.hash_key else None
+    replica = live.pick(who, key, before.tried)
+    upstream = replica.calls
+    if upstream is None or not replica.shares(request.modern):
+        upstream = await replica.apart(request.modern, who)
+    modern, fetch = upstream.greeting.modern, request.fetch
     if row.route is Route.OTHER and modern != request.modern:
         raise MethodNotFound(f"unknown method {request.method}")
-    call = _outgoing(request, target, modern, live.config.timeouts, spent_s)
+    call = _outgoing(request, target, modern, live.config.timeouts, before.spent_s)
     if request.modern and not modern and (level := request.caller.log_level) is not None:
-        await snapshot.levels.called(upstream, level)
+        await snapshot.levels.called(upstream.upstream, level)
+    callee = upstream if fetch is None else snapshot.answers.before(upstream, fetch)
     if row.asks and modern != request.modern:  # a client may think between two calls to the server
-        callee = InTurn(upstream, live.turns, _line(request.caller))
-        result = await _asking(call, callee, request, snapshot)
+        in_turn = InTurn(callee, live.turns, whose.line(request.caller))
+        result = await _answer(call, in_turn, request, row, snapshot)
     else:
         turns = live.turns
         if not turns.enter():
-            await turns.wait(_line(request.caller))
+            await turns.wait(whose.line(request.caller))
         try:
-            result = await (
-                _asking(call, upstream, request, snapshot) if row.asks else upstream.call(call)
-            )
+            result = await _answer(call, callee, request, row, snapshot)
         finally:
             turns.end()
+    if fetch is not None:
+        fetch.hear(result)
     if _LINK in result:
         _learn(result, target.server, snapshot.catalog)
     if _TASK in result and (row is _TOOLS_CALL or row.route is Route.TASK):
-        place = request.view, request.caller, snapshot.audience.handed
+        place = request.view, request.caller, targets.holder(request.caller, snapshot)
         result = extensions.respelt(result, row, target.server, *place)
     if modern != request.modern:
         result = _translated(result, request, row, target)
@@ -220,6 +283,7 @@ def _outgoing(
         timeouts.call_max - spent_s,
         mirror.mirrored(wanted, params) if wanted and modern else (),
         on_resumable=request.caller.resumable,
+        who=whose.line(request.caller),
     )
 
 
@@ -238,45 +302,24 @@ def _translated(result: bytes, request: Request, row: Method, target: Target) ->
         raise ServerProtocolError(target.server, said) from None
 
 
-async def _target(request: Request, row: Method, snapshot: Snapshot) -> Target:
-    """Whose it is. A client need not list before it calls: while servers start, wait for them."""
+async def _answer(
+    call: Call, upstream: Callee, request: Request, row: Method, snapshot: Snapshot
+) -> bytes:
+    """The server's answer, its own error as the client's era spells it."""
     try:
-        target = _resolve(request, row, snapshot)
-        if snapshot.servers[target.server].upstream is None:
-            await snapshot.listings.started((target.server,))
-        return target
-    except McpError:
-        if not await snapshot.listings.started(request.view.servers):
-            raise
-    request.view = snapshot.listings.catalog.view(request.view.server) or request.view
-    return _resolve(request, row, snapshot)
-
-
-def _isolated(isolation: str, caller: Caller) -> str | None:
-    """Whose own connection it is: a session's (a modern client has none: its principal's)."""
-    if isolation == "shared":
-        return None
-    return caller.session or caller.principal if isolation == "session" else caller.principal
-
-
-def _line(caller: Caller) -> str:
-    """In whose line a call waits for its turn: sessions count as callers if nobody has a name."""
-    return (caller.session or "") if caller.principal == ANONYMOUS else caller.principal
-
-
-async def _asking(call: Call, upstream: Callee, request: Request, snapshot: Snapshot) -> bytes:
-    """A call in which the server may ask the client; see relay/bridge.py for the four ways."""
-    try:
-        return await _asked(call, upstream, request, snapshot)
+        if row.asks:
+            return await _asked(call, upstream, request, snapshot)
+        return await upstream.call(call)
     except UpstreamError as error:
         if upstream.greeting.modern == request.modern:
             if error.own_code == questions.URL_REQUIRED:
                 _note_visits(error, upstream.server, request, snapshot)
             raise
-        raise eras.error_across(error, call.method) from None
+        raise eras.error_across(error, call.method, modern=request.modern) from None
 
 
 async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snapshot) -> bytes:
+    """A call in which the server may ask the client; see relay/bridge.py for the four ways."""
     bridge, caller = snapshot.bridge, request.caller
     match request.modern, upstream.greeting.modern:
         case True, True:
@@ -284,88 +327,32 @@ async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snaps
         case False, True:
             return await bridge.unfold(upstream, call, caller)
         case True, False if questions.can_be_asked(caller.capabilities):
+            assert isinstance(upstream, InTurn)  # as every call between the eras
             return await bridge.park(upstream, call, caller)
         case True, False:
             questions.answers(call.params or {})  # to no question; malformed ones are refused
         case False, False:
-            place = upstream.server, request.view, caller, snapshot.audience.handed
-            call.on_question = asker(caller, partial(extensions.question, *place))
+            seen = partial(_question_seen, upstream.server, request, snapshot)
+            call.on_question = asker(caller, seen)
     return await upstream.call(call)
+
+
+def _question_seen(server: str, request: Request, snapshot: Snapshot, params: Raw) -> Raw:
+    return extensions.question(
+        server, request.view, targets.holder(request.caller, snapshot), params
+    )
 
 
 def _note_visits(error: UpstreamError, server: str, request: Request, snapshot: Snapshot) -> None:
     with suppress(McpError):  # an error of another form is the client's to judge
         data = message.members(message.members(error.raw).get("data", message.NO_RAW))
         for one in message.objects(data.get("elicitations", message.NO_RAW)):
-            extensions.note_visit(one, server, request.caller, snapshot.audience.handed)
+            extensions.note_visit(one, server, targets.holder(request.caller, snapshot))
 
 
 def _stamped(params: Params, request: Request) -> Params:
     capabilities = questions.client_capabilities(request.caller.capabilities)
     return eras.params_to_modern(params, capabilities, request.caller.log_level)
-
-
-def _resolve(request: Request, row: Method, snapshot: Snapshot) -> Target:
-    """Whose it is; `params` then name it as that server does."""
-    params, view = request.params, request.view
-    if row.route is Route.REF:
-        return _resolve_ref(params, view, snapshot)
-    if row.route is Route.TASK:
-        handed = snapshot.audience.handed
-        return extensions.task_target(row, params, view, request.caller, handed)
-    if row.route is Route.OTHER:
-        return extensions.other_target(row.name, view, request.caller, modern=request.modern)
-    name = message.text(params.get(row.target or ""))
-    if name is None:
-        raise InvalidParams(f"params.{row.target} must be a string")
-    if row.route is Route.URI:
-        target = view.resource(name)
-        if target is None:
-            hint = "resources/list and resources/templates/list show what there is"
-            raise ResourceNotFound(f"resource not found: {name}", {"uri": name, "hint": hint})
-        return target
-    tools = row.name == "tools/call"
-    target = view.tool(name) if tools else view.prompt(name)
-    if target is None:
-        raise _unknown(Kind.TOOLS if tools else Kind.PROMPTS, name, view, snapshot)
-    if target.name != name:
-        params["name"] = target.raw_name
-    return target
-
-
-def _resolve_ref(params: Params, view: View, snapshot: Snapshot) -> Target:
-    ref = message.members(params.get("ref", message.NO_RAW))
-    kind = message.text(ref.get("type"))
-    if kind == "ref/prompt":
-        name = message.text(ref.get("name")) or ""
-        target = view.prompt(name)
-        if target is None:
-            raise _unknown(Kind.PROMPTS, name, view, snapshot)
-        if target.name != name:
-            ref["name"] = target.raw_name
-            params["ref"] = message.as_raw(ref)
-        return target
-    if kind == "ref/resource":
-        uri = message.text(ref.get("uri")) or ""
-        target = view.template(uri)
-        if target is None:
-            hint = "resources/templates/list shows what there is"
-            raise InvalidParams(f"unknown resource template: {uri}", {"hint": hint})
-        return target
-    raise InvalidParams("params.ref.type must be ref/prompt or ref/resource")
-
-
-def _unknown(kind: Kind, name: str, view: View, snapshot: Snapshot) -> McpError:
-    """Why there is no such tool or prompt: its server may not be up, or the name is wrong."""
-    meant = None
-    if view.server is None:
-        owner = snapshot.catalog.prefix_owner(name)
-        if owner is not None and snapshot.servers[owner].state is not State.READY:
-            return snapshot.servers[owner].unavailable()
-        meant = snapshot.catalog.suggest(kind, name)
-    word = "tool" if kind is Kind.TOOLS else "prompt"
-    hint = f"did you mean {meant}?" if meant else f"{word}s/list shows what there is"
-    return InvalidParams(f"unknown {word}: {name}", {"hint": hint})
 
 
 def _learn(result: bytes, server: str, catalog: Catalog) -> None:

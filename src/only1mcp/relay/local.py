@@ -82,10 +82,9 @@ def capabilities(view: View, *, modern: bool) -> dict[str, Any]:
 def _beyond(view: View, revision: str) -> dict[str, Any]:
     """What is offered beyond the core, where it can be routed."""
     if revision in MODERN:
-        found = {"extensions": extensions.offered(view)}
+        found = {"extensions": extensions.offered(view, modern=True)}
     else:
-        experimental = view.declared("experimental")
-        found = {"experimental": experimental.get(view.server or "", {})}
+        found = {"experimental": extensions.offered(view, modern=False)}
         if revision == R2025_11_25:
             found["tasks"] = extensions.offered_tasks(view)
     return {name: what for name, what in found.items() if what}

@@ -13,11 +13,20 @@ from only1mcp.catalog.view import View
 from only1mcp.config.model import Config
 from only1mcp.observe.access import OnFinished
 from only1mcp.policy.limit import Gate
+from only1mcp.protocol.errors import InvalidParams
+from only1mcp.relay.answers import Answers
 from only1mcp.relay.audience import Audience
 from only1mcp.relay.bridge import Bridge
 from only1mcp.relay.fanout import Listings
 from only1mcp.relay.levels import LogLevels
 from only1mcp.upstream.roster import Live
+
+
+class Servers(dict[str, Live]):
+    """By id. A request may know one that is not there, as what a server gave out may outlive it."""
+
+    def __missing__(self, id: str) -> Live:
+        raise InvalidParams(f"server '{id}' is not in the configuration; list again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,7 @@ class Snapshot:
     bridge: Bridge
     audience: Audience
     gate: Gate
+    answers: Answers
     on_finished: OnFinished | None = None
     """Hears of each finished request; None: nobody does."""
 

@@ -11,8 +11,8 @@ Bounds  MAX_URIS per owner, MAX_WATCHED per server.
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from msgspec import Raw
@@ -29,13 +29,15 @@ from only1mcp.protocol.subscription import (
 )
 from only1mcp.relay.listening import Listening
 from only1mcp.upstream.base import Call, Greeting, Upstream
-from only1mcp.upstream.roster import FromServer, Live
+from only1mcp.upstream.roster import Live
 
 log = logging.getLogger("only1mcp.subscriptions")
 
 MAX_WATCHED: Final = 10_000
 """Resources of one server: a modern one gets all of them in one request."""
 
+Tell = Callable[[Live, str, Raw], None]
+"""Takes a notification of a server that belongs to no call."""
 Owner = Hashable
 
 
@@ -60,11 +62,12 @@ class _Watched:
 class Subscriptions:
     """Reference counts per (server, URI), and one listen per modern server."""
 
-    def __init__(self, servers: Mapping[str, Live], tell: FromServer) -> None:
-        """`tell` takes what the servers would have said had we not missed it."""
+    def __init__(self, servers: Mapping[str, Live], tell: Tell) -> None:
+        """`servers` may change in place; `tell` takes what they would have said had we not
+        missed it."""
         self._servers = servers
         self._tell = tell
-        self._watched: dict[str, dict[str, _Watched]] = {id: {} for id in servers}
+        self._watched: defaultdict[str, dict[str, _Watched]] = defaultdict(dict)
         self._uris: dict[str, tuple[str, ...]] = {}  # of `_watched`, until that changes
         self._places: dict[Owner, set[Place]] = {}
         self._listening: dict[str, Listening] = {}
@@ -128,6 +131,10 @@ class Subscriptions:
                 if one in watched:
                     found |= watched[one].owners
         return found
+
+    def watches(self, server: str) -> bool:
+        """Whether anybody wants to hear of its resources."""
+        return any(one.owners for one in self._watched.get(server, {}).values())
 
     # --- for servers ---
 
@@ -247,8 +254,10 @@ class Subscriptions:
         return None
 
     async def _match(self, place: Place, one: _Watched) -> None:
-        live = self._servers[place.server]
-        if live.upstream is None and not one.owners:
+        live = self._servers.get(place.server)
+        if live is None and one.owners:
+            raise MethodNotFound(f"server '{place.server}' is no longer in the configuration")
+        if live is None or (live.upstream is None and not one.owners):
             return
         upstream = live.ready()
         if upstream.greeting.modern:

@@ -64,12 +64,12 @@ async def modern(
     assert view is not None
     if incoming.method == "server/discover":
         if mount is not None:  # what it can do is what its one server can do
-            view = await snapshot.listings.renewed(view)
+            view, _ = await snapshot.listings.renewed(view)
         return message.result(incoming.id, local.discover(view)), HTTPStatus.OK
     params = message.members(incoming.params)
     if incoming.method == LISTEN:
         try:
-            result = await snapshot.audience.listen(incoming.id, params, view, caller.notify)
+            result = await snapshot.audience.listen(incoming.id, params, view, caller)
         except McpError as error:
             return reply.refusal(incoming.id, error, modern=True), reply.status(error)
         return message.result(incoming.id, result), HTTPStatus.OK

@@ -67,6 +67,11 @@ class Edge:
         return f"{scheme}://{netloc(self._settings.host, self.port)}"
 
     @property
+    def principals(self) -> frozenset[str]:
+        """The names callers can have."""
+        return self._access.principals
+
+    @property
     def connections(self) -> int:
         """Open client connections."""
         return len(self._shared.connections) if self._shared else 0
@@ -103,6 +108,28 @@ class Edge:
         self._ticked = self._clock()
         self._timer = loop.call_later(SWEEP_S, self._tick)
 
+    def prepare(self, settings: Listener) -> Callable[[], None]:
+        """Look whether other settings can be used; what it returns puts them in force.
+
+        They are of the same address, with TLS as before or without it as before.
+
+        Raises:
+            ValueError, ListenError: they cannot; the text is for the user.
+        """
+        access = self._access.prepare(settings)
+        tls = tls_context(settings.tls) if settings.tls else None
+
+        def renew() -> None:
+            access()
+            self._settings = settings
+            if self._shared is not None and self._acceptor is not None:
+                self._shared.max_connections = settings.max_connections
+                self._shared.max_body_bytes = settings.max_body_bytes
+                if tls is not None:
+                    self._acceptor.certify(tls)
+
+        return renew
+
     def stop_accepting(self) -> None:
         """Take no new connection; each open one ends after the answer that is due."""
         if self._acceptor is not None and self._shared is not None:
@@ -126,6 +153,17 @@ class Edge:
             self._timer.cancel()
             self._timer = None
         await self._app.stop()
+
+    def hurry(self) -> None:
+        """End what runs, now: each handler gets to say that it was cut short."""
+        for one in tuple(self._shared.running) if self._shared else ():
+            if one.task is not None:
+                one.task.cancel()
+
+    def cut(self) -> None:
+        """Reset every connection."""
+        for connection in tuple(self._shared.connections) if self._shared else ():
+            connection.cut()
 
     async def _end_handlers(self, shared: Shared) -> None:
         me = asyncio.current_task()

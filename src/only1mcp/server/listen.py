@@ -145,6 +145,10 @@ class Acceptor:
         self._complained = -COMPLAIN_S
         self._retry: asyncio.TimerHandle | None = None
 
+    def certify(self, tls: ssl.SSLContext) -> None:
+        """Show new connections another certificate."""
+        self._tls = tls
+
     def start(self) -> None:
         """Begin, or begin again after a pause."""
         self._retry = None

@@ -44,6 +44,7 @@ _MODERN_STATUS: Final[dict[int, int]] = {
     MissingCapability.code: HTTPStatus.BAD_REQUEST,
     UnsupportedVersion.code: HTTPStatus.BAD_REQUEST,
 }
+BYPASSED: Final = b"X-Only1MCP-Cache: bypass\r\n"
 _LATER: Final = frozenset((HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE))
 
 
@@ -97,6 +98,8 @@ def draining(id: Raw) -> bytes:
 
 async def answer(id: Raw, request: Request, snapshot: Snapshot) -> tuple[bytes, int]:
     """The complete answer to `request`, whatever happens, and its HTTP status if modern."""
+    if snapshot.answers.debug:
+        request.caller.label(BYPASSED)  # unless the relay says else
     try:
         if (tell := snapshot.on_finished) is not None:
             return message.result(id, await watched(request, snapshot, tell)), HTTPStatus.OK

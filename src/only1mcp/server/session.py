@@ -8,7 +8,7 @@ Bounds  MAX_SESSIONS in all, IDLE_S without a request or an open stream.
 import itertools
 import secrets
 from asyncio import CancelledError, Future, Task, get_running_loop
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -240,6 +240,15 @@ class Sessions:
         if session.events is not None:
             session.events.end()
         self._ended(session)
+
+    def end_others(self, principals: Collection[str]) -> None:
+        """End the sessions of all but these principals. Nobody can use one any more, so what
+        still runs in one may end by itself."""
+        for session in [one for one in self if one.principal not in principals]:
+            if not session.busy:
+                self.close(session)
+            elif session.end_stream is not None:
+                session.end_stream()
 
     def sweep(self) -> None:
         """Forget sessions that nobody has used for IDLE_S."""

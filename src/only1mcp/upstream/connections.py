@@ -78,6 +78,10 @@ class Connections:
         assert branch.upstream is not None
         return branch.upstream
 
+    def has(self, who: str) -> bool:
+        """Whether a session or principal has a connection of its own here."""
+        return any(key.who == who for key in self._branches)
+
     def leave(self, who: str) -> None:
         """A session or principal has gone: so do its connections."""
         for key in [key for key in self._branches if key.who == who]:
@@ -110,6 +114,7 @@ class Connections:
 
     async def _open(self, key: Key, branch: _Branch) -> Upstream | McpError:
         upstream = self._make("modern" if key.modern else "legacy")
+        upstream.who = key.who
         try:
             await upstream.connect()
             await self._greeted(upstream)

@@ -2,7 +2,8 @@
 
 A timer per call would cost more than the rest of the bookkeeping. Deadlines mostly move
 away (each message restarts the idle clock), so the one timer is armed for the earliest that
-was ever announced, looks when it fires, and goes on from what it sees.
+was ever announced, looks when it fires, and goes on from what it sees. No server is blamed for the
+time in which we stood still: its answer may have come meanwhile, and is read first.
 Units   seconds of the clock passed in.
 Cost    adding a call is one comparison; a look is O(calls) and comes once per deadline length.
 """
@@ -10,7 +11,10 @@ Cost    adding a call is one comparison; a look is O(calls) and comes once per d
 import asyncio
 from collections.abc import Callable, Collection
 from math import inf
-from typing import Protocol
+from typing import Final, Protocol
+
+STOOD_S: Final = 1.0
+"""A look that comes so late shows that the process stood still: it was stopped, or its machine."""
 
 
 class Timed(Protocol):
@@ -52,8 +56,12 @@ class Deadlines:
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._look)
 
     def _look(self) -> None:
-        self.close()
         now = self._clock()
+        late_s = now - self._looks_at
+        self.close()
+        if late_s > STOOD_S:
+            for call in self._calls:
+                call.due += late_s + STOOD_S
         for call in [call for call in self._calls if call.due <= now]:
             call.expire()
         rest = [call.due for call in self._calls if now < call.due < inf]

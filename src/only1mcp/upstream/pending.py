@@ -37,7 +37,7 @@ class Pending:
         self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self.line_end = 0
         self.asked = 0  # questions of the server that wait for the client
-        self.questions: set[asyncio.Task[None]] = set()
+        self.questions: dict[bytes, asyncio.Task[None]] = {}
         self.ends = now + call.max_s
         self.due = min(now + call.idle_s, self.ends)
         self._on_expiry = on_expiry

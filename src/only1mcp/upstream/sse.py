@@ -67,6 +67,7 @@ class LegacySse:
         on_notification: NotificationSink,
     ) -> None:
         self.server = server_id
+        self.who: str | None = None
         self.revision: str | None = None
         self._url = transport.url
         self._headers = {

@@ -87,6 +87,7 @@ class StdioServer:
     ) -> None:
         self.server = server_id
         self.protocol = protocol
+        self.who: str | None = None
         self.revision: str | None = None
         self.noise = 0
         self._transport = transport

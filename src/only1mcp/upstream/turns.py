@@ -5,7 +5,7 @@
     finally: turns.end()
 
 A turn lasts as long as the server works on the call. While a client of the other era answers a
-question of the server, the calls of `InTurn` come and go one by one.
+question of the server, others have it: the calls of `InTurn` come and go, or rest.
 """
 
 import asyncio
@@ -26,6 +26,12 @@ class Turns(Bulkhead):
         self._server = server
         self._settings = settings
         self._futures: dict[Ticket, asyncio.Future[str]] = {}  # "", or why it is refused
+
+    def renew(self, settings: Concurrency) -> None:
+        """Go by other settings; whoever waits already is asked no more than it was."""
+        self._settings = settings
+        for ticket in self.adopt(settings):
+            self._hand_on(ticket)
 
     async def wait(self, caller: str) -> None:
         """Wait for a turn, which is then owed an `end`.
@@ -92,9 +98,9 @@ class Turns(Bulkhead):
 
 
 class InTurn:
-    """A connection whose every call waits for a turn of its own."""
+    """A connection whose every call, one at a time, waits for a turn of its own."""
 
-    __slots__ = ("_callee", "_caller", "_turns", "greeting", "server")
+    __slots__ = ("_callee", "_caller", "_has_turn", "_turns", "greeting", "server")
 
     def __init__(self, callee: Callee, turns: Turns, caller: str) -> None:
         self.server = callee.server
@@ -102,6 +108,7 @@ class InTurn:
         self._callee = callee
         self._turns = turns
         self._caller = caller
+        self._has_turn = False
 
     async def call(self, call: Call) -> bytes:
         """The result of `call`.
@@ -109,9 +116,24 @@ class InTurn:
         Raises:
             Overloaded: it had no turn.
         """
-        if not self._turns.enter():
-            await self._turns.wait(self._caller)
+        await self.resume()
         try:
             return await self._callee.call(call)
         finally:
+            self.rest()
+
+    async def resume(self) -> None:
+        """Take a turn, to begin or to go on.
+
+        Raises:
+            Overloaded: it had none; the call rests as before.
+        """
+        if not self._turns.enter():
+            await self._turns.wait(self._caller)
+        self._has_turn = True
+
+    def rest(self) -> None:
+        """The server has nothing to do for the call, now or any more: give the turn back."""
+        if self._has_turn:
+            self._has_turn = False
             self._turns.end()

@@ -7,6 +7,7 @@ pipe between the two close, then ends every registered process group and its des
 import asyncio
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -34,6 +35,8 @@ class Warden:
         self._tasks = Tasks()
         self._pause_s = FIRST_PAUSE_S
         self._closing = False
+        self.in_haste = False
+        """Nobody waits any more for children to end by themselves."""
 
     @property
     def pid(self) -> int | None:
@@ -71,6 +74,13 @@ class Warden:
     def _tell(self, line: bytes) -> None:
         if self._process is not None:
             self._process.tell(line)
+
+    def hurry(self) -> None:
+        """Kill what is registered, now."""
+        self.in_haste = True
+        for pid in self._leaders:
+            with suppress(OSError):
+                os.killpg(pid, signal.SIGKILL)
 
     async def close(self) -> None:
         """Let it end what is still registered, then itself. Bounded; never raises."""
