@@ -58,6 +58,10 @@ NOT_TESTED: Final = (
 )
 
 
+FAULTS: Final = (Unavailable, NotStarted, Refused, OSError, ValueError)
+"""What may go wrong with one of them."""
+
+
 class Asked(NamedTuple):
     """A gateway under measurement, whatever its transport."""
 
@@ -83,7 +87,10 @@ def main(arguments: list[str]) -> int:
     }
     with ended_by_sigterm():
         if not given.peer:
-            proxies(rigs["proxy"])
+            try:
+                proxies(rigs["proxy"])
+            except FAULTS as error:
+                rigs["proxy"].gap("reverse proxies", _shown(error))
         for peer in wanted:
             if peer.kind != "proxy":
                 measured(peer, rigs[peer.kind], rigs["fidelity"])
@@ -93,6 +100,10 @@ def main(arguments: list[str]) -> int:
     if given.keep:
         results.save(now, ROOT / "bench" / "results" / "peers.json")
     return 0
+
+
+def _shown(error: Exception) -> str:
+    return str(error).strip().replace("\n", " ")[:300]
 
 
 def _now() -> str:
@@ -164,8 +175,8 @@ def measured(peer: Peer, rig: Rig, lost: Rig) -> None:
             _speed(peer, rig, asked)
             _fidelity(peer, lost, asked.say)
         rig.note(f"{peer.name} {peer.version}: {peer.note}.")
-    except (Unavailable, NotStarted, Refused, OSError, ValueError) as error:
-        rig.gap(f"{peer.name} {peer.version}", str(error).strip().replace("\n", " ")[:300])
+    except FAULTS as error:
+        rig.gap(f"{peer.name} {peer.version}", _shown(error))
     rig.suite.seconds = round(rig.suite.seconds + time.perf_counter() - start, 1)
 
 
