@@ -74,9 +74,10 @@ class Unreadable(Exception):
 
 
 def save(results: Results, path: Path) -> None:
-    """Write the file."""
+    """Write the file: a line for each row, so that a difference can be read."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+    text = msgspec.json.encode(results).replace(b',{"name":', b',\n{"name":')
+    path.write_bytes(text.replace(b'"rows":[', b'"rows":[\n') + b"\n")
 
 
 def load(path: Path) -> Results:
