@@ -3,16 +3,20 @@
 import asyncio
 import json
 import logging
+from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
 
-from fakes.edge import until
-from fakes.upstream import FakeUpstream, ask, gateway_of, library, served
+from fakes.edge import PATIENCE_S, until
+from fakes.upstream import FakeUpstream, ask, gateway_of, library, offers, served, tool
 from fakes.wire import web
 from only1mcp import gateway as module
+from only1mcp.cli.say import source_of
 from only1mcp.config.diff import Diff
 from only1mcp.config.faults import ConfigError
+from only1mcp.config.load import load
 from only1mcp.config.model import Config, Listener
 from only1mcp.config.servers import Server, Stdio
 from only1mcp.gateway import Gateway
@@ -145,3 +149,45 @@ async def test_what_cannot_be_used_changes_nothing() -> None:
         assert [*gateway.roster.servers] == ["one"]
         async with web(url) as wire:
             assert (await wire.modern("tools/list")).status_code == 200
+
+
+@pytest.mark.parametrize("format", ["json", "yaml"])
+async def test_what_it_costs_to_change_one_server_of_a_hundred(format: str, tmp_path: Path) -> None:
+    """The aim is 50 ms of CPU, from the reading of the file to the lists of the new connection."""
+    file = tmp_path / f"config.{format}"
+    tools = [tool(f"tool_{number}", description="what it does " * 15) for number in range(20)]
+
+    def write(changed: int) -> None:
+        entries = [
+            {"id": f"s{n}", "transport": {"type": "stdio", "command": "/bin/cat", "args": [str(c)]}}
+            for n, c in enumerate((changed, *range(1, 100)))
+        ]
+        lines = "".join(f"- {json.dumps(one)}\n" for one in entries)
+        text = f"hot_reload: {{enabled: false}}\nservers:\n{lines}"
+        whole = {"hot_reload": {"enabled": False}, "servers": entries}
+        file.write_text(text if format == "yaml" else json.dumps(whole))
+
+    def make(live: Live, replica: Replica, era: str) -> FakeUpstream:
+        return FakeUpstream(live.id, offers(tools=tools))
+
+    write(0)
+    gateway = Gateway(load(file, {}).config, source=source_of(file, {}))
+    gateway.roster._connection = make  # type: ignore[method-assign]
+    for live in gateway.roster.servers.values():
+        live._make = make
+    gateway.start()
+    await gateway.roster.settle([*gateway.roster.servers], PATIENCE_S)
+    costs = []
+    for number in range(1, 6):
+        await settled(gateway)
+        gateway.snapshot()
+        write(number * 1000)
+        before, began = gateway.roster.servers["s0"], process_time()
+        assert (await gateway.reload()).changes.changed == ("s0",)
+        await until(lambda before=before: gateway.roster.servers["s0"] is not before)  # type: ignore[misc]
+        await settled(gateway)
+        gateway.snapshot()
+        costs.append((process_time() - began) * 1000)
+    await gateway.close()
+    print(f"{format}: {min(costs):.0f} to {max(costs):.0f} ms of CPU")
+    assert min(costs) < 500

@@ -14,36 +14,44 @@ from typing import Final
 from msgspec import Raw
 
 from only1mcp.admin.app import make_app
+from only1mcp.admin.desk import Desk
 from only1mcp.admin.reload import Outcome, Reloads
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
+from only1mcp.census import FAMILIES, census
 from only1mcp.config.diff import Diff, diff, in_force
 from only1mcp.config.faults import ConfigError, Fault
 from only1mcp.config.load import Loaded
 from only1mcp.config.model import Config
 from only1mcp.config.secrets import secrets
+from only1mcp.config.store import Store
 from only1mcp.config.watch import Source, Watch
-from only1mcp.observe import access, logs
+from only1mcp.observe import access, logs, tracing
+from only1mcp.observe.meter import Meter
+from only1mcp.observe.numbers import Pulse
 from only1mcp.observe.tasks import Tasks
-from only1mcp.policy.access import Access
+from only1mcp.observe.watch import watch
+from only1mcp.policy.access import Access, one_principal
 from only1mcp.policy.limit import Gate
 from only1mcp.protocol.errors import McpError
 from only1mcp.relay.answers import Answers
 from only1mcp.relay.audience import CHANGED, Audience
 from only1mcp.relay.bridge import Bridge
 from only1mcp.relay.fanout import Listings
+from only1mcp.relay.happenings import Happenings
 from only1mcp.relay.levels import LogLevels
 from only1mcp.relay.snapshot import Servers, Snapshot
 from only1mcp.server.http import Edge, Exchange, ListenError
+from only1mcp.server.numbers import Front
 from only1mcp.server.reader import SSE_PATHS
-from only1mcp.server.session import Session, Sessions
+from only1mcp.server.session import Session, Sessions, describe
 from only1mcp.server.sse import SseEdge
 from only1mcp.server.stdio import MAX_LINE_BYTES, Lines, StdioEdge
 from only1mcp.server.streamable import Streamable
 from only1mcp.upstream.base import Upstream
 from only1mcp.upstream.roster import Live, Roster, State
 
-__all__ = ["MAX_LINE_BYTES", "Gateway", "Kind", "Lines", "ListenError", "Live", "State"]
+__all__ = ["FAMILIES", "MAX_LINE_BYTES", "Gateway", "Kind", "Lines", "ListenError", "Live", "State"]
 
 log = logging.getLogger("only1mcp.gateway")
 
@@ -70,32 +78,39 @@ class Gateway:
         has been read and can be read again."""
         self.config = config
         self._source = source
-        self._reloads = Reloads(self._read, self._apply)
+        self._happenings = Happenings()
+        self.events = self._happenings.events
+        hear = self._happenings.reloaded
+        self._reloads = Reloads(self._read, self._apply, lambda how: hear(how.changes, how.faults))
         self._watching: list[asyncio.Task[None]] = []
         self._together: asyncio.Task[None] | None = None
         self._notice = notice
         self._tasks = Tasks()
         self._draining = False
         self._announcing: asyncio.TimerHandle | None = None
-        self._sessions = Sessions(asyncio.get_running_loop().time, self._left)
+        clock = asyncio.get_running_loop().time
+        self._sessions = Sessions(clock, self._left)
         self._stdio: StdioEdge | None = None
         self.roster = Roster(config.servers, self._noticed, self._from_server, self._greeted)
         self._listings = Listings(self.roster, config, self._lists_changed)
         self._levels = LogLevels(self.roster, self._wanted_levels)
-        one_principal = _one_principal(config)
+        alone = one_principal(config.server)
         self._audience = Audience(
             *(self.roster.servers, self._clients, self._client, self._from_server),
-            one_principal=one_principal,
+            one_principal=alone,
         )
-        clock = asyncio.get_running_loop().time
-        self._answers = Answers(config, clock, one_principal=one_principal)
+        self._answers = Answers(config, clock, one_principal=alone)
         self._gate = Gate(config.server.limits)
-        self._bridge = Bridge(asyncio.get_running_loop().time)
+        self._meter = Meter(config.metrics.tools) if config.metrics.enabled else None
+        self._bridge = Bridge(clock)
         self._snapshot = self._take_snapshot(self._listings.catalog)
         self._announced = self._snapshot.catalog
         self._streamable = Streamable(self.snapshot, self._sessions)
         self._sse = SseEdge(self.snapshot, self._sessions)
         self.edge: Edge | None = None
+        self._pulse = Pulse()
+        rooms = (lambda: self.roster.servers), self._front, self._reloads, self._pulse
+        self.metrics = census(self.snapshot, *rooms) if config.metrics.enabled else None
 
     def snapshot(self) -> Snapshot:
         """Everything as it is now; a request keeps the one it got."""
@@ -104,17 +119,32 @@ class Gateway:
             self._snapshot = self._take_snapshot(catalog)
         return self._snapshot
 
+    def _front(self) -> Front | None:
+        shared = self.edge.shared if self.edge is not None else None
+        return None if shared is None else Front(shared, self._sessions)
+
     async def listen(self, port: int | None = None) -> Edge:
         """Bind the HTTP edge. `port` overrides the configured one; 0 takes a free one.
 
         Raises:
             ListenError: the address cannot be bound, or the certificate cannot be used.
         """
-        app = make_app(self.snapshot, lambda: not self._draining, self._reloads)
+        app = make_app(self.desk())
         settings = self.config.server
         self.edge = Edge(settings, Access(settings), self._handle, app, port=port)
         await self.edge.start()
         return self.edge
+
+    def desk(self) -> Desk:
+        """What the admin API works with."""
+        source = self._source
+        store = Store(source.file, source.check) if source is not None else None
+        return Desk(
+            *(self.snapshot, lambda: not self._draining, self._reloads, self.roster.restart),
+            lambda: describe(self._clients(), asyncio.get_running_loop().time()),
+            lambda: self.edge.load if self.edge is not None else (0, 0),
+            *(self.events, store, self.metrics),
+        )
 
     def start(self) -> None:
         """Start all servers; each is ready in its own time."""
@@ -138,6 +168,7 @@ class Gateway:
         """Take no new requests and let those under way finish, up to `server.drain_timeout`."""
         self._draining = True
         self._unfollow()
+        self.events.close()
         if self.edge is not None:
             await asyncio.sleep(self.config.server.drain_delay)
         self._audience.end_listens()
@@ -153,6 +184,7 @@ class Gateway:
         """End everything: clients first, then the servers and their processes."""
         self._draining = True
         self._unfollow()
+        self._happenings.close()
         await self._reloads.close()
         self._audience.end_listens()
         await self._sse.close()
@@ -195,7 +227,7 @@ class Gateway:
             self._audience,
             self._gate,
             self._answers,
-            access.current(),
+            watch(self._meter, tracing.current(), access.current(), remember=self.events.tell),
         )
 
     # --- another configuration ---
@@ -223,8 +255,8 @@ class Gateway:
             self.roster.change(config.servers)
             self._announce_together()
             self._gate.adopt(config.server.limits)
-            self._audience.one_principal = _one_principal(config)
-            self._answers.adopt(changes, one_principal=_one_principal(config))
+            self._audience.one_principal = one_principal(config.server)
+            self._answers.adopt(changes, one_principal=one_principal(config.server))
             self._listings.adopt(config)
             self._end_others()
             self._follow()
@@ -312,6 +344,7 @@ class Gateway:
         if not self.roster.is_current(live):
             return
         self._listings.noticed(live)
+        self._happenings.look(live)
         if self._notice is not None:
             self._notice(live)
 
@@ -350,19 +383,17 @@ class Gateway:
             return  # it says this too
         before, self._announced = self._announced, self.snapshot().catalog
         self._audience.announce(before, self._announced)
+        self._happenings.lists(before, self._announced)
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + SWEEP_S
             await asyncio.sleep(SWEEP_S)
+            self._pulse.beat(loop.time() - due)
             self._streamable.sweep(loop.time())
             self._sse.sweep(loop.time())
             self._bridge.sweep()
             self._answers.sweep()
             self.roster.sweep()
-
-
-def _one_principal(config: Config) -> bool:
-    """Whether all clients there can be are one and the same: the local user, or one token."""
-    auth = config.server.auth
-    return auth is None or (auth != "none" and len(auth.tokens) == 1)
+            self._happenings.look_at_all(self.roster.servers.values())

@@ -19,7 +19,7 @@ PAGE = "/api/v1/admin/cache"
 
 async def send(gateway: Gateway, method: str, path: str, body: Any = b"") -> httpx2.Response:
     """One request to the application over `gateway`."""
-    transport = httpx2.ASGITransport(app=make_app(gateway.snapshot, lambda: True, gateway._reloads))
+    transport = httpx2.ASGITransport(app=make_app(gateway.desk()))
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
         return await http.request(method, path, content=content)
@@ -131,8 +131,8 @@ async def test_a_filter_that_is_none_clears_nothing(body: Any, said: str) -> Non
         await ask(gateway, READ, A)
         response = await send(gateway, "POST", f"{PAGE}/clear", body)
         assert response.status_code == 400
-        assert said in response.json()["error"]
-        assert "tier (l1, l2, l3)" in response.json()["error"]
+        assert said in response.json()["detail"]
+        assert "tier (l1, l2, l3)" in response.json()["detail"]
         assert gateway._answers.store.counts[Tier.L2].entries == 1
 
 

@@ -200,7 +200,7 @@ async def test_reload_says_what_has_changed(command: Command) -> None:
         def read() -> Loaded:
             return load_text(says.pop(0), "f.yaml", "yaml", {})
 
-        gateway._source = Source(Path("f.yaml"), read, "")
+        gateway._source = Source(Path("f.yaml"), read, "", lambda text: read())
         gone = await command("reload", "--url", url)
         assert (gone.code, gone.out) == (0, "removed one\n")
         assert gone.err.startswith("f.yaml:1:1: warning: no server is enabled")

@@ -101,6 +101,7 @@ class Asked:
             await self.cancelled.wait()
 
 
+NO_HEADERS: Final[Mapping[str, str]] = {}
 Handler = Callable[[Asked], Awaitable[bytes | None]]
 
 
@@ -279,11 +280,17 @@ async def over_stdio(mirror: Mirror) -> AsyncIterator[list[str]]:
         await server.wait_closed()
 
 
-async def reply(mirror: Mirror, line: bytes, tell: Tell, channel: object) -> bytes | None:
+async def reply(
+    mirror: Mirror,
+    line: bytes,
+    tell: Tell,
+    channel: object,
+    headers: Mapping[str, str] = NO_HEADERS,
+) -> bytes | None:
     """The complete answer to one message of a channel that many share; None if none is due."""
     id = bytes(msgspec.json.decode(line, type=Envelope).id)
     try:
-        result = await mirror.take(line, {}, tell, channel)
+        result = await mirror.take(line, headers, tell, channel)
     except Refused as refused:
         return refusal(id, refused.error)
     except Exception as fault:  # whoever asked shall not wait, and the test shall see it

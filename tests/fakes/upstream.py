@@ -21,7 +21,8 @@ from only1mcp.gateway import Gateway
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import UpstreamError
 from only1mcp.protocol.methods import MODERN, NEWEST_LEGACY, NEWEST_MODERN
-from only1mcp.relay.call import Request, relay
+from only1mcp.relay.call import relay
+from only1mcp.relay.request import Request
 from only1mcp.upstream.base import Call, Greeting
 from only1mcp.upstream.live import Live
 from only1mcp.upstream.replica import Replica

@@ -14,8 +14,10 @@ from only1mcp.observe.access import MAX_ARGUMENTS, Finished
 from only1mcp.observe.writer import File
 
 FINISHED = Finished(
+    number=7,
     at=1_700_000_000.5,
     duration_s=0.0123456,
+    upstream_s=0.01,
     principal="token-1",
     session="0123456789abcdef",
     method="tools/call",
@@ -55,6 +57,7 @@ def test_a_line_says_who_called_what_and_how_it_ended(tmp_path: Path) -> None:
     (line,) = told(tmp_path / "access", FINISHED)
     assert line == {
         "ts": "2023-11-14T22:13:20.500+00:00",
+        "request_id": "7",
         "principal": "token-1",
         "session": "01234567",
         "method": "tools/call",
@@ -63,6 +66,7 @@ def test_a_line_says_who_called_what_and_how_it_ended(tmp_path: Path) -> None:
         "outcome": "error",
         "code": -31002,
         "duration_ms": 12.346,
+        "upstream_ms": 10.0,
         "revision": "2025-11-25",
         "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
     }
@@ -71,10 +75,25 @@ def test_a_line_says_who_called_what_and_how_it_ended(tmp_path: Path) -> None:
 def test_what_is_not_there_is_left_out(tmp_path: Path) -> None:
     access.configure(str(tmp_path / "access"), arguments=True)
     none = replace(
-        FINISHED, session=None, name=None, server=None, code=None, arguments=None, traceparent=None
+        FINISHED,
+        session=None,
+        name=None,
+        server=None,
+        code=None,
+        arguments=None,
+        traceparent=None,
+        upstream_s=0.0,
     )
     (line,) = told(tmp_path / "access", none)
-    assert [*line] == ["ts", "principal", "method", "outcome", "duration_ms", "revision"]
+    assert [*line] == [
+        "ts",
+        "request_id",
+        "principal",
+        "method",
+        "outcome",
+        "duration_ms",
+        "revision",
+    ]
 
 
 def test_arguments_when_asked_for_but_no_secrets_among_them(tmp_path: Path) -> None:

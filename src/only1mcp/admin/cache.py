@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from only1mcp.config.values import Model
+
 Text = Annotated[str, Field(max_length=256)]
 
 
@@ -38,3 +40,71 @@ def read_filter(body: bytes) -> Filter:
         place = ".".join(str(part) for part in first["loc"])
         said = f"{place}: {first['msg']}" if place else first["msg"]
         raise BadFilter(f"{said}; known are tier (l1, l2, l3), server and method") from None
+
+
+class Tier(Model):
+    """One tier of the cache."""
+
+    hits: int
+    """Answers that were there."""
+    misses: int
+    """Answers that were not."""
+    stale: int
+    """Answers given after their time, because the server could not be asked."""
+    evictions: int
+    """Dropped for want of room."""
+    expiries: int
+    """Dropped because their time was up."""
+    invalidations: int
+    """Dropped because the server said that they had changed."""
+    entries: int
+    """How many are kept."""
+    bytes: int
+    """What they take."""
+    hit_rate: float | None
+    """Of those that were looked for; null: none was."""
+    capacity: int
+    """How many may be kept."""
+    ttl_seconds: float
+    """How long, unless their server says it."""
+
+
+class Windows(Model):
+    """Calls that travel together (`batching.window`)."""
+
+    flushed: int
+    """Windows that have closed."""
+    calls: int
+    """Calls that have waited in one."""
+    arrays: int
+    """Arrays that were sent."""
+    waiting: int
+    """Calls that wait now."""
+
+
+class Cache(Model):
+    """What the answers that are kept have saved."""
+
+    enabled: bool
+    """Whether any are kept."""
+    bytes: int
+    """What all of them take."""
+    max_bytes: int
+    """What they may take."""
+    hit_rate: float | None
+    """Of all that were looked for; null: none was."""
+    tiers: dict[str, Tier]
+    """l1, l2 and l3."""
+    calls: int
+    """Calls to servers made for the cache."""
+    shared: int
+    """Requests that shared the call of another."""
+    windows: Windows
+    """Calls that travel together."""
+
+
+class Cleared(Model):
+    """The cache was emptied."""
+
+    cleared: int
+    """How many answers went."""

@@ -45,6 +45,16 @@ def adopt(root: Node, environ: Mapping[str, str], report: Report) -> None:
     entries["servers"] = own
 
 
+def places(root: Node) -> dict[str, tuple[str, str]]:
+    """Where the servers of clients' blocks stand: block and name, by the id that each has here."""
+    entries = root.mapping()
+    blocks = [key for key in (*CLIENT_KEYS, "servers") if _is_clients(key, entries.get(key))]
+    found = [(block, name) for block in blocks for name in entries[block].mapping()]
+    own = entries.get("servers", root)
+    ids = _ids([name for _, name in found], own)
+    return {ids[name]: (block, name) for block, name in found}
+
+
 def _is_clients(key: str, node: Node | None) -> bool:
     return node is not None and (key != "servers" or isinstance(node.value, dict))
 

@@ -30,11 +30,14 @@ __all__ = [
     "Fault",
     "Format",
     "Loaded",
+    "check",
     "default_path",
     "find",
+    "format_of",
     "load",
     "load_address",
     "load_text",
+    "parse",
 ]
 
 Format = Literal["yaml", "toml", "json"]
@@ -75,9 +78,19 @@ def load(
     """
     if path is None:
         return load_text("", "defaults", "yaml", environ, overrides)
-    text = _read(path)
+    return check(path, _read(path), environ, overrides)
+
+
+def check(
+    path: Path, text: str, environ: Mapping[str, str], overrides: Mapping[str, Any] = _NO_OPTIONS
+) -> Loaded:
+    """As `load`, if this were the text of the file.
+
+    Raises:
+        ConfigError: every fault that was found.
+    """
     folder = path.absolute().parent
-    loaded = load_text(text, str(path), _format(path, text), environ, overrides, folder)
+    loaded = load_text(text, str(path), format_of(path, text), environ, overrides, folder)
     return Loaded(loaded.config, loaded.warnings, path)
 
 
@@ -95,7 +108,7 @@ def load_text(
         ConfigError: every fault that was found.
     """
     report = Report()
-    root = _parse(text, name, format, report)
+    root = parse(text, name, format, report)
     adopt(root, environ, report)
     override(root, environ, overrides, report)
     expand(root, environ, report)
@@ -115,8 +128,8 @@ def load_address(path: Path | None, environ: Mapping[str, str]) -> Listener:
     """
     report = Report()
     text = "" if path is None else _read(path)
-    name, format = (str(path), _format(path, text)) if path else ("defaults", _NO_FORMAT)
-    root = _parse(text, name, format, report)
+    name, format = (str(path), format_of(path, text)) if path else ("defaults", _NO_FORMAT)
+    root = parse(text, name, format, report)
     server = root.child("server")
     said = server.mapping() if server else {}
     root.value = {"server": Node({key: said[key] for key in _ADDRESS if key in said}, root.place)}
@@ -183,7 +196,7 @@ def _read(path: Path) -> str:
         raise report.failure() from None
 
 
-def _format(path: Path, text: str) -> Format:
+def format_of(path: Path, text: str) -> Format:
     """By the ending of the name; without one of ours, by the first character."""
     match path.suffix.lower():
         case ".toml":
@@ -195,10 +208,11 @@ def _format(path: Path, text: str) -> Format:
     return "json" if text.lstrip().startswith("{") else "yaml"
 
 
-def _parse(text: str, name: str, format: Format, report: Report) -> Node:
-    """The tree of a text; always a block of keys.
+def parse(text: str, name: str, format: Format, report: Report) -> Node:
+    """The tree of a text as it is written; always a block of keys.
 
-    Raises: ConfigError, if it is none.
+    Raises:
+        ConfigError: it is none.
     """
     root = _READERS[format](text, name, report)
     if root.value is None:

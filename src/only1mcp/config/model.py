@@ -11,16 +11,19 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from only1mcp.config.cache import Batching, Cache
-from only1mcp.config.resilience import Limits
+from only1mcp.config.resilience import Count, Limits, Share
 from only1mcp.config.servers import Server
 from only1mcp.config.values import (
     Duration,
     FilePath,
+    HeaderName,
+    HeaderValue,
     HostName,
     Model,
     Origin,
     Reads,
     Token,
+    Url,
     _auth_form,
     host_name,
     not_bool,
@@ -91,6 +94,9 @@ class Listener(Model):
         | None
     ) = None
     """Bearer tokens; `none`, written out, opens a listener that is not on loopback."""
+    admin_tokens: tuple[Token, ...] = ()
+    """Bearer tokens of admins, best given as ${VARIABLE}. With any, the admin API is theirs alone;
+    without, whoever may use the gateway may see and restart servers, and nobody may change them."""
     tls: Tls | None = None
     """Certificate and key: serve HTTPS instead of HTTP."""
 
@@ -121,6 +127,31 @@ class Logging(Model):
     """Who called what."""
 
 
+class Metrics(Model):
+    """Numbers of what the gateway does, for Prometheus: docs/metrics.md names them all."""
+
+    enabled: bool = True
+    """Count requests and serve /metrics and /api/v1/admin/metrics; false: both answer 404."""
+    tools: Annotated[Count, Field(ge=0, le=2000)] = 500
+    """How many tools have a label of their own; the rest share `_other`. Each costs about forty
+    lines of every scrape once it has been called; 0: tools are not told apart."""
+
+
+class Tracing(Model):
+    """Spans of requests and of their calls to servers, sent to an OpenTelemetry collector."""
+
+    enabled: bool = False
+    """Trace. Needs the extra `otel`: pip install 'only1mcp[otel]'."""
+    endpoint: Url = "http://127.0.0.1:4318/v1/traces"
+    """Where the collector takes spans by OTLP over HTTP."""
+    headers: dict[HeaderName, HeaderValue] = {}
+    """HTTP headers for the collector, such as a token."""
+    sample: Annotated[Share, Field(ge=0, le=1)] = 1.0
+    """Share of requests that are traced; a client that says whether it traces decides that."""
+    service_name: Annotated[str, Field(min_length=1, max_length=100)] = "only1mcp"
+    """The name of this gateway in traces."""
+
+
 class HotReload(Model):
     """Whether a change of this file acts without a restart. SIGHUP and the admin API always do."""
 
@@ -145,6 +176,10 @@ class Config(Model):
     """Requests that share one call, or travel together."""
     logging: Logging = Logging()
     """What the gateway tells of its work."""
+    metrics: Metrics = Metrics()
+    """Numbers of its work."""
+    tracing: Tracing = Tracing()
+    """Spans of its work."""
     hot_reload: HotReload = HotReload()
     """Whether a change of this file acts without a restart."""
 

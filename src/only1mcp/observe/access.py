@@ -13,22 +13,26 @@ from pathlib import Path
 from typing import Any, Final
 
 from only1mcp.observe import logs
+from only1mcp.observe.tracing import TRACE_ID
 from only1mcp.observe.writer import File, Writer
 
 MAX_ARGUMENTS: Final = 16 * 1024
 """Bytes of JSON; of longer arguments only the length is written."""
 MAX_NAME: Final = 500
 """Characters of a method, tool or URI; a client may send a megabyte."""
-_TRACE_ID: Final = slice(3, 35)  # of 00-<trace id>-<parent id>-<flags>, W3C Trace Context
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Finished:
     """One request that has been answered, or given up."""
 
+    number: int
+    """Counts all requests of this process: log lines name it as request_id."""
     at: float
     """When it came, in seconds since 1970."""
     duration_s: float
+    upstream_s: float
+    """How long its server had it; 0: it went to none."""
     principal: str
     """Who asked, by name; never a token."""
     session: str | None
@@ -61,6 +65,7 @@ class AccessLog:
         """One line; what is not there is left out."""
         fields: dict[str, Any] = {
             "ts": logs.timestamp(finished.at),
+            "request_id": str(finished.number),
             "principal": finished.principal,
             "session": finished.session and finished.session[:8],  # its id is as good as a key
             "method": finished.method[:MAX_NAME],
@@ -69,8 +74,9 @@ class AccessLog:
             "outcome": finished.outcome,
             "code": finished.code,
             "duration_ms": round(finished.duration_s * 1000, 3),
+            "upstream_ms": round(finished.upstream_s * 1000, 3) if finished.upstream_s else None,
             "revision": finished.revision,
-            "trace_id": finished.traceparent and finished.traceparent[_TRACE_ID],
+            "trace_id": finished.traceparent and finished.traceparent[TRACE_ID],
         }
         if self._arguments and finished.arguments is not None:
             fields |= _shown(finished.arguments)

@@ -5,21 +5,33 @@
 `configure` once; `hide`, `set_level`, `toggle_debug` and `reopen` act on what runs.
 """
 
+import asyncio
 import atexit
 import json
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Final
+from threading import get_ident
+from typing import Final, Protocol
 
 from only1mcp.observe.writer import Sink, Writer
 
 ROOT: Final = "only1mcp"
 HIDDEN: Final = "***"
 
-_EXTRA: Final = ("request_id", "trace_id", "span_id")
-"""What `extra=` of a log call may say of the request it belongs to."""
+
+class Labelled(Protocol):
+    """What log lines may belong to."""
+
+    def labels(self) -> dict[str, str]:
+        """What they then say of it: request_id, trace_id, span_id."""
+
+
+about: ContextVar[Labelled] = ContextVar("about")
+"""The request that is worked on; each runs in a context of its own."""
 
 
 class Mask:
@@ -52,6 +64,8 @@ class TextFormatter(logging.Formatter):
         """One line for people."""
         at = datetime.fromtimestamp(record.created)
         text = record.getMessage()
+        if (request := about.get(None)) is not None and (found := request.labels()):
+            text += f" (request {found['request_id']})"
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return as_text(at, record.levelname, record.name, self._mask(text))
@@ -72,7 +86,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": self._mask(record.getMessage()),
         }
-        fields |= {name: vars(record)[name] for name in _EXTRA if name in vars(record)}
+        if (request := about.get(None)) is not None:
+            fields |= request.labels()
         if record.exc_info:
             fields["error"] = self._mask(self.formatException(record.exc_info))
         return json.dumps(fields, ensure_ascii=False)
@@ -90,6 +105,24 @@ class _Queued(logging.Handler):
             self.writer.write(self.format(record))
         except Exception:  # noqa: BLE001 - a log call that is wrong must not fail its caller
             self.handleError(record)
+
+
+class _Heard(logging.Handler):
+    """Tells of each line; of those from other threads a moment later, in that of the loop."""
+
+    def __init__(self, tell: Callable[[float, str, str, str], None]) -> None:
+        super().__init__()
+        self._tell = tell
+        self._thread = get_ident()
+        self._loop = asyncio.get_running_loop()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = record.created, record.levelname.lower(), record.name, record.getMessage()
+        if get_ident() == self._thread:
+            self._tell(*said)
+        else:
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._tell, *said)
 
 
 mask: Final = Mask()
@@ -126,6 +159,14 @@ def main_writer() -> Writer:
 def hide(secrets: Iterable[str]) -> None:
     """From now on no line holds one of these, in whichever way it is written."""
     mask.add(secrets)
+
+
+def hear(tell: Callable[[float, str, str, str], None]) -> Callable[[], None]:
+    """From now on `tell` gets time, level, logger and text of each line, not masked yet, in the
+    thread of this loop; until what is returned is called."""
+    root, handler = logging.getLogger(ROOT), _Heard(tell)
+    root.addHandler(handler)
+    return lambda: root.removeHandler(handler)
 
 
 def set_level(level: str) -> None:

@@ -31,7 +31,7 @@ from only1mcp.upstream.base import Callee
 from only1mcp.upstream.roster import State
 
 if TYPE_CHECKING:
-    from only1mcp.relay.call import Caller
+    from only1mcp.relay.request import Caller
 
 MAX_AHEAD: Final = 32
 """Renewals of hot answers at once; the others end and are asked for by the next who wants them."""

@@ -118,6 +118,8 @@ class Audience:
         self._listens: set[Listen] = set()
         self._said: set[tuple[str, str]] = set()
         self._draining = False
+        self.announced = 0
+        """Changes of lists that clients were told of."""
 
     def __len__(self) -> int:
         return len(self._listens)
@@ -186,6 +188,7 @@ class Audience:
         """
         said, self._said = self._said, set()
         found: dict[str | None, list[str]] = {}
+        self.announced += 1
         for member in self._members():
             if member.mount not in found:
                 found[member.mount] = changes(before, now, member.mount)

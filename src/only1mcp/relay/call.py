@@ -8,19 +8,18 @@ Source  docs/life-of-a-request.md.
 """
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from time import monotonic
-from typing import Any, Final, Protocol
+from time import monotonic, perf_counter
+from typing import Final
 
 from msgspec import Raw
 
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
-from only1mcp.catalog.view import Target, View
-from only1mcp.config.servers import Timeouts
+from only1mcp.catalog.view import Target
+from only1mcp.config.servers import Stdio, Timeouts
 from only1mcp.policy.access import ANONYMOUS
 from only1mcp.protocol import downlevel, eras, message, questions
 from only1mcp.protocol.errors import (
@@ -38,10 +37,14 @@ from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
 from only1mcp.relay import extensions, mirror, targets, whose
 from only1mcp.relay.admission import FIRST, Before, once_more, refuse
 from only1mcp.relay.bridge import asker
+from only1mcp.relay.request import Caller, Request
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
+from only1mcp.relay.traced import Traced, passed
 from only1mcp.relay.wanted import Fetch, Wanted
 from only1mcp.upstream.base import Call, Callee
+from only1mcp.upstream.replica import Replica
+from only1mcp.upstream.standing import Counted
 from only1mcp.upstream.turns import InTurn
 
 _KIND_OF: Final = {row.value: row for row in Kind}
@@ -49,56 +52,6 @@ _CACHEABLE: Final = frozenset({"resources/read"})
 _TOOLS_CALL: Final = METHODS["tools/call"]
 _LINK: Final = b'"resource_link"'
 _TASK: Final = b'"taskId"'
-
-
-class Caller(Protocol):
-    """The client of one request while it runs; implemented by each edge."""
-
-    principal: str
-    headers: Mapping[bytes, bytes] | None
-    """Of its HTTP request, names in lower case; None on stdio."""
-
-    @property
-    def session(self) -> str | None:
-        """The id of its session; None for a modern client."""
-
-    @property
-    def capabilities(self) -> dict[str, Any]:
-        """What it declared, in the words of its era."""
-
-    @property
-    def log_level(self) -> str | None:
-        """The least grave log message it wants; None: it has not said."""
-
-    def notify(self, method: str, params: Raw) -> None:
-        """Pass on a notification that belongs to this request. Never blocks."""
-
-    async def ask(self, method: str, params: bytes) -> bytes:
-        """Put a server's question to a legacy client; its result as JSON text.
-
-        Raises:
-            ClientRefused: the client's own error.
-        """
-
-    def resumable(self, retry_s: float | None) -> None:
-        """The server's stream can be resumed, or it hung up and wants to be asked in so long."""
-
-    def label(self, lines: bytes) -> None:
-        """Header lines for its answer, where an answer has such."""
-
-
-@dataclass(slots=True)
-class Request:
-    """One client request. `params` belongs to it: the relay rewrites members in place."""
-
-    method: str
-    params: Params
-    revision: str
-    modern: bool
-    view: View
-    caller: Caller
-    fetch: Fetch | None = None
-    """Hears of the server's own result, if the call is made for the cache."""
 
 
 async def relay(request: Request, snapshot: Snapshot) -> bytes:
@@ -130,6 +83,7 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         if target is None:
             target = await targets.find(request, row, snapshot)
             wanted = _wanted(request, row, target, snapshot) if cached else None
+        request.target = target
         if snapshot.servers[target.server].upstream is None:
             await targets.wake(target, snapshot)
         if row.name in (SUBSCRIBE, UNSUBSCRIBE):
@@ -161,7 +115,10 @@ async def _as(
 ) -> bytes:
     """The call for the cache: in the name of `caller`, and `fetch` hears of the result."""
     mine = replace(request, params=dict(request.params), caller=caller, fetch=fetch)
-    return await _attempts(mine, row, target, snapshot)
+    try:
+        return await _attempts(mine, row, target, snapshot)
+    finally:
+        request.upstream_s, request.waited_s = mine.upstream_s, mine.waited_s
 
 
 async def _attempts(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
@@ -175,6 +132,7 @@ async def _attempts(request: Request, row: Method, target: Target, snapshot: Sna
             if "requestState" in request.params:  # it goes on with a call: with that, or with none
                 raise
             before = await once_more(fault, live, row, target.name, began)
+            request.waited_s = before.spent_s - request.upstream_s
         return await _call(request, row, target, snapshot, before)
     finally:
         if row is _TOOLS_CALL and request.fetch is None:
@@ -240,37 +198,58 @@ async def _call(
     call = _outgoing(request, target, modern, live.config.timeouts, before.spent_s)
     if request.modern and not modern and (level := request.caller.log_level) is not None:
         await snapshot.levels.called(upstream.upstream, level)
-    callee = upstream if fetch is None else snapshot.answers.before(upstream, fetch)
+    callee = _traced(upstream, replica, request)
+    if fetch is not None:
+        callee = snapshot.answers.before(callee, fetch)
     if row.asks and modern != request.modern:  # a client may think between two calls to the server
-        in_turn = InTurn(callee, live.turns, whose.line(request.caller))
-        result = await _answer(call, in_turn, request, row, snapshot)
+        sent, in_turn = perf_counter(), InTurn(callee, live.turns, whose.line(request.caller))
+        try:
+            result = await _answer(call, in_turn, request, row, snapshot)
+        finally:
+            request.upstream_s += perf_counter() - sent
     else:
         turns = live.turns
         if not turns.enter():
-            await turns.wait(whose.line(request.caller))
+            request.waited_s += await turns.wait(whose.line(request.caller))
+        sent = perf_counter()
         try:
             result = await _answer(call, callee, request, row, snapshot)
         finally:
+            request.upstream_s += perf_counter() - sent
             turns.end()
     if fetch is not None:
         fetch.hear(result)
+    result = _noted(result, request, row, target, snapshot)
+    if modern != request.modern:
+        result = _translated(result, request, row, target)
+    return downlevel.tool_result(result, request.revision) if row is _TOOLS_CALL else result
+
+
+def _noted(
+    result: bytes, request: Request, row: Method, target: Target, snapshot: Snapshot
+) -> bytes:
+    """Remember what the server has linked or handed out; ids of tasks say whose they are."""
     if _LINK in result:
         _learn(result, target.server, snapshot.catalog)
     if _TASK in result and (row is _TOOLS_CALL or row.route is Route.TASK):
         place = request.view, request.caller, targets.holder(request.caller, snapshot)
         result = extensions.respelt(result, row, target.server, *place)
-    if modern != request.modern:
-        result = _translated(result, request, row, target)
-    return downlevel.tool_result(result, request.revision) if row is _TOOLS_CALL else result
+    return result
+
+
+def _traced(upstream: Counted, replica: Replica, request: Request) -> Callee:
+    if request.span is None:
+        return upstream
+    return Traced(upstream, request.span, pipe=isinstance(replica.transport, Stdio))
 
 
 def _outgoing(
     request: Request, target: Target, modern: bool, timeouts: Timeouts, spent_s: float
 ) -> Call:
     """The request as a server of this era gets it."""
-    params, wanted = request.params, target.header_params
-    if wanted and request.modern and request.caller.headers is not None:
-        mirror.check(wanted, params, request.caller.headers)
+    params, wanted, headers = request.params, target.header_params, request.caller.headers
+    if wanted and request.modern and headers is not None:
+        mirror.check(wanted, params, headers)
     if modern != request.modern:
         params = dict(params)  # the next attempt may be at a server of another era
         params = eras.params_to_legacy(params) if request.modern else _stamped(params, request)
@@ -284,6 +263,7 @@ def _outgoing(
         mirror.mirrored(wanted, params) if wanted and modern else (),
         on_resumable=request.caller.resumable,
         who=whose.line(request.caller),
+        trace=passed(headers) if headers is not None and b"traceparent" in headers else b"",
     )
 
 

@@ -17,7 +17,7 @@ from msgspec import Raw
 from only1mcp.protocol.errors import Draining, InternalError, McpError
 
 if TYPE_CHECKING:
-    from only1mcp.relay.call import Caller
+    from only1mcp.relay.request import Caller
 
 
 class Flight:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.view import View
 from only1mcp.config.model import Config
-from only1mcp.observe.access import OnFinished
+from only1mcp.observe.watch import Watch
 from only1mcp.policy.limit import Gate
 from only1mcp.protocol.errors import InvalidParams
 from only1mcp.relay.answers import Answers
@@ -42,7 +42,7 @@ class Snapshot:
     audience: Audience
     gate: Gate
     answers: Answers
-    on_finished: OnFinished | None = None
+    watch: Watch | None = None
     """Hears of each finished request; None: nobody does."""
 
     def view(self, mount: str | None) -> View | None:

@@ -17,7 +17,7 @@ from only1mcp.relay.snapshot import Snapshot
 from only1mcp.upstream.roster import State
 
 if TYPE_CHECKING:
-    from only1mcp.relay.call import Caller, Request
+    from only1mcp.relay.request import Caller, Request
 
 _UP: Final = (State.READY, State.IDLE)
 """A server in these states has said what it offers."""

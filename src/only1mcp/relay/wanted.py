@@ -27,7 +27,7 @@ from only1mcp.protocol.methods import Method
 from only1mcp.upstream.roster import Live
 
 if TYPE_CHECKING:
-    from only1mcp.relay.call import Caller, Request
+    from only1mcp.relay.request import Caller, Request
 
 MAX_METAS: Final = 1024
 """Of `_meta` texts whose meaning is remembered; dropped all at once."""

@@ -6,39 +6,88 @@ Used in place of `relay/call.py:relay` while somebody wants to hear of finished 
 from asyncio import CancelledError
 from contextlib import suppress
 from time import perf_counter, time
+from typing import Any
 
-from only1mcp.observe.access import Finished, OnFinished
+from only1mcp.observe.access import Finished
+from only1mcp.observe.events import REQUEST
+from only1mcp.observe.meter import OTHER, Key
+from only1mcp.observe.watch import Watch
 from only1mcp.protocol import message
-from only1mcp.protocol.errors import McpError, UpstreamError
+from only1mcp.protocol.errors import McpError, ServerFault, UpstreamError
 from only1mcp.protocol.methods import METHODS, Route
-from only1mcp.relay.call import Request, relay
+from only1mcp.relay import traced
+from only1mcp.relay.call import relay
+from only1mcp.relay.request import Request
 from only1mcp.relay.snapshot import Snapshot
 
 
-async def watched(request: Request, snapshot: Snapshot, tell: OnFinished) -> bytes:
-    """As `relay`; `tell` hears of it when it is over, whichever way."""
-    at, began = time(), perf_counter()
-    name, arguments = _name(request), request.params.get("arguments")
-    trace = _traceparent(request)
-    outcome, code = "error", None
+async def watched(request: Request, snapshot: Snapshot, watch: Watch) -> bytes:
+    """As `relay`; `watch` hears of it when it is over, whichever way."""
+    name = _name(request) if watch.tell else None  # the relay gives it its server's name
+    tracer = watch.tracer
+    span = request.span = traced.begin(tracer, request) if tracer is not None else None
+    began = perf_counter()
+    outcome, code, fault = "error", None, None
     try:
         result = await relay(request, snapshot)
-        outcome = "tool_error" if _says_error(request, result) else "ok"
+        outcome = "tool_error" if traced.says_error(request.method, result) else "ok"
         return result
     except McpError as error:
+        fault = error
         code = error.own_code if isinstance(error, UpstreamError) else error.code
+        if watch.meter is not None and isinstance(error, ServerFault) and error.may_have_run:
+            watch.meter.failed_midway(error.server)
         raise
     except CancelledError:
         outcome = "cancelled"
         raise
     finally:
-        tell(
-            Finished(
-                *(at, perf_counter() - began, request.caller.principal, request.caller.session),
-                *(request.method, request.revision, name, _server(request, name)),
-                *(outcome, code, None if arguments is None else bytes(arguments), trace),
-            )
-        )
+        took_s = perf_counter() - began
+        if span is not None:
+            traced.end(span, request, outcome, fault)
+        if watch.meter is not None:
+            labels = _labels(request, outcome, code)
+            watch.meter.done(labels, took_s, request.upstream_s, request.waited_s)
+        if watch.remember is not None:
+            watch.remember(REQUEST, time(), _recent(request, outcome, code, took_s))
+        if watch.tell:
+            finished = _finished(request, name, outcome, code, took_s)
+            for tell in watch.tell:
+                tell(finished)
+
+
+def _labels(request: Request, outcome: str, code: int | None) -> Key:
+    """What the request counts as. What only the client calls so is nobody's label."""
+    method, target, pipe = request.method, request.target, request.caller.headers is None
+    if target is None:
+        method = method if method in METHODS else OTHER
+        return method, request.view.server or "", "", outcome, code, request.revision, pipe
+    tool = target.name if method == "tools/call" else ""
+    return method, target.server, tool, outcome, code, request.revision, pipe
+
+
+def _recent(request: Request, outcome: str, code: int | None, took_s: float) -> Any:
+    """As `Recent`."""
+    caller, target = request.caller, request.target
+    return (
+        request.number, took_s, request.upstream_s, caller.principal, caller.session,
+        request.method, request.revision,
+        request.view.server if target is None else target.server,
+        None if target is None else target.name, outcome, code,
+    )  # fmt: skip
+
+
+def _finished(
+    request: Request, name: str | None, outcome: str, code: int | None, took_s: float
+) -> Finished:
+    caller, target = request.caller, request.target
+    arguments = request.params.get("arguments")
+    return Finished(
+        *(request.number, time() - took_s, took_s, request.upstream_s),
+        *(caller.principal, caller.session, request.method, request.revision),
+        *(name, request.view.server if target is None else target.server, outcome, code),
+        *(None if arguments is None else bytes(arguments), request.trace_field("traceparent")),
+    )
 
 
 def _name(request: Request) -> str | None:
@@ -50,37 +99,4 @@ def _name(request: Request) -> str | None:
             return message.text(params.get("name")) or message.text(params.get("uri"))
         if row is not None and row.target:
             return message.text(params.get(row.target))
-    return None
-
-
-def _server(request: Request, name: str | None) -> str | None:
-    """Whose it is, by the view the request was answered from."""
-    view = request.view
-    if view.server is not None or name is None:
-        return view.server
-    if request.method == "tools/call":
-        target = view.tool(name)
-    elif request.method == "prompts/get":
-        target = view.prompt(name)
-    else:
-        target = view.prompt(name) or view.resource(name)
-    return target.server if target is not None else None
-
-
-def _says_error(request: Request, result: bytes) -> bool:
-    """Whether a tool says of itself that it failed."""
-    if request.method != "tools/call" or b'"isError"' not in result:
-        return False
-    with suppress(McpError):
-        return bytes(message.members(result).get("isError", b"")) == b"true"
-    return False
-
-
-def _traceparent(request: Request) -> str | None:
-    """The trace the client says it belongs to (SEP-414)."""
-    meta = request.params.get("_meta")
-    if meta is None or b"traceparent" not in bytes(meta):
-        return None
-    with suppress(McpError):
-        return message.text(message.members(meta).get("traceparent"))
     return None

@@ -18,7 +18,7 @@ from only1mcp.protocol.message import Message, Params
 from only1mcp.protocol.methods import MODERN, R2025_03_26
 from only1mcp.protocol.subscription import LISTEN
 from only1mcp.relay import local
-from only1mcp.relay.call import Caller, Request
+from only1mcp.relay.request import Caller, Request
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.server import reply
 from only1mcp.server.session import CLIENT_CANCELLED, Session

@@ -8,12 +8,13 @@ Bounds  MAX_SESSIONS in all, IDLE_S without a request or an open stream.
 import itertools
 import secrets
 from asyncio import CancelledError, Future, Task, get_running_loop
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from msgspec import Raw
 
+from only1mcp.observe.meter import Histogram
 from only1mcp.protocol import eras, message
 from only1mcp.protocol.eras import LOG_LEVELS
 from only1mcp.protocol.errors import ClientRefused, InvalidParams, InvalidRequest, McpError
@@ -61,7 +62,7 @@ class Session:
 
     __slots__ = (
         "_asked", "_ids", "_running", "capabilities", "end_stream", "events", "id", "last_used",
-        "least", "mount", "outlet", "principal", "revision",
+        "least", "mount", "opened_at", "outlet", "principal", "revision",
     )  # fmt: skip
 
     def __init__(
@@ -81,7 +82,7 @@ class Session:
         self.outlet: Outlet | None = None  # for messages that belong to no request
         self.end_stream: Callable[[], None] | None = None  # of the outlet, while one is open
         self.events: Events | None = None  # of its streams that can be resumed; once it has one
-        self.last_used = 0.0
+        self.last_used = self.opened_at = 0.0
         self._running: dict[str | int, Task[Any]] = {}
         self._asked: dict[int, Future[bytes]] = {}
         self._ids = itertools.count(1)
@@ -179,6 +180,22 @@ class Session:
         return self.least is None or eras.log_level(params) >= self.least
 
 
+def describe(sessions: Iterable[Session], now: float) -> list[dict[str, Any]]:
+    """One JSON-able row for each. Of its id only the beginning: the whole is as good as a key."""
+    return [
+        {
+            "id": one.id[:8],
+            "principal": one.principal,
+            "revision": one.revision,
+            "mount": one.mount,
+            "busy": one.busy,
+            "streams": one.end_stream is not None,
+            "idle_s": round(max(now - one.last_used, 0.0), 3),
+        }
+        for one in sessions
+    ]
+
+
 class Sessions:
     """All legacy sessions of the HTTP edge."""
 
@@ -189,6 +206,10 @@ class Sessions:
         self._clock = clock
         self._ended = ended
         self._sessions: dict[str, Session] = {}
+        self.opened = 0
+        """Sessions in all."""
+        self.durations = Histogram()
+        """How long those lasted that have ended, in seconds."""
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -207,8 +228,9 @@ class Sessions:
         session = Session(
             secrets.token_urlsafe(24), revision, client_capabilities(params), principal, mount
         )
-        session.last_used = self._clock()
+        session.last_used = session.opened_at = self._clock()
         self._sessions[session.id] = session
+        self.opened += 1
         return session
 
     def _make_room(self) -> None:
@@ -232,7 +254,8 @@ class Sessions:
 
     def close(self, session: Session) -> None:
         """The client is done; what it still asks for is cancelled."""
-        self._sessions.pop(session.id, None)
+        if self._sessions.pop(session.id, None) is not None:
+            self.durations.add(self._clock() - session.opened_at)
         if session.end_stream is not None:
             session.end_stream()
         for task in list(session._running.values()):

@@ -41,6 +41,7 @@ class Call:
     `on_resumable` hears None when the answer will come on a stream that can be resumed, and each
     time the server hangs up on it, in how many seconds it wants to be asked for the rest. We ask.
     `array` is of those that may go in one message with this one, where a server takes such.
+    `trace` are the header lines that say which trace it is part of.
     `idle_s` restarts with each message that belongs to the call; `max_s` does not.
     `who` is the client it is made for, "" if that has no name.
     """
@@ -56,6 +57,7 @@ class Call:
     on_resumable: Callable[[float | None], None] | None = None
     who: str = ""
     array: "Array | None" = None
+    trace: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

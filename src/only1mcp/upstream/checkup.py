@@ -148,6 +148,15 @@ class Checkup:
 
     async def _ask(self, upstream: Upstream) -> str:
         """What is wrong with it; empty if nothing is."""
+        standing = self._standing
+        began = standing.clock()
+        fault = await self._answer(upstream)
+        standing.checks.add(standing.clock() - began)
+        standing.good_checks += not fault
+        standing.failed_checks += bool(fault)
+        return fault
+
+    async def _answer(self, upstream: Upstream) -> str:
         try:
             if self._settings.path is not None:
                 return await self._page_of(self._settings.path).ask(self._settings.timeout)

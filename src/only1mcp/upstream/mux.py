@@ -31,6 +31,7 @@ from only1mcp.protocol.errors import (
 )
 from only1mcp.protocol.message import NO_RAW, Message
 from only1mcp.protocol.subscription import ACKNOWLEDGED, LISTEN
+from only1mcp.upstream import traffic
 from only1mcp.upstream.askers import GivenUp, asker, take_back
 from only1mcp.upstream.base import Call, NotificationSink, put, refusal
 from only1mcp.upstream.deadline import Deadlines
@@ -145,6 +146,7 @@ class Mux:
         if pending is None:
             self.late += 1
             self._given_up.answered(bytes(found.id))
+            traffic.of(self._server).late += 1
         elif not is_text(text):
             fault = f"server '{self._server}' sent an answer that is not UTF-8"
             pending.fail(ServerProtocolError(self._server, fault))

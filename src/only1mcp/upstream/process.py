@@ -18,6 +18,7 @@ from typing import Final
 
 from only1mcp.config.servers import Stdio
 from only1mcp.config.show import secret_values
+from only1mcp.upstream import traffic
 from only1mcp.upstream.launch import environment, find, spawn_fault
 from only1mcp.upstream.reaper import Tree, processes
 from only1mcp.upstream.spawn import spawn
@@ -139,6 +140,7 @@ class Child:
         self.path = ""
         """PATH of the child, on which its command was looked up."""
         self._config = transport
+        self._traffic = traffic.of(server)
         self._warden = warden
         self._on_output = on_output
         self._on_end = on_end
@@ -178,6 +180,7 @@ class Child:
         except (OSError, ValueError) as error:
             self._close_pipes()
             raise spawn_fault(self.server, self._config, self.path, error) from None
+        self._traffic.opened += 1
         self._tree = Tree(process.pid)
         self._warden.add(process.pid)
         self._loop.add_reader(self._stdout, self._read_output)
@@ -216,6 +219,7 @@ class Child:
     def _read_output(self) -> bool:
         data = _read(self._stdout)
         if data:
+            self._traffic.received += len(data)
             self._on_output(data)
         elif data is not None:
             self._loop.remove_reader(self._stdout)
@@ -254,6 +258,7 @@ class Child:
             self._end_soon("closed its input")
             return
         self.accepted += taken
+        self._traffic.sent += taken
         del self._unsent[:taken]
         if bool(self._unsent) is not self._waiting:
             self._wait_for_room(bool(self._unsent))

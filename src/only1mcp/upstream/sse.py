@@ -163,7 +163,8 @@ class LegacySse:
         """Post the request of a call; the call ends here only if that fails."""
         assert self._post_head is not None
         try:
-            response = await self._calls.request(exchange, self._post_head, body)
+            head = self._post_head + pending.call.trace
+            response = await self._calls.request(exchange, head, body)
         except McpError as fault:
             pending.fail(fault)
             return

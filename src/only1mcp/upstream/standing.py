@@ -15,6 +15,7 @@ import random
 from collections.abc import Callable
 
 from only1mcp.config.servers import Server
+from only1mcp.observe.meter import Histogram
 from only1mcp.policy.balance import Latency
 from only1mcp.policy.breaker import Breaker, is_failure
 from only1mcp.policy.health import Health
@@ -34,6 +35,11 @@ class Standing:
         self.weight = weight
         self.clock = clock
         self.in_flight = 0
+        self.taken = 0
+        """Calls in all."""
+        self.good_checks = self.failed_checks = 0
+        self.checks = Histogram()
+        """How long health checks took, in seconds."""
         self.latency = Latency(now)
         self.slow_start = 1.0
         """The part of its weight that it gets now."""
@@ -138,6 +144,7 @@ class Counted:
         standing = self._standing
         permit, began = standing.breaker.epoch, standing.clock()
         standing.in_flight += 1
+        standing.taken += 1
         try:
             result = await self.upstream.call(call)
         except McpError as error:

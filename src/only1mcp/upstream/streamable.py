@@ -123,13 +123,13 @@ class StreamableHttp:
         self._delete_head = self._endpoint.head(b"DELETE", lines)
 
     def _head(self, call: Call) -> bytes:
-        if not self._modern:
-            return self._post_head
-        head = b"%b%b: %b\r\n" % (self._post_head, headers.METHOD, call.method.encode())
-        if call.name is not None:
-            head = b"%b%b: %b\r\n" % (head, headers.NAME, headers.encode(call.name))
-        for name, value in call.mirrored:
-            head = b"%b%b: %b\r\n" % (head, name.encode(), headers.encode(value))
+        head = self._post_head + call.trace
+        if self._modern:
+            head += b"%b: %b\r\n" % (headers.METHOD, call.method.encode())
+            if call.name is not None:
+                head += b"%b: %b\r\n" % (headers.NAME, headers.encode(call.name))
+            for name, value in call.mirrored:
+                head += b"%b: %b\r\n" % (name.encode(), headers.encode(value))
         return head
 
     # --- Upstream ---

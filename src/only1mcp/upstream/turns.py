@@ -11,6 +11,7 @@ question of the server, others have it: the calls of `InTurn` come and go, or re
 import asyncio
 
 from only1mcp.config.resilience import Concurrency
+from only1mcp.observe.meter import FINE, Histogram
 from only1mcp.policy.limit import Bulkhead, Ticket
 from only1mcp.protocol.errors import Overloaded
 from only1mcp.upstream.base import Call, Callee
@@ -19,12 +20,18 @@ from only1mcp.upstream.base import Call, Callee
 class Turns(Bulkhead):
     """The bulkhead of one server, with the futures of those who wait."""
 
-    __slots__ = ("_futures", "_server", "_settings")
+    __slots__ = ("_futures", "_server", "_settings", "expired", "refused", "waits")
 
     def __init__(self, server: str, settings: Concurrency) -> None:
         super().__init__(settings)
         self._server = server
         self._settings = settings
+        self.waits = Histogram(FINE)
+        """How long those who waited did, in seconds."""
+        self.refused = 0
+        """Calls for which the queue had no place."""
+        self.expired = 0
+        """Calls that waited too long."""
         self._futures: dict[Ticket, asyncio.Future[str]] = {}  # "", or why it is refused
 
     def renew(self, settings: Concurrency) -> None:
@@ -33,17 +40,20 @@ class Turns(Bulkhead):
         for ticket in self.adopt(settings):
             self._hand_on(ticket)
 
-    async def wait(self, caller: str) -> None:
-        """Wait for a turn, which is then owed an `end`.
+    async def wait(self, caller: str) -> float:
+        """Wait for a turn, which is then owed an `end`; the seconds it took.
 
         Raises:
             Overloaded: too many wait already, or it took too long.
         """
         if (crowded_out := self.crowd_out(caller)) is not None:
+            self.refused += 1
             self._refuse(crowded_out, self._full)
         if (ticket := self.join(caller)) is None:
+            self.refused += 1
             raise self._overloaded(self._full)
         loop = asyncio.get_running_loop()
+        began = loop.time()
         future = self._futures[ticket] = loop.create_future()
         timer = loop.call_later(self._settings.queue_timeout, self._expire, ticket)
         try:
@@ -55,8 +65,10 @@ class Turns(Bulkhead):
             raise
         finally:
             timer.cancel()
+            self.waits.add(waited_s := loop.time() - began)
         if refused:
             raise self._overloaded(refused)
+        return waited_s
 
     def end(self) -> None:
         """A turn is over; it goes on to whoever is next."""
@@ -74,6 +86,7 @@ class Turns(Bulkhead):
 
     def _expire(self, ticket: Ticket) -> None:
         if ticket in self._futures:
+            self.expired += 1
             self.give_up(ticket, 0.0)
             waited_s = self._settings.queue_timeout
             self._refuse(ticket, f"none ended within {waited_s:g} s (concurrency.queue_timeout)")
