@@ -167,6 +167,7 @@ async def test_who_cancels_one_call_is_asked_about_the_next(transport: str, tmp_
             await ann.post(message("notifications/cancelled", {"requestId": "of-ann"}))
             await server.until(lambda: "cancelled" in str(server.heard))
         async with ann.calling(call("ann")) as stream, asyncio.TaskGroup() as group:
+            await server.working(2)
             asking = group.create_task(server.ask("q"))
             while not (question := await stream.next()):
                 assert question is not None, "the stream ended without a question"
