@@ -302,6 +302,20 @@ def why(
     raise typer.Exit(explain(name, url, token, as_json=as_json))
 
 
+@app.command()
+def tui(
+    url: Url = None,
+    token: Token = None,
+    refresh: Annotated[
+        float | None, typer.Option(min=0.1, help="Seconds between looks; default from the file.")
+    ] = None,
+) -> None:
+    """Show a running gateway in the terminal, live; offers to start one if none is there."""
+    from only1mcp.cli.tui import show_dashboard
+
+    raise typer.Exit(show_dashboard(url, token, refresh))
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Entry point; leaves with an exit code, also when interrupted."""
     for stream in (sys.stdout, sys.stderr):
