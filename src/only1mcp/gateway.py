@@ -8,12 +8,15 @@ reload ──► read, checked ──► the difference ──► Roster, Listin
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterable
 from typing import Final
+from uuid import uuid4
 
 from msgspec import Raw
 
 from only1mcp.admin.app import make_app
+from only1mcp.admin.desk import Desk
 from only1mcp.admin.reload import Outcome, Reloads
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
@@ -22,8 +25,10 @@ from only1mcp.config.faults import ConfigError, Fault
 from only1mcp.config.load import Loaded
 from only1mcp.config.model import Config
 from only1mcp.config.secrets import secrets
+from only1mcp.config.store import Store
 from only1mcp.config.watch import Source, Watch
 from only1mcp.observe import access, logs
+from only1mcp.observe.events import Events
 from only1mcp.observe.meter import Meter
 from only1mcp.observe.tasks import Tasks
 from only1mcp.observe.watch import watch
@@ -33,11 +38,12 @@ from only1mcp.protocol.errors import McpError
 from only1mcp.relay.audience import CHANGED, Audience
 from only1mcp.relay.bridge import Bridge
 from only1mcp.relay.fanout import Listings
+from only1mcp.relay.happenings import Happenings
 from only1mcp.relay.levels import LogLevels
 from only1mcp.relay.snapshot import Servers, Snapshot
 from only1mcp.server.http import Edge, Exchange, ListenError
 from only1mcp.server.reader import SSE_PATHS
-from only1mcp.server.session import Session, Sessions
+from only1mcp.server.session import Session, Sessions, describe
 from only1mcp.server.sse import SseEdge
 from only1mcp.server.stdio import MAX_LINE_BYTES, Lines, StdioEdge
 from only1mcp.server.streamable import Streamable
@@ -71,7 +77,10 @@ class Gateway:
         has been read and can be read again."""
         self.config = config
         self._source = source
-        self._reloads = Reloads(self._read, self._apply)
+        self.events = Events(uuid4().hex[:8])
+        self._happenings = Happenings(self.events, time.time)
+        self._unhear = logs.hear(self._happenings.logged)
+        self._reloads = Reloads(self._read, self._apply, self._reloaded)
         self._watching: list[asyncio.Task[None]] = []
         self._together: asyncio.Task[None] | None = None
         self._notice = notice
@@ -109,11 +118,25 @@ class Gateway:
         Raises:
             ListenError: the address cannot be bound, or the certificate cannot be used.
         """
-        app = make_app(self.snapshot, lambda: not self._draining, self._reloads)
+        app = make_app(self.desk())
         settings = self.config.server
         self.edge = Edge(settings, Access(settings), self._handle, app, port=port)
         await self.edge.start()
         return self.edge
+
+    def desk(self) -> Desk:
+        """What the admin API works with."""
+        source = self._source
+        return Desk(
+            self.snapshot,
+            lambda: not self._draining,
+            self._reloads,
+            self.roster.restart,
+            lambda: describe(self._clients(), asyncio.get_running_loop().time()),
+            lambda: self.edge.load if self.edge is not None else (0, 0),
+            self.events,
+            Store(source.file, source.check) if source is not None else None,
+        )
 
     def start(self) -> None:
         """Start all servers; each is ready in its own time."""
@@ -137,6 +160,7 @@ class Gateway:
         """Take no new requests and let those under way finish, up to `server.drain_timeout`."""
         self._draining = True
         self._unfollow()
+        self.events.close()
         if self.edge is not None:
             await asyncio.sleep(self.config.server.drain_delay)
         self._audience.end_listens()
@@ -152,6 +176,8 @@ class Gateway:
         """End everything: clients first, then the servers and their processes."""
         self._draining = True
         self._unfollow()
+        self.events.close()
+        self._unhear()
         await self._reloads.close()
         self._audience.end_listens()
         await self._sse.close()
@@ -192,7 +218,7 @@ class Gateway:
             self._bridge,
             self._audience,
             self._gate,
-            watch(self._meter, access.current()),
+            watch(self._meter, access.current(), remember=self.events.tell),
         )
 
     # --- another configuration ---
@@ -225,6 +251,10 @@ class Gateway:
             self._announce_together()
             self._follow()
         return changes
+
+    def _reloaded(self, how: Outcome) -> None:
+        changed, faults = str(how.changes), map(str, how.faults)
+        self._happenings.reloaded(changed, how.changes.restart, faults)
 
     def _prepared(self, config: Config) -> Callable[[], None]:
         if self.edge is None:
@@ -307,6 +337,7 @@ class Gateway:
         if not self.roster.is_current(live):
             return
         self._listings.noticed(live)
+        self._happenings.look(live)
         if self._notice is not None:
             self._notice(live)
 
@@ -342,6 +373,7 @@ class Gateway:
         self._announcing = None
         before, self._announced = self._announced, self.snapshot().catalog
         self._audience.announce(before, self._announced)
+        self._happenings.lists(before, self._announced)
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -351,9 +383,10 @@ class Gateway:
             self._sse.sweep(loop.time())
             self._bridge.sweep()
             self.roster.sweep()
+            self._happenings.look_at_all(self.roster.servers.values())
 
 
 def _one_principal(config: Config) -> bool:
     """Whether all clients there can be are one and the same: the local user, or one token."""
-    auth = config.server.auth
-    return auth is None or (auth != "none" and len(auth.tokens) == 1)
+    auth, admins = config.server.auth, config.server.admin_tokens
+    return auth is None or (auth != "none" and len(auth.tokens) + len(admins) == 1)

@@ -1,6 +1,7 @@
 """The pages that are not MCP: probes, the summary, the servers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,7 +25,8 @@ async def page(
     gateway: Gateway, path: str, ready: Callable[[], bool] = lambda: True, method: str = "GET"
 ) -> httpx2.Response:
     """One page of the application over `gateway`."""
-    transport = httpx2.ASGITransport(app=make_app(gateway.snapshot, ready, gateway._reloads))
+    desk = replace(gateway.desk(), ready=ready)
+    transport = httpx2.ASGITransport(app=make_app(desk))
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
         return await http.request(method, path)
 

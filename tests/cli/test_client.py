@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fakes.cli import Run, Shell
 from fakes.upstream import FakeUpstream, library, offers, served, text, tool
+from only1mcp.config.load import Loaded, load_text
+from only1mcp.config.watch import Source
 from only1mcp.protocol.errors import ServerUnavailable
 from only1mcp.protocol.message import as_raw
 from only1mcp.upstream.base import Call
@@ -185,3 +188,38 @@ def test_arguments_that_are_none(shell: Shell, arguments: str, said: str) -> Non
     found = shell("call", "x", arguments, "--url", NOBODY)
     assert found.code == 2
     assert said in found.err
+
+
+# --- reload ---
+
+
+async def test_reload_says_what_has_changed(command: Command) -> None:
+    async with served(library("one")) as (gateway, url):
+        says = ["servers: []", "servers: []", "servers: []\nserver: {port: 7}", "servers: 3"]
+
+        def read() -> Loaded:
+            return load_text(says.pop(0), "f.yaml", "yaml", {})
+
+        gateway._source = Source(Path("f.yaml"), read, "")
+        gone = await command("reload", "--url", url)
+        assert (gone.code, gone.out) == (0, "removed one\n")
+        assert gone.err.startswith("f.yaml:1:1: warning: no server is enabled")
+        assert gateway.roster.servers == {}
+        same = await command("reload", "--url", url)
+        assert same.out == "nothing to change\n"
+        later = await command("reload", "--url", url)
+        assert (later.code, later.out) == (0, "")
+        assert later.err.endswith("in force after a restart: server.port\n")
+        bad = await command("reload", "--url", url)
+    assert bad.code == 2
+    assert bad.err.startswith("f.yaml:1:")
+    assert bad.err.endswith("the configuration is refused; the former one stays in force\n")
+
+
+async def test_reload_as_json(command: Command) -> None:
+    async with served(library("one")) as (_, url):
+        found = await command("reload", "--json", "--url", url)
+    assert found.code == 2
+    assert [one["message"] for one in found.json["faults"]] == ["was not read from a file"]
+    nobody = await command("reload", "--url", NOBODY)
+    assert nobody.code == 3

@@ -27,7 +27,7 @@ class Edited:
     def replace(self, config: Any) -> None:
         """A new file that takes its name, as most editors do."""
         other = self.file.with_name(".edited.tmp")
-        other.write_text(json.dumps(config))
+        other.write_text(config if isinstance(config, str) else json.dumps(config))
         other.rename(self.file)
 
     def back_up(self, config: Any) -> None:

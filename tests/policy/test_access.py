@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from only1mcp.config.model import Listener
+from only1mcp.config.model import Auth, Listener
 from only1mcp.policy.access import Access, Grant, Refusal, is_loopback
 
 TOKENS = {"tokens": ["alpha-secret", "beta-secret"]}
@@ -330,3 +330,33 @@ def _is_ip(name: str) -> bool:
     return len(parts) == 4 and all(
         part.isdigit() and int(part) < 256 and str(int(part)) == part for part in parts
     )
+
+
+# other settings
+
+
+def test_a_token_keeps_its_name_while_others_come_and_go() -> None:
+    one = access(auth=TOKENS)
+    assert one.principals == {"token-1", "token-2"}
+    before = ask(one, token="Bearer beta-secret")
+    one.prepare(Listener(auth=Auth.model_validate({"tokens": ["gamma", "beta-secret"]})))()
+    assert ask(one, token="Bearer beta-secret") == before
+    assert status(ask(one, token="Bearer alpha-secret")) == 401
+    assert one.principals == {"token-2", "token-3"}, "no name is given to another"
+    one.prepare(Listener.model_validate({"auth": TOKENS}))()
+    assert one.principals == {"token-1", "token-2"}
+
+
+def test_settings_that_cannot_be_used_change_nothing() -> None:
+    one = access(**OPEN)
+    with pytest.raises(ValueError, match=r"set server\.auth\.tokens"):
+        one.prepare(Listener(host="0.0.0.0"))
+    one.prepare(Listener(host="0.0.0.0", auth="none"))  # looked at, and not put in force
+    assert status(ask(one)) == 401
+
+
+def test_what_was_granted_is_looked_at_anew() -> None:
+    one = access(allowed_origins=["https://app.example"])
+    assert status(ask(one, origin="https://app.example")) == 200
+    one.prepare(Listener())()
+    assert status(ask(one, origin="https://app.example")) == 403

@@ -224,3 +224,14 @@ def test_users_never_get_in_before_a_probe_was_answered(steps: list[tuple[str, f
                 probing = False
         assert one.admits(now) is proven
         assert (one.state is State.HALF_OPEN) is probing
+
+
+def test_other_settings_leave_it_in_its_state() -> None:
+    one = breaker(failure_threshold=2)
+    assert fail(one, 2)
+    until = one.retry_at
+    one.adopt(CircuitBreaker(failure_threshold=9), 1.0)
+    assert (state(one), one.retry_at) == ("open", until)
+    one.reset(1.0)
+    assert not fail(one, 8, 1.0)
+    assert fail(one, 1, 1.0)

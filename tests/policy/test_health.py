@@ -111,3 +111,16 @@ def test_it_is_usable_until_so_many_fail_and_again_after_so_many_are_good(
         assert one.usable is usable
         assert (one.status is Status.UNHEALTHY) is (not usable and not good)
         assert one.due_at > 1.0
+
+
+def test_other_settings_leave_what_is_known() -> None:
+    one = health(interval=30.0)
+    one.passed(0.0)
+    one.failed("timed out", 1.0)
+    due_at = one.due_at
+    one.adopt(HealthCheck(interval=30.0), 2.0)
+    assert one.due_at == due_at, "nothing is other"
+    one.adopt(HealthCheck(interval=15.0, unhealthy_threshold=2), 2.0)
+    assert (one.status, one.reason) == (Status.DEGRADED, "timed out")
+    assert one.failed("timed out", 3.0)
+    assert not one.usable

@@ -199,3 +199,30 @@ class Permits(RuleBasedStateMachine):
 
 Permits.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestPermits = Permits.TestCase
+
+
+def test_with_more_room_those_who_wait_go_in_and_with_less_nobody_is_put_out() -> None:
+    one = bulkhead(1)
+    one.enter()
+    first, second, third = [joined(one, "a") for _ in range(3)]
+    assert one.adopt(Concurrency(max_in_flight=3, queue=1)) == [first, second]
+    assert (one.in_flight, one.waiting) == (3, 1)
+    assert one.join("b") is None, "the queue is shorter now"
+    assert one.adopt(Concurrency(max_in_flight=1, queue=8)) == []
+    assert [one.leave(0.0), one.leave(0.0)] == [None, None]
+    assert (one.in_flight, one.waiting) == (1, 1)
+    assert one.leave(0.0) is third
+    assert one.leave(0.0) is None
+    assert (one.in_flight, one.waiting) == (0, 0)
+
+
+def test_a_gate_goes_by_other_limits_and_keeps_count() -> None:
+    one = Gate(Limits(max_in_flight=1, per_caller=1))
+    assert one.enter("a") is None
+    one.adopt(Limits(max_in_flight=3, per_caller=2))
+    assert [one.enter("a"), one.enter("a"), one.enter("b")] == [None, Bound.CALLER, None]
+    one.adopt(Limits(max_in_flight=1, per_caller=1))
+    assert one.enter(None) is Bound.GATEWAY
+    for caller in ("a", "a", "b"):
+        one.leave(caller)
+    assert one.inside == 0

@@ -108,3 +108,11 @@ def test_in_an_outage_repeats_stay_a_share_of_the_load(
         repeated += budget.spend(number / per_second)
     windows = 6 * minutes + 1
     assert repeated <= 1.1 * requests * share + FLOOR * windows
+
+
+def test_the_share_may_change() -> None:
+    one = Budget(0.0, 0.0)
+    one.total += 100
+    assert not one.spend(0.0)
+    one.share = 0.5
+    assert one.spend(0.0)

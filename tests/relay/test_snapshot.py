@@ -6,6 +6,7 @@ import pytest
 
 from fakes.upstream import FakeUpstream, gateway_of, offers
 from only1mcp.catalog.listing import Kind
+from only1mcp.protocol.errors import InvalidParams
 
 
 async def test_views_are_those_of_the_catalogue() -> None:
@@ -34,3 +35,11 @@ async def test_a_snapshot_stays_as_it_was_when_a_list_changes() -> None:
 async def test_an_unchanged_gateway_gives_the_same_snapshot() -> None:
     async with gateway_of(FakeUpstream("one")) as gateway:
         assert gateway.snapshot() is gateway.snapshot()
+
+
+async def test_a_server_that_is_no_more_is_the_answer_to_whoever_asks_for_it() -> None:
+    async with gateway_of(FakeUpstream("one")) as gateway:
+        servers = gateway.snapshot().servers
+        assert servers["one"].id == "one"
+        with pytest.raises(InvalidParams, match="'gone' is not in the configuration; list again"):
+            servers["gone"]

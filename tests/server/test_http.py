@@ -288,3 +288,42 @@ async def test_time_in_which_the_process_stood_still_counts_for_nobody(
         edge._tick()
     assert [now - 1000.0 for now in seen] == [1.0, 2.0, 4.0, 5.0]
     await edge.close()
+
+
+# other settings
+
+
+async def test_other_settings_hold_for_connections_that_are_open() -> None:
+    async with running() as edge, client(edge) as one:
+        assert (await one.ask(GET + b"\r\n")).status == 200
+        assert edge.principals == {"anonymous"}
+        edge.prepare(Listener.model_validate({"auth": {"tokens": ["secret-of-a-client"]}}))()
+        assert (await one.ask(GET + b"\r\n")).status == 401
+        assert edge.principals == {"token-1"}
+
+
+async def test_a_certificate_is_changed_while_it_runs(tmp_path: Path) -> None:
+    async def issuer(context: ssl.SSLContext, port: int) -> str:
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+        found = writer.get_extra_info("peercert")["issuer"]
+        writer.close()
+        return str(found)
+
+    client_side = ssl.create_default_context()
+    listeners = []
+    for name in ("before", "after"):
+        authority = trustme.CA(organization_name=name)
+        authority.configure_trust(client_side)
+        made = authority.issue_cert("127.0.0.1")
+        made.cert_chain_pems[0].write_to_path(tmp_path / f"{name}.pem")
+        made.private_key_pem.write_to_path(tmp_path / f"{name}.key")
+        tls = {"cert": str(tmp_path / f"{name}.pem"), "key": str(tmp_path / f"{name}.key")}
+        listeners.append(Listener.model_validate({"tls": tls}))
+    edge = Edge(listeners[0], Access(listeners[0]), hello, no_app, port=0)
+    await edge.start()
+    assert "before" in await issuer(client_side, edge.port)
+    with pytest.raises(ListenError):
+        edge.prepare(Listener.model_validate({"tls": {"cert": "/none", "key": "/none"}}))
+    edge.prepare(listeners[1])()
+    assert "after" in await issuer(client_side, edge.port)
+    await edge.close()

@@ -191,3 +191,18 @@ async def test_a_call_that_fails_gives_its_turn_back() -> None:
     with pytest.raises(ServerLost):
         await InTurn(fake, one, "a").call(Call("tools/call"))
     assert one.in_flight == 0
+
+
+async def test_more_room_is_given_to_those_who_wait() -> None:
+    one = turns(queue=2, timeout_s=60.0)
+    one.enter()
+    waiting = [start(one.wait("a")) for _ in range(2)]
+    await until(lambda: one.waiting == 2)
+    one.renew(Concurrency(max_in_flight=3, queue=0))
+    async with asyncio.timeout(PATIENCE_S):
+        await asyncio.gather(*waiting)
+    with pytest.raises(Overloaded, match=r"3 in flight, 0 waiting"):
+        await one.wait("a")
+    for _ in range(3):
+        one.end()
+    assert one.in_flight == 0

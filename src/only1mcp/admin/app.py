@@ -3,51 +3,144 @@
 /livez    the loop runs                                   200
 /readyz   configuration applied, not draining             200, else 503
 /health   summary: how the servers are, and since when    200
-/api/v1/admin/servers   every server, its state and what it offers
-/api/v1/admin/tools     every tool they list: its name for clients, or why they do not see it
-/api/v1/admin/config/reload   POST: read the configuration again; what has changed, or 422
-Answers come from memory and never touch a server.
+/api/v1/admin/...   the admin API: see table.py and docs/admin-api.md
 """
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from only1mcp import __version__
-from only1mcp.admin.reload import Outcome, Reloads
+from only1mcp.admin import may
+from only1mcp.admin.act import Act
+from only1mcp.admin.desk import Desk
+from only1mcp.admin.look import UP, Look, enabled_servers, status
+from only1mcp.admin.problem import Problem
+from only1mcp.admin.reload import Outcome
+from only1mcp.admin.stream import Streams
+from only1mcp.admin.table import OPERATIONS, PREFIX, Operation
+from only1mcp.config.model import Auth
+from only1mcp.config.values import is_loopback
 from only1mcp.relay.snapshot import Snapshot
-from only1mcp.relay.status import describe_servers, describe_tools
 
-_UP: Final = ("ready", "idle")  # idle: the next call starts it
-_WELL: Final = ("healthy", "unknown")
+Handler = Callable[[Request], Awaitable[Response]]
 
 
-def make_app(
-    snapshot: Callable[[], Snapshot], ready: Callable[[], bool], reloads: Reloads
-) -> Starlette:
-    """The application over the gateway's current snapshot."""
-    pages = _Pages(snapshot, ready, reloads)
+def make_app(desk: Desk) -> Starlette:
+    """The application over a gateway."""
+    probes, act = _Probes(desk), Act(desk)
+    handlers = _handlers(desk, act)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await act.close()
+
+    paths = dict.fromkeys(operation.path for operation in OPERATIONS)
     return Starlette(
         routes=[
-            Route("/livez", pages.livez),
-            Route("/readyz", pages.readyz),
-            Route("/health", pages.health),
-            Route("/api/v1/admin/servers", pages.servers),
-            Route("/api/v1/admin/tools", pages.tools),
-            Route("/api/v1/admin/config/reload", pages.reload, methods=["POST"]),
-        ]
+            Route("/livez", probes.livez),
+            Route("/readyz", probes.readyz),
+            Route("/health", probes.health),
+            *(_route(path, handlers, desk) for path in paths),
+        ],
+        exception_handlers={HTTPException: _not_there},
+        lifespan=lifespan,
     )
 
 
+def _handlers(desk: Desk, act: Act) -> Mapping[str, Handler]:
+    """What answers each operation, by its name."""
+    look, streams = Look(desk), Streams(desk.events)
+    return {
+        one.__name__: one
+        for one in (
+            look.servers, look.server, look.tools, look.resources, look.prompts, look.sessions,
+            look.requests, look.config, look.health, look.system, look.openapi, streams.events,
+            act.add_server, act.change_server, act.remove_server, act.restart_server,
+            act.enable_server, act.disable_server, act.reload,
+        )
+    }  # fmt: skip
+
+
+def _route(path: str, handlers: Mapping[str, Handler], desk: Desk) -> Route:
+    """All operations on one path."""
+    found: dict[str, Operation] = {one.method: one for one in OPERATIONS if one.path == path}
+
+    async def answer(request: Request) -> Response:
+        operation = found["GET" if request.method == "HEAD" else request.method]
+        try:
+            _check(operation, request, desk)
+            return await handlers[operation.name](request)
+        except Problem as problem:
+            return problem.response()
+
+    return Route(PREFIX + path, answer, methods=list(found))
+
+
+def _check(operation: Operation, request: Request, desk: Desk) -> None:
+    settings = desk.snapshot().config.server
+    may.check(getattr(request.state, "admin", ""), operation.need, settings)
+    if operation.method != "GET":
+        may.check_page(request.headers)
+
+
+async def _not_there(request: Request, error: Exception) -> Response:
+    """No such page, or not with this method."""
+    assert isinstance(error, HTTPException)
+    if not request.url.path.startswith(PREFIX):
+        return PlainTextResponse(error.detail, error.status_code, error.headers)
+    problem = Problem(
+        HTTPStatus(error.status_code),
+        f"the admin API has no {request.method} {request.url.path[:200]}",
+        f"GET {PREFIX}/openapi.json says what there is",
+        headers=dict(error.headers or {}),
+    )
+    return problem.response()
+
+
+class _Probes:
+    """For load balancers and service managers: open to all, so without details."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def livez(self, _: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    async def readyz(self, _: Request) -> Response:
+        if self._desk.ready():
+            return PlainTextResponse("ok")
+        return PlainTextResponse("draining", HTTPStatus.SERVICE_UNAVAILABLE)
+
+    async def health(self, _: Request) -> Response:
+        now = self._desk.snapshot()
+        rows, open = enabled_servers(now), _is_open(now)
+        return JSONResponse(
+            {
+                "status": status(self._desk, rows),
+                "version": __version__,
+                "config": _config(self._desk.reloads.last, open=open),
+                "servers": len(rows),
+                "servers_ready": sum(row["state"] in UP for row in rows),
+                "health": [_health(row, open=open) for row in rows],
+                "tools": sum(row["tools"] for row in rows),
+            }
+        )
+
+
 def _is_open(now: Snapshot) -> bool:
-    """Whether anybody who reaches the gateway may see everything: there are no tokens."""
-    return now.config.server.auth in (None, "none")
+    """Whether everybody who reaches the probes may see the admin API as well."""
+    settings = now.config.server
+    closed = isinstance(settings.auth, Auth) or settings.admin_tokens
+    return not closed and is_loopback(settings.host)
 
 
 def _health(row: dict[str, Any], *, open: bool) -> dict[str, Any]:
@@ -66,64 +159,3 @@ def _config(last: Outcome | None, *, open: bool) -> dict[str, Any]:
     if faults and open:
         found["faults"] = [str(fault) for fault in faults]
     return found
-
-
-class _Pages:
-    def __init__(
-        self, snapshot: Callable[[], Snapshot], ready: Callable[[], bool], reloads: Reloads
-    ) -> None:
-        self._snapshot = snapshot
-        self._ready = ready
-        self._reloads = reloads
-
-    async def livez(self, _: Request) -> Response:
-        return PlainTextResponse("ok")
-
-    async def readyz(self, _: Request) -> Response:
-        if self._ready():
-            return PlainTextResponse("ok")
-        return PlainTextResponse("draining", HTTPStatus.SERVICE_UNAVAILABLE)
-
-    async def health(self, _: Request) -> Response:
-        now = self._snapshot()
-        rows = [row for row in describe_servers(now) if row["state"] != "disabled"]
-        well = all(row["state"] in _UP and row["health"] in _WELL for row in rows)
-        config = _config(self._reloads.last, open=_is_open(now))
-        well = well and config["status"] == "ok"
-        status = "draining" if not self._ready() else "ok" if well else "degraded"
-        return JSONResponse(
-            {
-                "status": status,
-                "version": __version__,
-                "config": config,
-                "servers": len(rows),
-                "servers_ready": sum(row["state"] in _UP for row in rows),
-                "health": [_health(row, open=_is_open(now)) for row in rows],
-                "tools": sum(row["tools"] for row in rows),
-            }
-        )
-
-    async def servers(self, _: Request) -> Response:
-        now = self._snapshot()
-        return JSONResponse(
-            {
-                "servers": describe_servers(now),
-                "clashes": [asdict(one) for one in now.catalog.clashes],
-                "dropped": [asdict(one) for one in now.catalog.dropped],
-            }
-        )
-
-    async def tools(self, _: Request) -> Response:
-        now = self._snapshot()
-        naming = now.config.naming.model_dump()
-        return JSONResponse({"tools": describe_tools(now), "naming": naming})
-
-    async def reload(self, _: Request) -> Response:
-        if not self._ready():
-            return JSONResponse({"error": "draining"}, HTTPStatus.SERVICE_UNAVAILABLE)
-        outcome = await self._reloads.reload()
-        if outcome.faults:
-            faults = [asdict(fault) for fault in outcome.faults]
-            return JSONResponse({"faults": faults}, HTTPStatus.UNPROCESSABLE_ENTITY)
-        warnings = [asdict(fault) for fault in outcome.warnings]
-        return JSONResponse({**asdict(outcome.changes), "warnings": warnings})

@@ -9,16 +9,13 @@ and operate, nobody may change: a client's token, or none at all on loopback, mu
 have a program started. A gateway that is open to other machines without any token shows nothing.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
 from http import HTTPStatus
-from typing import Final
 
 from only1mcp.admin.problem import Problem
 from only1mcp.config.model import Auth, Listener
 from only1mcp.config.values import is_loopback
-
-ADMIN: Final = "admin-"
-"""How the names of admins begin; see policy/access.py."""
 
 
 class Need(IntEnum):
@@ -29,26 +26,20 @@ class Need(IntEnum):
     CHANGE = 3
 
 
-def check(principal: str, need: Need, settings: Listener) -> None:
-    """Let the request pass.
+def check(admin: str, need: Need, settings: Listener) -> None:
+    """Let the request pass; `admin` is empty if it is not from one.
 
     Raises:
         Problem: not by this caller.
     """
-    if principal.startswith(ADMIN):
+    if admin:
         return
     if settings.admin_tokens:
-        if principal == "anonymous":
-            raise Problem(
-                HTTPStatus.UNAUTHORIZED,
-                "the admin API wants the token of an admin",
-                "send Authorization: Bearer <one of server.admin_tokens>",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
         raise Problem(
-            HTTPStatus.FORBIDDEN,
-            "this token is one for MCP, not that of an admin",
-            "send one of server.admin_tokens",
+            HTTPStatus.UNAUTHORIZED,
+            "the admin API wants the token of an admin",
+            "send Authorization: Bearer <one of server.admin_tokens>",
+            headers={"WWW-Authenticate": "Bearer"},
         )
     if not isinstance(settings.auth, Auth) and not is_loopback(settings.host):
         raise Problem(
@@ -60,20 +51,29 @@ def check(principal: str, need: Need, settings: Listener) -> None:
         raise Problem(
             HTTPStatus.FORBIDDEN,
             "only an admin may change which programs and addresses the gateway uses",
-            "set server.admin_tokens, restart the gateway or reload it, and send one of them; "
-            "or edit the configuration file",
+            "set server.admin_tokens and send one of them, or edit the configuration file",
         )
 
 
-def is_browser_request(headers: dict[str, str]) -> bool:
-    """Whether a page could have sent this without asking first: it has an Origin and no JSON.
+def check_page(headers: Mapping[str, str]) -> None:
+    """Let a request that changes something pass, unless a web page can have sent it by itself.
 
-    The listener lets pages of loopback through to /mcp; they may not operate the gateway.
+    The listener lets pages of loopback through, for /mcp. Without JSON they need not ask first,
+    and if they ask here, nobody says yes.
+
+    Raises:
+        Problem: it has an Origin and no JSON.
     """
-    return "origin" in headers and not is_json(headers)
+    if "origin" in headers and not is_json(headers):
+        raise Problem(
+            HTTPStatus.FORBIDDEN,
+            "a web page may not operate the gateway",
+            "from a program, leave Origin out or send Content-Type: application/json",
+            place="Origin",
+        )
 
 
-def is_json(headers: dict[str, str]) -> bool:
+def is_json(headers: Mapping[str, str]) -> bool:
     """Whether the body is said to be JSON."""
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     return kind in ("application/json", "application/merge-patch+json")

@@ -57,3 +57,20 @@ def of_faults(faults: tuple[Fault, ...], next: str) -> Problem:
     said = f"{first.where}: {first.message}" if first.where else first.message
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     return Problem(status, said + more, first.hint or next, place=place, faults=faults)
+
+
+def no_server(id: str) -> Problem:
+    """There is no such server."""
+    return Problem(
+        HTTPStatus.NOT_FOUND,
+        f"there is no server {id[:100]!r}",
+        "GET /api/v1/admin/servers lists them",
+        place="id",
+    )
+
+
+def wrong_parameter(name: str, expected: str) -> Problem:
+    """A parameter that is not what it must be."""
+    return Problem(
+        HTTPStatus.BAD_REQUEST, f"{name} is not {expected}", f"send {expected}", place=name
+    )

@@ -34,8 +34,15 @@ class Outcome:
 class Reloads:
     """Reloads of one configuration."""
 
-    def __init__(self, read: Callable[[], Loaded], apply: Callable[[Config], Diff]) -> None:
-        """`read` may take a second. Both raise ConfigError, `apply` before it changes anything."""
+    def __init__(
+        self,
+        read: Callable[[], Loaded],
+        apply: Callable[[Config], Diff],
+        ended: Callable[[Outcome], None] = lambda _: None,
+    ) -> None:
+        """`read` may take a second. Both raise ConfigError, `apply` before it changes anything.
+        `ended` hears of each reload."""
+        self._ended = ended
         self._read = read
         self._apply = apply
         self._turn = asyncio.Lock()
@@ -60,6 +67,7 @@ class Reloads:
             self._next = None
             before, self.last = self.last, await self._once()
             self._tell(before, self.last)
+            self._ended(self.last)
             return self.last
 
     async def _once(self) -> Outcome:

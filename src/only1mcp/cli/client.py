@@ -1,5 +1,6 @@
-"""`servers`, `tools`, `call`: what a running gateway says, as tables, JSON or plain text."""
+"""`servers`, `tools`, `call`, `reload`: what a running gateway says, as tables, JSON or text."""
 
+import dataclasses
 import json
 import sys
 from math import isfinite
@@ -10,6 +11,8 @@ from rich.table import Table
 
 from only1mcp.cli.reach import Remote
 from only1mcp.cli.say import Exit, Failure, fail, note
+from only1mcp.config.diff import Diff
+from only1mcp.config.faults import Fault
 
 
 def show_servers(url: str | None, token: str | None, *, as_json: bool) -> int:
@@ -62,6 +65,39 @@ def show_tools(server: str | None, url: str | None, token: str | None, *, as_jso
         table.add_row(tool["name"], _arguments(tool), description.partition("\n")[0])
     _print(table)
     return Exit.OK
+
+
+def reload_config(url: str | None, token: str | None, *, as_json: bool) -> int:
+    """`only1mcp reload`: exit 2 when the configuration has faults."""
+    try:
+        with Remote(url, token) as gateway:
+            found = gateway.reload()
+    except Failure as error:
+        return fail(error)
+    faults = [Fault(**one) for one in found.get("faults", ())]
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return Exit.USAGE if faults else Exit.OK
+    for one in (*faults, *(Fault(**one) for one in found.get("warnings", ()))):
+        note(str(one))
+    if faults:
+        text = "the configuration is refused; the former one stays in force"
+        return fail(Failure(text, Exit.USAGE))
+    changes = _diff(found)
+    if not changes or str(changes):
+        print(str(changes) or "nothing to change")
+    if changes.restart:
+        note(f"in force after a restart: {', '.join(changes.restart)}")
+    return Exit.OK
+
+
+def _diff(found: dict[str, Any]) -> Diff:
+    """The difference as it was before it was JSON."""
+    names = [one.name for one in dataclasses.fields(Diff) if one.name in found]
+    fields: dict[str, Any] = {
+        name: tuple(found[name]) if isinstance(found[name], list) else found[name] for name in names
+    }
+    return Diff(**fields)
 
 
 def call_tool(

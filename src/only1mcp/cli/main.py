@@ -290,6 +290,14 @@ def call(
 
 
 @app.command()
+def reload(url: Url = None, token: Token = None, as_json: AsJson = False) -> None:
+    """Let a running gateway read its configuration again, and say what that changes."""
+    from only1mcp.cli.client import reload_config
+
+    raise typer.Exit(reload_config(url, token, as_json=as_json))
+
+
+@app.command()
 def why(
     name: Annotated[str, typer.Argument(help="A tool, as shown or by its own name, or a server.")],
     url: Url = None,
@@ -306,9 +314,7 @@ def why(
 def tui(
     url: Url = None,
     token: Token = None,
-    refresh: Annotated[
-        float | None, typer.Option(min=0.1, help="Seconds between looks; default from the file.")
-    ] = None,
+    refresh: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 1.0,
 ) -> None:
     """Show a running gateway in the terminal, live; offers to start one if none is there."""
     from only1mcp.cli.tui import show_dashboard

@@ -105,6 +105,16 @@ class Remote:
         """Give the connections back; what is being read ends."""
         self._http.close()
 
+    def reload(self) -> dict[str, Any]:
+        """Let it read its configuration again; what has changed, or `faults`."""
+        with self._reaching():
+            response = self._http.post(f"{self.url}/api/v1/admin/config/reload")
+        found = self._document(response)
+        done = response.status_code == HTTPStatus.OK and "restart" in found
+        if done or (response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY and "faults" in found):
+            return found
+        raise self._not_ours(response)
+
     def tools(self, server: str | None) -> Iterator[dict[str, Any]]:
         """Every tool, all pages."""
         params: dict[str, Any] = {}

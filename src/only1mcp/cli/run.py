@@ -111,7 +111,9 @@ async def _close(gateway: Gateway, hurry: asyncio.Event) -> None:
 
 
 async def _reload(gateway: Gateway, stop: asyncio.Event) -> None:
-    """Read the configuration again, and let the service manager know."""
+    """Read the configuration again, and let the service manager know; too late once it stops."""
+    if stop.is_set():
+        return
     supervisor.reloading()
     await gateway.reload()
     if not stop.is_set():

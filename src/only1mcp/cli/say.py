@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from only1mcp.config.faults import Fault
-from only1mcp.config.load import ConfigError, Loaded, find, load
+from only1mcp.config.load import ConfigError, Loaded, check, find, load
 from only1mcp.config.model import Config
 from only1mcp.config.overrides import depth
 from only1mcp.config.secrets import secrets
@@ -103,7 +103,7 @@ def source_of(
             raise ConfigError((Fault(str(path), 1, 1, "", "the file is empty", hint),))
         return load(path, environ, overrides)
 
-    return Source(path, again, content(path))
+    return Source(path, again, content(path), lambda text: check(path, text, environ, overrides))
 
 
 def start_logs(config: Config, stderr: Sink | None = None) -> None:

@@ -23,6 +23,7 @@ _LIVE: Final = frozenset(
         "server.allowed_origins",
         "server.allowed_hosts",
         "server.auth",
+        "server.admin_tokens",
         "naming",
         "logging.level",
         "hot_reload",

@@ -90,6 +90,9 @@ class Listener(Model):
         | None
     ) = None
     """Bearer tokens; `none`, written out, opens a listener that is not on loopback."""
+    admin_tokens: tuple[Token, ...] = ()
+    """Bearer tokens of admins, best given as ${VARIABLE}. With any, the admin API is theirs alone;
+    without, whoever may use the gateway may see and restart servers, and nobody may change them."""
     tls: Tls | None = None
     """Certificate and key: serve HTTPS instead of HTTP."""
 

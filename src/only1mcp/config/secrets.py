@@ -18,6 +18,7 @@ from only1mcp.config.values import Model
 MIN_LENGTH: Final = 8
 """Characters; a shorter value of an innocent name is a word such as `debug`, and hiding it would
 hide the text."""
+_TOKENS: Final = ("tokens", "admin_tokens")
 MIN_NAMED_LENGTH: Final = 4
 """Characters; a shorter value is guessed sooner than found in a log."""
 
@@ -34,7 +35,7 @@ def _found(name: str, value: Any) -> Iterator[tuple[str, str]]:
             yield name, value.get_secret_value()
         case Model():
             for key in type(value).model_fields:
-                yield from _found("token" if key == "tokens" else key, getattr(value, key))
+                yield from _found("token" if key in _TOKENS else key, getattr(value, key))
         case dict():
             for key, one in value.items():
                 yield from _found(key, one)

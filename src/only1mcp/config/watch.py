@@ -50,6 +50,8 @@ class Source:
     """Reads it again. Raises ConfigError."""
     content: str
     """Of the file, as it was read first."""
+    check: Callable[[str], Loaded]
+    """As `read`, if this were the text of the file."""
 
 
 class Pace:

@@ -5,12 +5,15 @@
 `configure` once; `hide`, `set_level`, `toggle_debug` and `reopen` act on what runs.
 """
 
+import asyncio
 import atexit
 import json
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
+from threading import get_ident
 from typing import Final
 
 from only1mcp.observe.writer import Sink, Writer
@@ -92,6 +95,24 @@ class _Queued(logging.Handler):
             self.handleError(record)
 
 
+class _Heard(logging.Handler):
+    """Tells of each line; of those from other threads a moment later, in that of the loop."""
+
+    def __init__(self, tell: Callable[[float, str, str, str], None]) -> None:
+        super().__init__()
+        self._tell = tell
+        self._thread = get_ident()
+        self._loop = asyncio.get_running_loop()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = record.created, record.levelname.lower(), record.name, record.getMessage()
+        if get_ident() == self._thread:
+            self._tell(*said)
+        else:
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._tell, *said)
+
+
 mask: Final = Mask()
 """Of this process; the access log hides by it too."""
 _writers: Final[list[Writer]] = []
@@ -126,6 +147,14 @@ def main_writer() -> Writer:
 def hide(secrets: Iterable[str]) -> None:
     """From now on no line holds one of these, in whichever way it is written."""
     mask.add(secrets)
+
+
+def hear(tell: Callable[[float, str, str, str], None]) -> Callable[[], None]:
+    """From now on `tell` gets time, level, logger and text of each line, not masked yet, in the
+    thread of this loop; until what is returned is called."""
+    root, handler = logging.getLogger(ROOT), _Heard(tell)
+    root.addHandler(handler)
+    return lambda: root.removeHandler(handler)
 
 
 def set_level(level: str) -> None:

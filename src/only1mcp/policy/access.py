@@ -7,7 +7,8 @@ Why     a web page can reach a loopback port: by rebinding its own name to 127.0
         by Host) or by a plain cross-origin request (caught by Origin).
 Cost    one dict look-up for headers that were granted before. That shows a guesser nothing:
         the dict compares bytes only after their whole 64-bit keyed hash has matched, and only
-        good tokens are in it; all others are compared with every token in constant time.
+        good tokens are in it, or what was sent where none is needed; all others are compared
+        with every token in constant time.
 Source  MCP 2026-07-28 transports "Security & Endpoint"; RFC 9112 3.2; RFC 6750 3;
         https://fetch.spec.whatwg.org/#http-cors-protocol
 """
@@ -15,10 +16,12 @@ Source  MCP 2026-07-28 transports "Security & Endpoint"; RFC 9112 3.2; RFC 6750 
 import hmac
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, NamedTuple
+
+from pydantic import SecretStr
 
 from only1mcp.config.model import Auth, Listener
 
@@ -47,6 +50,9 @@ class Grant:
 
     principal: str
     cors: bytes = b""
+    admin: str = ""
+    """The name of an admin who has shown his token; he is `principal` too unless everybody is
+    anonymous."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,7 @@ class Access:
             origin; the text names it.
         """
         self._names: dict[bytes, str] = {}  # of every token there has been, by digest
+        self._admin_names: dict[bytes, str] = {}
         self._granted: dict[tuple[bytes | None, ...], Grant] = {}
         self.prepare(settings)()
 
@@ -129,7 +136,8 @@ class Access:
                 f"server.host {settings.host} can be reached from other machines: set "
                 "server.auth.tokens, or write `auth: none` to let everybody in"
             )
-        tokens = _digests(settings.auth) if isinstance(settings.auth, Auth) else ()
+        tokens = _digests(settings.auth.tokens) if isinstance(settings.auth, Auth) else ()
+        admins = _digests(settings.admin_tokens)
         origins = {_wanted_origin(text) for text in settings.allowed_origins}
         hosts = {_wanted_host(text) for text in settings.allowed_hosts}
         guarded = bool(hosts)
@@ -138,10 +146,13 @@ class Access:
 
         def renew() -> None:
             self._tokens, self._origins, self._hosts = tokens, origins, hosts
+            self._admins = admins
             self._any_host = not local and bool(tokens) and not guarded
             self._any_address = not local and not tokens
             for digest in tokens:  # a name is never given to another token: see `principals`
                 self._names.setdefault(digest, f"token-{len(self._names) + 1}")
+            for digest in admins:
+                self._admin_names.setdefault(digest, f"admin-{len(self._admin_names) + 1}")
             self._granted.clear()
 
         return renew
@@ -150,7 +161,10 @@ class Access:
     def principals(self) -> frozenset[str]:
         """The names callers can have now. Whoever has one owns what was opened under it, so a
         token keeps its name while others come and go, and takes it along when it goes."""
-        return frozenset(self._names[one] for one in self._tokens) or frozenset({ANONYMOUS})
+        if not self._tokens:
+            return frozenset({ANONYMOUS})
+        admins = (self._admin_names[one] for one in self._admins)
+        return frozenset((*(self._names[one] for one in self._tokens), *admins))
 
     def check(
         self, host: bytes | None, origin: bytes | None, authorization: bytes | None, path: str
@@ -159,19 +173,21 @@ class Access:
 
         `path` is the raw path, as sent; what is not in OPEN_PATHS letter by letter is guarded.
         """
-        key = (host, origin, authorization) if self._tokens else (host, origin)
+        asks = self._tokens or self._admins
+        key = (host, origin, authorization) if asks else (host, origin)
         grant = self._granted.get(key)
         if grant is not None:
             return grant
         if (refusal := self._check_host(host) or self._check_origin(origin)) is not None:
             return refusal
         cors = _cors(origin)
-        principal = self._principal(authorization)
+        admin = _found(authorization, self._admins, self._admin_names) or ""
+        principal = self._principal(authorization, admin)
         if principal is None:
             if path in OPEN_PATHS:
                 return Grant(ANONYMOUS, cors)
             return _unauthorized(authorization, cors)
-        grant = Grant(principal, cors)
+        grant = Grant(principal, cors, admin)
         if len(self._granted) >= _MAX_GRANTS:
             self._granted.clear()
         self._granted[key] = grant
@@ -228,21 +244,28 @@ class Access:
             "if they should, add the origin to server.allowed_origins",
         )
 
-    def _principal(self, authorization: bytes | None) -> str | None:
+    def _principal(self, authorization: bytes | None, admin: str) -> str | None:
         """The caller's name; None if a token is needed and this is none of ours."""
         if not self._tokens:
             return ANONYMOUS
-        match = _BEARER.fullmatch(authorization or b"")
-        given = sha256(match[1] if match else b"").digest()
-        found = None
-        for digest in self._tokens:  # no early exit: constant time
-            if hmac.compare_digest(given, digest):
-                found = self._names[digest]
-        return found
+        return admin or _found(authorization, self._tokens, self._names)
 
 
-def _digests(auth: Auth) -> tuple[bytes, ...]:
-    return tuple(sha256(token.get_secret_value().encode()).digest() for token in auth.tokens)
+def _found(
+    authorization: bytes | None, tokens: tuple[bytes, ...], names: dict[bytes, str]
+) -> str | None:
+    """The name of the one of `tokens` that was sent."""
+    match = _BEARER.fullmatch(authorization or b"")
+    given = sha256(match[1] if match else b"").digest()
+    found = None
+    for digest in tokens:  # no early exit: constant time
+        if hmac.compare_digest(given, digest):
+            found = names[digest]
+    return found
+
+
+def _digests(tokens: Iterable[SecretStr]) -> tuple[bytes, ...]:
+    return tuple(sha256(token.get_secret_value().encode()).digest() for token in tokens)
 
 
 def _wanted_origin(text: str) -> tuple[str, _Host]:

@@ -13,6 +13,8 @@ from only1mcp.policy.health import Status
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.upstream.roster import Live, Replica, State
 
+PROMPTS: Final = (Kind.PROMPTS,)
+RESOURCES: Final = (Kind.RESOURCES, Kind.TEMPLATES)
 _UNSEEN: Final = (State.STARTING, State.IDLE, State.DISABLED, State.STOPPED)
 
 
@@ -72,6 +74,15 @@ def describe_replica(one: Replica) -> dict[str, Any]:
 def describe_tools(snapshot: Snapshot) -> list[dict[str, Any]]:
     """One row for every tool that an enabled server lists, shown or not."""
     return [asdict(one) for one in fates(snapshot.catalog)]
+
+
+def describe_entries(snapshot: Snapshot, *kinds: Kind) -> list[dict[str, Any]]:
+    """One row for every prompt, resource or template that clients of all servers see."""
+    return [
+        {"kind": kind.value, "server": target.server, "own": target.name, "name": name}
+        for kind in kinds
+        for name, target in snapshot.catalog.all.section(kind).index.items()
+    ]
 
 
 def _health(replicas: list[dict[str, Any]]) -> dict[str, str]:

@@ -6,8 +6,10 @@ Used in place of `relay/call.py:relay` while somebody wants to hear of finished 
 from asyncio import CancelledError
 from contextlib import suppress
 from time import perf_counter, time
+from typing import Any
 
 from only1mcp.observe.access import Finished
+from only1mcp.observe.events import REQUEST
 from only1mcp.observe.meter import OTHER, Key
 from only1mcp.observe.watch import Watch
 from only1mcp.protocol import message
@@ -37,6 +39,8 @@ async def watched(request: Request, snapshot: Snapshot, watch: Watch) -> bytes:
         if watch.meter is not None:
             labels = _labels(request, outcome, code)
             watch.meter.done(labels, took_s, request.upstream_s, request.waited_s)
+        if watch.remember is not None:
+            watch.remember(REQUEST, time(), _recent(request, outcome, code, took_s))
         if watch.tell:
             finished = _finished(request, name, outcome, code, took_s)
             for tell in watch.tell:
@@ -51,6 +55,17 @@ def _labels(request: Request, outcome: str, code: int | None) -> Key:
         return method, request.view.server or "", "", outcome, code, request.revision, pipe
     tool = target.name if method == "tools/call" else ""
     return method, target.server, tool, outcome, code, request.revision, pipe
+
+
+def _recent(request: Request, outcome: str, code: int | None, took_s: float) -> Any:
+    """As `Recent`."""
+    caller, target = request.caller, request.target
+    return (
+        request.number, took_s, request.upstream_s, caller.principal, caller.session,
+        request.method, request.revision,
+        request.view.server if target is None else target.server,
+        None if target is None else target.name, outcome, code,
+    )  # fmt: skip
 
 
 def _finished(

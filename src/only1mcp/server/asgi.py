@@ -75,7 +75,7 @@ def _scope(exchange: Exchange, scheme: str) -> Scope:
         "headers": list(request.headers.items()),
         "client": exchange.address("peername"),
         "server": exchange.address("sockname"),
-        "state": {"principal": request.principal},
+        "state": {"principal": request.principal, "admin": request.admin},
     }
 
 

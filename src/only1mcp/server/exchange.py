@@ -73,10 +73,12 @@ class Wire(Protocol):
 class Request:
     """What a client asked. Header names are lower case, repeated ones joined with ", ".
 
-    `path` is raw and undecoded, without query; `principal` is who is calling.
+    `path` is raw and undecoded, without query; `principal` is who is calling, `admin` the same if
+    it is an admin.
     """
 
     __slots__ = (
+        "admin",
         "body",
         "chunks",
         "cors",
@@ -96,6 +98,7 @@ class Request:
         self.headers = headers
         self.body = b""
         self.principal = ""
+        self.admin = ""
         self.keep_alive = True  # the client wants the connection to stay
         self.chunks = True  # the client understands chunks: HTTP/1.1
         self.cors = b""  # header lines for an answer on an MCP path

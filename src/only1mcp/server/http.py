@@ -81,6 +81,11 @@ class Edge:
         """Requests whose handler runs; a stream left open by its handler is not one."""
         return len(self._shared.running) if self._shared else 0
 
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many connections there are, and requests under way."""
+        return self.connections, self.requests_in_flight
+
     async def start(self) -> None:
         """Bind, start the app, then take connections.
 

@@ -249,6 +249,7 @@ class Reader:
             raise Refused(verdict.status, verdict.message, verdict.headers)
         request.principal = verdict.principal
         request.cors = verdict.cors
+        request.admin = verdict.admin
 
     def _expect_body(self, request: Request) -> None:
         headers = request.headers

@@ -8,7 +8,7 @@ Bounds  MAX_SESSIONS in all, IDLE_S without a request or an open stream.
 import itertools
 import secrets
 from asyncio import CancelledError, Future, Task, get_running_loop
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -177,6 +177,22 @@ class Session:
         if method != "notifications/message":
             return True
         return self.least is None or eras.log_level(params) >= self.least
+
+
+def describe(sessions: Iterable[Session], now: float) -> list[dict[str, Any]]:
+    """One JSON-able row for each. Of its id only the beginning: the whole is as good as a key."""
+    return [
+        {
+            "id": one.id[:8],
+            "principal": one.principal,
+            "revision": one.revision,
+            "mount": one.mount,
+            "busy": one.busy,
+            "streams": one.end_stream is not None,
+            "idle_s": round(max(now - one.last_used, 0.0), 3),
+        }
+        for one in sessions
+    ]
 
 
 class Sessions:

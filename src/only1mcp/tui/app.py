@@ -8,13 +8,13 @@ was known, and looks again until it is back.
 """
 
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.message import Message
 from textual.widgets import Footer, Static, TabbedContent, TabPane
-from textual.worker import get_current_worker
 
 from only1mcp.tui import panes
 from only1mcp.tui.dialogs import HELP, Choice, Details, ToolCall
@@ -133,16 +133,12 @@ class Dashboard(App[None]):
             self.post_message(Unseen(str(why)))
 
     def _follow(self) -> None:
-        worker, after = get_current_worker(), None
-        while not worker.is_cancelled:
-            try:
+        after: str | None = None
+        while self.is_running:
+            with suppress(Lost):  # the look says so
                 for id, kind, said in self._gateway.events(KINDS, after):
-                    if worker.is_cancelled:
-                        return
                     after = id or after
                     self.post_message(Happened(kind, said))
-            except Lost:
-                pass  # the look says so
             time.sleep(AGAIN_S)
 
     def on_seen(self, message: Seen) -> None:

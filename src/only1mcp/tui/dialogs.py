@@ -42,8 +42,11 @@ class Details(ModalScreen[None]):
 class Choice(ModalScreen[str | None]):
     """A question with some answers; Esc is none of them."""
 
-    BINDINGS = [Binding("escape", "dismiss(None)", "none"), Binding("left,up", "app.focus_previous"),
-                Binding("right,down", "app.focus_next")]  # fmt: skip
+    BINDINGS = [
+        Binding("escape", "dismiss(None)", "none"),
+        Binding("left,up", "app.focus_previous"),
+        Binding("right,down", "app.focus_next"),
+    ]
 
     def __init__(self, question: str, answers: list[str]) -> None:
         super().__init__()

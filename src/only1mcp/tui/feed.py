@@ -25,7 +25,7 @@ class Shot(NamedTuple):
     tools: list[Row]
     cache: Row | None
     figures: Figures = NOTHING
-    rates: list[float] = []  # noqa: RUF012 - nobody changes it
+    rates: list[float] = []
 
 
 class Feed:

@@ -1,0 +1,93 @@
+"""What happens to servers, lists and configuration, told as events.
+
+    a change of state ──► look, at once      ┐
+    each second       ──► look at every one  ├──► other than before? ──► Events.tell
+    reloads, new lists ──────────────────────┘
+
+No call tells anything by itself: what a breaker or a health check has changed is seen within a
+second, and the way of a request stays as short as it is.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from only1mcp.catalog.catalog import Catalog
+from only1mcp.observe.events import BREAKER, HEALTH, LISTS, LOG, RELOAD, RESTART, SERVER, Events
+from only1mcp.relay.audience import changes
+from only1mcp.upstream.live import Live
+from only1mcp.upstream.replica import Replica
+
+
+class _Seen(NamedTuple):
+    """How a replica was when it was last looked at."""
+
+    health: str
+    breaker: str
+    restarts: int
+
+
+class Happenings:
+    """Compares what is with what was."""
+
+    def __init__(self, events: Events, clock: Callable[[], float]) -> None:
+        """`clock` gives seconds since 1970."""
+        self._events = events
+        self._clock = clock
+        self._states: dict[str, tuple[str, str]] = {}
+        self._seen: dict[tuple[str, str], _Seen] = {}
+
+    def look(self, live: Live) -> None:
+        """Tell what has changed about a server."""
+        now = (str(live.state), live.reason)
+        if self._states.get(live.id) != now:
+            self._states[live.id] = now
+            self._tell(SERVER, server=live.id, state=now[0], reason=now[1])
+        for one in live.replicas:
+            self._look_at(one)
+
+    def look_at_all(self, servers: Iterable[Live]) -> None:
+        """Tell what has changed about any, and forget those that are gone."""
+        ids = set()
+        for live in servers:
+            ids.add(live.id)
+            self.look(live)
+        if self._states.keys() - ids:
+            self._states = {id: was for id, was in self._states.items() if id in ids}
+            self._seen = {key: was for key, was in self._seen.items() if key[0] in ids}
+
+    def lists(self, before: Catalog, now: Catalog) -> None:
+        """Clients of all servers see other lists."""
+        if methods := changes(before, now, None):
+            kinds = [method.split("/")[1] for method in methods]
+            self._tell(LISTS, lists=kinds)
+
+    def reloaded(self, changed: str, restart: Iterable[str], faults: Iterable[str]) -> None:
+        """The configuration was read again: what has changed, what waits, what is wrong."""
+        found = list(faults)
+        self._tell(RELOAD, ok=not found, changed=changed, restart=list(restart), faults=found)
+
+    def logged(self, at: float, level: str, logger: str, message: str) -> None:
+        """Something was logged."""
+        said = {"level": level, "logger": logger, "message": message}
+        self._events.tell(LOG, at, said)
+
+    def _look_at(self, one: Replica) -> None:
+        now = _Seen(str(one.health.status), str(one.breaker.state), one.restarts)
+        key = one.server, one.id
+        was = self._seen.get(key)
+        if was == now:
+            return
+        self._seen[key] = now
+        was = was or _Seen("unknown", "closed", 0)
+        where = {"server": one.server, "replica": one.id}
+        if now.restarts > was.restarts:
+            self._tell(RESTART, **where, restarts=now.restarts)
+        if now.health != was.health:
+            reason = one.health.reason
+            self._tell(HEALTH, **where, health=now.health, was=was.health, reason=reason)
+        if now.breaker != was.breaker:
+            reason = one.breaker.reason
+            self._tell(BREAKER, **where, breaker=now.breaker, was=was.breaker, reason=reason)
+
+    def _tell(self, kind: str, **said: Any) -> None:
+        self._events.tell(kind, self._clock(), said)
