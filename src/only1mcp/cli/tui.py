@@ -73,9 +73,9 @@ class Reach:
         tools = self._remote.tools(None)
         return _asked(lambda: next((one for one in tools if one.get("name") == tool), None))
 
-    def events(self, kinds: str, after: str | None) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    def events(self, kinds: str, after: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Until the stream ends."""
-        headers = {} if after is None else {"Last-Event-ID": after}
+        headers = {"Last-Event-ID": after}
         lines = self._second.stream(f"{ADMIN}/events?kinds={kinds}", headers)
         id = kind = data = ""
         while (line := _asked(lambda: next(lines, None))) is not None:

@@ -25,6 +25,8 @@ from only1mcp.tui.overview import Overview
 from only1mcp.tui.tables import Listed, as_text
 
 TABS: Final = ("overview", "servers", "requests", "tools", "cache", "logs")
+BEGINNING: Final = "-0"
+"""Before the first event that the gateway remembers."""
 AGAIN_S: Final = 1.0
 """After the stream of events has ended, until it is asked for again."""
 
@@ -133,7 +135,7 @@ class Dashboard(App[None]):
             self.post_message(Unseen(str(why)))
 
     def _follow(self) -> None:
-        after: str | None = None
+        after = BEGINNING
         while self.is_running:
             with suppress(Lost):  # the look says so
                 for id, kind, said in self._gateway.events(KINDS, after):
@@ -154,6 +156,8 @@ class Dashboard(App[None]):
     def on_happened(self, message: Happened) -> None:
         """Another line of the logs."""
         logs = self.query_one(Logs)
+        if message.kind == "gap" and not logs.lines:
+            return  # nobody expects to hear of what was before
         if message.kind == "gap":
             logs.missed(message.said.get("missed"))
         else:
@@ -219,7 +223,7 @@ class Dashboard(App[None]):
         if isinstance(pane, Logs):
             pane.empty()
         elif isinstance(pane, panes.Cache) and self.shot and self.shot.cache:
-            self._ask("Clear the whole cache?", ["clear"], "/cache/clear")
+            self._ask("Clear the whole cache?", "", ["clear"], "/cache/clear")
 
     def action_open(self) -> None:
         """Details of the row under the cursor."""
@@ -229,16 +233,16 @@ class Dashboard(App[None]):
             return
         if isinstance(pane, panes.Servers):
             server = str(row.get("key", row.get("id"))).partition("/")[0]
-            question = f"Server {server}\n\n{as_text(row)}\n"
+            question = f"Server {server}: its calls under way may be lost"
             actions = ["restart", "disable" if row.get("state") != "disabled" else "enable"]
-            self._ask(question, actions, f"/servers/{server}/{{}}")
+            self._ask(question, as_text(row), actions, f"/servers/{server}/{{}}")
         elif isinstance(pane, panes.Tools) and row.get("name"):
             name = str(row["name"])
             self.run_worker(lambda: self._schema(name), thread=True, group="act")
         else:
             self.push_screen(Details("Details", as_text(row)))
 
-    def _ask(self, question: str, answers: list[str], path: str) -> None:
+    def _ask(self, question: str, text: str, answers: list[str], path: str) -> None:
         """Do what is answered: `path` with the answer in it."""
 
         def answered(answer: str | None) -> None:
@@ -246,7 +250,7 @@ class Dashboard(App[None]):
                 target = path.format(answer)
                 self.run_worker(lambda: self._post(answer, target), thread=True, group="act")
 
-        self.push_screen(Choice(question, answers), answered)
+        self.push_screen(Choice(question, text, answers), answered)
 
     def _post(self, title: str, path: str) -> None:
         self._tell(title, lambda: self._gateway.post(path))
@@ -278,6 +282,11 @@ class Dashboard(App[None]):
             self.post_message(Done(title, as_text(act())))
         except Lost as why:
             self.post_message(Done(f"{title}: failed", str(why)))
+
+    @property
+    def tab(self) -> str:
+        """The one that is open."""
+        return self._tabs.active
 
     @property
     def _tabs(self) -> TabbedContent:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
@@ -48,16 +48,23 @@ class Choice(ModalScreen[str | None]):
         Binding("right,down", "app.focus_next"),
     ]
 
-    def __init__(self, question: str, answers: list[str]) -> None:
+    def __init__(self, question: str, text: str, answers: list[str]) -> None:
         super().__init__()
-        self._question, self._answers = question, answers
+        self._question, self._text, self._answers = question, text, answers
 
     def compose(self) -> ComposeResult:
-        """The question and a button for each answer."""
-        with Vertical(classes="dialog small"):
+        """The question, what it is about, and a button for each answer."""
+        with Vertical(classes="dialog"):
             yield Label(self._question, classes="title", markup=False)
-            for answer in self._answers:
-                yield Button(answer, name=answer)
+            with VerticalScroll(can_focus=False):
+                yield Static(self._text, markup=False)
+            with Horizontal(classes="buttons"):
+                for answer in self._answers:
+                    yield Button(answer, name=answer)
+
+    def on_mount(self) -> None:
+        """The first answer is ready."""
+        self.query(Button).first().focus()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """That answer."""

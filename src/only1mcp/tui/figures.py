@@ -11,6 +11,7 @@ from collections import deque
 from typing import Final, NamedTuple
 
 REQUESTS: Final = "only1mcp_requests_total"
+IN_FLIGHT: Final = "only1mcp_requests_in_flight"
 DURATION: Final = "mcp_server_operation_duration_seconds_bucket"
 LINE: Final = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)", re.MULTILINE)
 LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -27,6 +28,7 @@ class Reading(NamedTuple):
     failed: float
     buckets: dict[float, float]
     """Upper bound in seconds -> requests that took no longer."""
+    in_flight: float | None = None
 
 
 class Figures(NamedTuple):
@@ -40,16 +42,17 @@ class Figures(NamedTuple):
     p99_ms: float | None
     total: float | None
     failed: float | None
+    in_flight: float | None
 
 
-NOTHING: Final = Figures(None, None, None, None, None, None, None)
+NOTHING: Final = Figures(*[None] * 8)
 
 
 def read(text: str, at: float) -> Reading | None:
     """The counters in the text of the metrics; None if they are not there."""
     requests = failed = 0.0
     buckets: dict[float, float] = {}
-    found = False
+    found, in_flight = False, None
     for name, labels, value in LINE.findall(text):
         if name == REQUESTS:
             found = True
@@ -59,7 +62,9 @@ def read(text: str, at: float) -> Reading | None:
         elif name == DURATION:
             bound = float(dict(LABEL.findall(labels))["le"].replace("+Inf", "inf"))
             buckets[bound] = buckets.get(bound, 0.0) + float(value)
-    return Reading(at, requests, failed, buckets) if found else None
+        elif name == IN_FLIGHT:
+            in_flight = (in_flight or 0.0) + float(value)
+    return Reading(at, requests, failed, buckets, in_flight) if found else None
 
 
 class History:
@@ -94,6 +99,7 @@ class History:
             p99_ms=percentile(grown, 0.99),
             total=last.requests,
             failed=last.failed,
+            in_flight=last.in_flight,
         )
 
     def rates(self) -> list[float]:

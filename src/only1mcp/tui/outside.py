@@ -30,7 +30,7 @@ class Outside(Protocol):
     def schema(self, tool: str) -> dict[str, Any] | None:
         """A tool as clients see it; None if it is gone."""
 
-    def events(self, kinds: str, after: str | None) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    def events(self, kinds: str, after: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """What happens: id, kind and content, until the stream ends."""
 
     def close(self) -> None:

@@ -48,7 +48,7 @@ def text(shot: Shot) -> list[str]:
         ("", sparkline(shot.rates, WIDTH)),
         ("latency", latency),
         ("errors", f"{number(errors, '%', 1)}   {number(figures.failed)} in all"),
-        ("in flight", number(system.get("in_flight"))),
+        ("in flight", number(figures.in_flight)),
         (
             "clients",
             f"{number(system.get('connections'))}   {number(system.get('sessions'))} sessions",

@@ -38,7 +38,7 @@ class Servers(Listed):
             rows.append(server)
             replicas = server.get("replicas") or []
             for one in replicas if len(replicas) > 1 else ():
-                name = f"  {one.get('id')}"
+                name = f"└ {one.get('id')}"
                 rows.append({**one, "key": f"{server['id']}/{one.get('id')}", "name": name})
         self.show(rows, f"{len(shot.servers)} servers   Enter: restart, enable, disable")
 
