@@ -1,7 +1,6 @@
 """The way of the dashboard to a gateway, and what is said without one or without a terminal."""
 
 import asyncio
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -72,10 +71,9 @@ def test_it_needs_a_terminal(shell: Shell) -> None:
 
 
 @pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Standard streams that are a terminal."""
-    for stream in (sys.stdin, sys.stdout):
-        monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setattr(tui, "at_terminal", lambda: True)
     monkeypatch.setattr(Dashboard, "run", lambda self: None)
 
 

@@ -15,7 +15,7 @@ Found = TypeVar("Found")
 
 def show_dashboard(url: str | None, token: str | None, refresh_s: float) -> int:
     """`only1mcp tui`: offers to start a gateway if none is there."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not at_terminal():
         return fail(Failure("a dashboard needs a terminal; see `only1mcp servers`", Exit.USAGE))
     try:
         with Remote(url, token) as remote, Remote(url, token) as second:
@@ -28,6 +28,11 @@ def show_dashboard(url: str | None, token: str | None, refresh_s: float) -> int:
     except Failure as error:
         return fail(error)
     return Exit.OK
+
+
+def at_terminal() -> bool:
+    """True if somebody can see and type."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _reached(remote: Remote, *, may_start: bool) -> bool:
