@@ -17,11 +17,11 @@ UV := .cache/uv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help demo test check eras conformance bench soak lock format clean
+.PHONY: help demo test check eras conformance soak bench bench-peers bench-docs lock format clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this list
-	@sed -n 's/^\([a-z ]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+	@sed -n 's/^\([a-z -]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
 demo: $(READY)  ## Start the gateway with its bundled demo servers
 	@$(BIN)/only1mcp demo $(ARGS)
@@ -46,8 +46,17 @@ eras: $(READY)  ## Every client with every server; writes docs/eras.md
 conformance: $(READY)  ## The official suites, without and with the gateway (fetches Node.js, no root)
 	@PYTHONPATH="$(CURDIR)/tests" $(BIN)/python -m scripts.conformance $(ARGS)
 
-bench soak:  ## Not there yet
-	@echo "make $@: nothing is there yet" >&2; exit 1
+soak: $(READY)  ## Load and chaos for a minute: no call twice, none lost that need not be
+	@PYTHONPATH="$(CURDIR)/tests" $(BIN)/python -m scripts.soak $(ARGS)
+
+bench: $(READY)  ## Measure the gateway (a quarter of an hour); ARGS="overhead ..." for some of it
+	@$(BIN)/python -m bench $(ARGS)
+
+bench-peers: $(READY)  ## The same beside other gateways (fetches them into .cache)
+	@$(BIN)/python -m bench.peers $(ARGS)
+
+bench-docs: $(READY)  ## Write docs/benchmarks.md from bench/results
+	@$(BIN)/python -m bench.docs
 
 format: $(READY)  ## Rewrite the sources in house style
 	$(BIN)/ruff check --fix-only
@@ -64,7 +73,7 @@ lock: $(READY)  ## Pin the newest versions that pyproject.toml and tests/peers/*
 
 clean:  ## Remove everything that make has set up
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find src tests scripts -name __pycache__ -type d -exec rm -rf {} +
+	find src tests scripts bench -name __pycache__ -type d -exec rm -rf {} +
 
 # An existing .venv is kept and brought up to date, unless its Python is gone or too old.
 $(READY): requirements.lock pyproject.toml

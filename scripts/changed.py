@@ -44,6 +44,8 @@ def test_of(path: str) -> str | None:
         return (PurePosixPath("tests") / room / f"test_{pure.name}").as_posix()
     if path.startswith("scripts/"):
         return f"tests/scripts/test_{pure.name}"
+    if path.startswith("bench/"):
+        return f"tests/bench/test_{pure.name}"
     if path.startswith("tests/") and pure.name.startswith("test_"):
         return path
     if path.startswith("tests/") or path in SHARED:

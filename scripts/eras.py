@@ -86,8 +86,8 @@ NOTES: Final[Mapping[str, str]] = {
     "not-declared": "the server is told with the call that the client does not take it, and "
     "refuses; its -32021 with `data.requiredCapabilities` reaches the client",
     "nobodys": "on a connection that calls share, this question could be of any of them: the "
-    "gateway answers it with -32601 and never guesses. With `isolation: session` or `principal` a "
-    "client shares with nobody",
+    "gateway answers it with -32601 and never guesses. [Who shares](#who-shares-a-connection) is "
+    "settled by `isolation` and tokens",
 }
 """Answer -> what a reader has to know of it."""
 LETTERS: Final = dict(zip(NOTES, "abcdefgh", strict=False))

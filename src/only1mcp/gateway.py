@@ -8,10 +8,8 @@ reload ──► read, checked ──► the difference ──► Roster, Listin
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable, Iterable
 from typing import Final
-from uuid import uuid4
 
 from msgspec import Raw
 
@@ -20,6 +18,7 @@ from only1mcp.admin.desk import Desk
 from only1mcp.admin.reload import Outcome, Reloads
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
+from only1mcp.census import FAMILIES, census
 from only1mcp.config.diff import Diff, diff, in_force
 from only1mcp.config.faults import ConfigError, Fault
 from only1mcp.config.load import Loaded
@@ -27,14 +26,15 @@ from only1mcp.config.model import Config
 from only1mcp.config.secrets import secrets
 from only1mcp.config.store import Store
 from only1mcp.config.watch import Source, Watch
-from only1mcp.observe import access, logs
-from only1mcp.observe.events import Events
+from only1mcp.observe import access, logs, tracing
 from only1mcp.observe.meter import Meter
+from only1mcp.observe.numbers import Pulse
 from only1mcp.observe.tasks import Tasks
 from only1mcp.observe.watch import watch
-from only1mcp.policy.access import Access
+from only1mcp.policy.access import Access, one_principal
 from only1mcp.policy.limit import Gate
 from only1mcp.protocol.errors import McpError
+from only1mcp.relay.answers import Answers
 from only1mcp.relay.audience import CHANGED, Audience
 from only1mcp.relay.bridge import Bridge
 from only1mcp.relay.fanout import Listings
@@ -42,15 +42,15 @@ from only1mcp.relay.happenings import Happenings
 from only1mcp.relay.levels import LogLevels
 from only1mcp.relay.snapshot import Servers, Snapshot
 from only1mcp.server.http import Edge, Exchange, ListenError
+from only1mcp.server.numbers import Front
 from only1mcp.server.reader import SSE_PATHS
 from only1mcp.server.session import Session, Sessions, describe
 from only1mcp.server.sse import SseEdge
 from only1mcp.server.stdio import MAX_LINE_BYTES, Lines, StdioEdge
 from only1mcp.server.streamable import Streamable
-from only1mcp.upstream.base import Upstream
 from only1mcp.upstream.roster import Live, Roster, State
 
-__all__ = ["MAX_LINE_BYTES", "Gateway", "Kind", "Lines", "ListenError", "Live", "State"]
+__all__ = ["FAMILIES", "MAX_LINE_BYTES", "Gateway", "Kind", "Lines", "ListenError", "Live", "State"]
 
 log = logging.getLogger("only1mcp.gateway")
 
@@ -77,33 +77,41 @@ class Gateway:
         has been read and can be read again."""
         self.config = config
         self._source = source
-        self.events = Events(uuid4().hex[:8])
-        self._happenings = Happenings(self.events, time.time)
-        self._unhear = logs.hear(self._happenings.logged)
-        self._reloads = Reloads(self._read, self._apply, self._reloaded)
+        self._happenings = Happenings()
+        self.events = self._happenings.events
+        hear = self._happenings.reloaded
+        self._reloads = Reloads(self._read, self._apply, lambda how: hear(how.changes, how.faults))
         self._watching: list[asyncio.Task[None]] = []
         self._together: asyncio.Task[None] | None = None
         self._notice = notice
         self._tasks = Tasks()
         self._draining = False
         self._announcing: asyncio.TimerHandle | None = None
-        self._sessions = Sessions(asyncio.get_running_loop().time, self._left)
+        clock = asyncio.get_running_loop().time
+        self._sessions = Sessions(clock, self._left)
         self._stdio: StdioEdge | None = None
-        self.roster = Roster(config.servers, self._noticed, self._from_server, self._greeted)
-        self._listings = Listings(self.roster, config.naming, self._lists_changed)
+        self.roster = Roster(
+            config.servers, self._noticed, self._from_server, lambda one: self._levels.greeted(one)
+        )
+        self._listings = Listings(self.roster, config, self._lists_changed)
         self._levels = LogLevels(self.roster, self._wanted_levels)
+        alone = one_principal(config.server)
         self._audience = Audience(
             *(self.roster.servers, self._clients, self._client, self._from_server),
-            one_principal=_one_principal(config),
+            one_principal=alone,
         )
+        self._answers = Answers(config, clock, one_principal=alone)
         self._gate = Gate(config.server.limits)
         self._meter = Meter(config.metrics.tools) if config.metrics.enabled else None
-        self._bridge = Bridge(asyncio.get_running_loop().time)
+        self._bridge = Bridge(clock)
         self._snapshot = self._take_snapshot(self._listings.catalog)
         self._announced = self._snapshot.catalog
         self._streamable = Streamable(self.snapshot, self._sessions)
         self._sse = SseEdge(self.snapshot, self._sessions)
         self.edge: Edge | None = None
+        self._pulse = Pulse()
+        rooms = (lambda: self.roster.servers), self._front, self._reloads, self._pulse
+        self.metrics = census(self.snapshot, *rooms) if config.metrics.enabled else None
 
     def snapshot(self) -> Snapshot:
         """Everything as it is now; a request keeps the one it got."""
@@ -111,6 +119,10 @@ class Gateway:
         if catalog is not self._snapshot.catalog:
             self._snapshot = self._take_snapshot(catalog)
         return self._snapshot
+
+    def _front(self) -> Front | None:
+        shared = self.edge.shared if self.edge is not None else None
+        return None if shared is None else Front(shared, self._sessions)
 
     async def listen(self, port: int | None = None) -> Edge:
         """Bind the HTTP edge. `port` overrides the configured one; 0 takes a free one.
@@ -127,15 +139,12 @@ class Gateway:
     def desk(self) -> Desk:
         """What the admin API works with."""
         source = self._source
+        store = Store(source.file, source.check) if source is not None else None
         return Desk(
-            self.snapshot,
-            lambda: not self._draining,
-            self._reloads,
-            self.roster.restart,
+            *(self.snapshot, lambda: not self._draining, self._reloads, self.roster.restart),
             lambda: describe(self._clients(), asyncio.get_running_loop().time()),
             lambda: self.edge.load if self.edge is not None else (0, 0),
-            self.events,
-            Store(source.file, source.check) if source is not None else None,
+            *(self.events, store, self.metrics),
         )
 
     def start(self) -> None:
@@ -176,14 +185,14 @@ class Gateway:
         """End everything: clients first, then the servers and their processes."""
         self._draining = True
         self._unfollow()
-        self.events.close()
-        self._unhear()
+        self._happenings.close()
         await self._reloads.close()
         self._audience.end_listens()
         await self._sse.close()
         if self.edge is not None:
             await self.edge.close()
         await self._tasks.close()
+        await self._answers.close()
         await self._bridge.close()
         await self._levels.close()
         await self._audience.subscriptions.close()
@@ -218,7 +227,8 @@ class Gateway:
             self._bridge,
             self._audience,
             self._gate,
-            watch(self._meter, access.current(), remember=self.events.tell),
+            self._answers,
+            watch(self._meter, tracing.current(), access.current(), remember=self.events.tell),
         )
 
     # --- another configuration ---
@@ -244,17 +254,14 @@ class Gateway:
         renew()
         if changes:
             self.roster.change(config.servers)
-            self._gate.adopt(config.server.limits)
-            self._audience.one_principal = _one_principal(config)
-            self._listings.adopt(config.naming)
-            self._end_others()
             self._announce_together()
+            self._gate.adopt(config.server.limits)
+            self._audience.one_principal = one_principal(config.server)
+            self._answers.adopt(changes, one_principal=one_principal(config.server))
+            self._listings.adopt(config)
+            self._end_others()
             self._follow()
         return changes
-
-    def _reloaded(self, how: Outcome) -> None:
-        changed, faults = str(how.changes), map(str, how.faults)
-        self._happenings.reloaded(changed, how.changes.restart, faults)
 
     def _prepared(self, config: Config) -> Callable[[], None]:
         if self.edge is None:
@@ -278,8 +285,8 @@ class Gateway:
         async def wait() -> None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TOGETHER_S):
-                    for live in self.roster.settling():
-                        await live.settled.wait()
+                    while late := self.roster.settling():
+                        await late[0].settled.wait()
             self._together = None
             self._lists_changed()
 
@@ -299,14 +306,14 @@ class Gateway:
             ]
 
     def _unfollow(self) -> None:
-        for task in self._watching:
-            task.cancel()
-        self._watching.clear()
+        while self._watching:
+            self._watching.pop().cancel()
 
     # --- what servers do ---
 
     async def _joined(self, live: Live) -> None:
         if self.roster.is_current(live):
+            self._answers.forget(live.id)  # it may be another version
             await self._audience.subscriptions.joined(live)
         await self._listings.joined(live)
 
@@ -324,10 +331,8 @@ class Gateway:
             log.warning("server %s: %s", live.id, fault.message)
 
     def _held(self, live: Live) -> bool:
-        return self._audience.subscriptions.watches(live.id)
-
-    async def _greeted(self, upstream: Upstream) -> None:
-        await self._levels.greeted(upstream)
+        mine = self._audience
+        return mine.subscriptions.watches(live.id) or bool(mine.handed.at_work(live.id))
 
     def _left(self, session: Session) -> None:
         self.roster.leave(session.id)
@@ -353,11 +358,14 @@ class Gateway:
     def _wanted_levels(self) -> Iterable[int]:
         return [one.least for one in self._clients() if one.least is not None]
 
-    def _from_server(self, live: Live, method: str, params: Raw) -> None:
+    def _from_server(
+        self, live: Live, method: str, params: Raw, place: str = "", who: str | None = None
+    ) -> None:
         if not self.roster.is_current(live):
             return
+        self._answers.heard(live.id, method, params)
         if method not in CHANGED:
-            self._audience.hear(live.id, method, params)
+            self._audience.hear(live.id, method, params, place, who)
             return
         self._audience.said(live.id, method)
         self._audience.subscriptions.changed(live)
@@ -371,6 +379,8 @@ class Gateway:
     def _announce(self) -> None:
         """Tell each client which of its lists are not what they were."""
         self._announcing = None
+        if self._together is not None:
+            return  # it says this too
         before, self._announced = self._announced, self.snapshot().catalog
         self._audience.announce(before, self._announced)
         self._happenings.lists(before, self._announced)
@@ -378,15 +388,12 @@ class Gateway:
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + SWEEP_S
             await asyncio.sleep(SWEEP_S)
+            self._pulse.beat(loop.time() - due)
             self._streamable.sweep(loop.time())
             self._sse.sweep(loop.time())
             self._bridge.sweep()
-            self.roster.sweep()
+            self._answers.sweep()
+            self.roster.sweep(self._audience.handed.at_work)
             self._happenings.look_at_all(self.roster.servers.values())
-
-
-def _one_principal(config: Config) -> bool:
-    """Whether all clients there can be are one and the same: the local user, or one token."""
-    auth, admins = config.server.auth, config.server.admin_tokens
-    return auth is None or (auth != "none" and len(auth.tokens) + len(admins) == 1)

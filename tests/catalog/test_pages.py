@@ -8,7 +8,7 @@ import pytest
 
 from fakes.listings import listing
 from only1mcp.catalog.listing import Kind
-from only1mcp.catalog.pages import MAX_SNAPSHOTS, PAGE, Pages, Snapshot
+from only1mcp.catalog.pages import MAX_SNAPSHOTS, PAGE, Pages, Promise, Snapshot
 from only1mcp.catalog.shelf import Shelf, label
 from only1mcp.catalog.stock import Stock
 from only1mcp.config.servers import Tools
@@ -20,7 +20,7 @@ def shelf(*names: str, server: str = "s") -> Shelf:
 
 
 def pages(*names: str, older: tuple[Snapshot, ...] = ()) -> Pages:
-    return Pages(Kind.PROMPTS, (shelf(*names),), None, older)
+    return Pages(Kind.PROMPTS, (shelf(*names),), older, modern=False)
 
 
 def numbered(count: int, start: int = 0) -> list[str]:
@@ -48,18 +48,19 @@ def second(found: Pages) -> str:
 
 
 def test_a_legacy_page_is_the_list_and_no_more() -> None:
-    found = Pages(Kind.PROMPTS, (shelf("a"), shelf("b", server="t")), None)
+    found = Pages(Kind.PROMPTS, (shelf("a"), shelf("b", server="t")), modern=False)
     assert found.page(None) == b'{"prompts":[{"name":"a"},{"name":"b"}]}'
 
 
 def test_a_modern_page_says_how_long_it_lasts() -> None:
-    page = json.loads(Pages(Kind.TEMPLATES, (), 5000).page(None))
-    assert page == {
-        "resourceTemplates": [],
-        "resultType": "complete",
-        "ttlMs": 5000,
-        "cacheScope": "private",
-    }
+    found = Pages(Kind.TEMPLATES, (), modern=True)
+    for promise, scope in ((Promise(5000), "private"), (Promise(0, public=True), "public")):
+        assert json.loads(found.page(None, promise)) == {
+            "resourceTemplates": [],
+            "resultType": "complete",
+            "ttlMs": promise.ttl_ms,
+            "cacheScope": scope,
+        }
 
 
 def test_a_page_is_rendered_once() -> None:
@@ -82,7 +83,7 @@ def test_a_long_list_comes_in_pages(count: int, sizes: list[int]) -> None:
 
 
 def test_modern_pages_have_cursors_too() -> None:
-    found = Pages(Kind.PROMPTS, (shelf(*numbered(PAGE + 1)),), 0)
+    found = Pages(Kind.PROMPTS, (shelf(*numbered(PAGE + 1)),), modern=True)
     assert len(json.loads(found.page(second(found)))["prompts"]) == 1
 
 

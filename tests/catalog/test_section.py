@@ -18,7 +18,7 @@ def section(kind: Kind = Kind.TOOLS, **offers: list[str]) -> Section:
         Stock(server, Tools(), listing(tools=names, resources=names))
         for server, names in offers.items()
     ]
-    return Section(kind, tuple(label(stock, kind, None) for stock in stocks), ttl_ms=0)
+    return Section(kind, tuple(label(stock, kind, None) for stock in stocks))
 
 
 def listed(found: Section) -> list[str]:

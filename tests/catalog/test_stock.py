@@ -96,6 +96,24 @@ def test_a_tool_with_bad_headers_is_kept_from_modern_clients() -> None:
     assert "2026-07-28" in found.dropped[0].reason
 
 
+@pytest.mark.parametrize(
+    ("support", "able", "modern"),
+    [
+        ("required", {"tasks": {}}, False),
+        ("optional", {"tasks": {}}, True),
+        ("required", {}, True),  # without the capability it means nothing
+    ],
+)
+def test_a_tool_that_works_only_as_a_task_is_kept_from_modern_clients(
+    support: str, able: dict[str, object], modern: bool
+) -> None:
+    offer = [tool("t", execution={"taskSupport": support})]
+    found = stock(listing(tools=offer, capabilities=able))
+    (item,) = found.items[Kind.TOOLS]
+    assert item.modern is modern
+    assert [one.name for one in found.dropped] == ([] if modern else ["t"])
+
+
 def test_mirrored_arguments_are_known_to_the_target() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string", "x-mcp-header": "A"}}}
     (item,) = stock(listing(tools=[tool("t", inputSchema=schema)])).items[Kind.TOOLS]

@@ -17,6 +17,8 @@ NAMES = ["github__create_issue", "github__search", "files__read", "files__write"
         ("github__serch", "github__search"),
         ("files__reed", "files__read"),
         ("zeit__now", "zeit__now"),
+        ("files__nix", None),
+        ("file__read", "files__read"),
         ("nothing like it", None),
         ("", None),
         ("x" * (MAX_LENGTH + 1), None),

@@ -9,6 +9,7 @@ import pytest
 from fakes.listings import listing, tool
 from only1mcp.catalog.listing import NOTHING, Kind, Listing, Target
 from only1mcp.catalog.owners import Owners
+from only1mcp.catalog.pages import Promise
 from only1mcp.catalog.stock import Stock
 from only1mcp.catalog.view import AllServers, OneServer, View
 from only1mcp.config.model import Naming
@@ -160,7 +161,6 @@ def test_instructions_name_their_server() -> None:
     assert view.instructions() == [("one", "Be kind.")]
 
 
-def test_modern_pages_carry_the_time_to_live_of_the_view() -> None:
-    page = json.loads(all_servers().page(Kind.TOOLS, None, True))
-    assert page["ttlMs"] == View.ttl_ms
-    assert page["cacheScope"] == "private"
+def test_modern_pages_say_how_long_they_hold() -> None:
+    page = json.loads(all_servers().page(Kind.TOOLS, None, True, Promise(7, public=True)))
+    assert (page["ttlMs"], page["cacheScope"]) == (7, "public")

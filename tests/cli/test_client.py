@@ -11,7 +11,7 @@ from fakes.cli import Run, Shell
 from fakes.upstream import FakeUpstream, library, offers, served, text, tool
 from only1mcp.config.load import Loaded, load_text
 from only1mcp.config.watch import Source
-from only1mcp.protocol.errors import ServerUnavailable
+from only1mcp.protocol.errors import ServerLost, ServerUnavailable
 from only1mcp.protocol.message import as_raw
 from only1mcp.upstream.base import Call
 
@@ -55,6 +55,17 @@ async def test_replicas_have_a_line_each(command: Command) -> None:
     assert whole[:4] == ["one", "ready", "healthy", "http"]
     assert one[:6] == ["ready", "healthy", "http://127.0.0.1:1/mcp", "left", "alone", "since"]
     assert two == ["ready", "healthy", "http://127.0.0.1:2/mcp"]
+
+
+async def test_a_table_has_room_for_one_line_of_a_reason(command: Command) -> None:
+    down = FakeUpstream("down")
+    down.refuse = ServerUnavailable("down", "it crashed; the end of its stderr:\none\ntwo")
+    async with served(down) as (_, url):
+        found = await command("servers", "--url", url)
+        rest = await command("why", "down", "--url", url)
+    assert "it crashed; the end of its stderr … (since 20" in found.out
+    assert "two" not in found.out
+    assert "two" in rest.out
 
 
 async def test_servers_as_json(command: Command) -> None:
@@ -125,6 +136,19 @@ async def test_a_call_prints_what_the_tool_says(command: Command) -> None:
     assert found == Run(0, 'hello ü\n{"type": "image", "data": "é"}\n7\n', "")
     assert bare.code == 0
     assert [params["arguments"] for params in lib.asked("tools/call")] == [{"n": 1.5}, {}]
+
+
+async def test_the_last_words_of_a_server_stand_below_the_error(command: Command) -> None:
+    fault = ServerLost("lib", "it exited with code 7", hint="look before you repeat it")
+    fault.data["stderr"] = ["Traceback", "the disk is on fire"]
+    async with served(library(answers={"tools/call": fault})) as (_, url):
+        found = await command("call", "lib__find", "--url", url)
+    assert found.err.splitlines() == [
+        "error: it exited with code 7 (-31003); look before you repeat it",
+        "its stderr since the call began:",
+        "  Traceback",
+        "  the disk is on fire",
+    ]
 
 
 async def test_a_call_as_json(command: Command) -> None:
@@ -200,7 +224,7 @@ async def test_reload_says_what_has_changed(command: Command) -> None:
         def read() -> Loaded:
             return load_text(says.pop(0), "f.yaml", "yaml", {})
 
-        gateway._source = Source(Path("f.yaml"), read, "")
+        gateway._source = Source(Path("f.yaml"), read, "", lambda text: read())
         gone = await command("reload", "--url", url)
         assert (gone.code, gone.out) == (0, "removed one\n")
         assert gone.err.startswith("f.yaml:1:1: warning: no server is enabled")
@@ -223,3 +247,11 @@ async def test_reload_as_json(command: Command) -> None:
     assert [one["message"] for one in found.json["faults"]] == ["was not read from a file"]
     nobody = await command("reload", "--url", NOBODY)
     assert nobody.code == 3
+
+
+async def test_reload_while_the_gateway_drains(command: Command) -> None:
+    async with served(library("one")) as (gateway, url):
+        gateway._draining = True
+        found = await command("reload", "--url", url)
+    assert found.code == 1
+    assert "refuses: the gateway is draining; try again" in found.err

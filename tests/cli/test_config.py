@@ -30,6 +30,13 @@ def test_a_good_file(shell: Shell) -> None:
     assert shell("validate", file) == (0, "", f"{file}: valid, 1 server\n")
 
 
+@pytest.mark.parametrize("name", ["mcp.json", "mcp.jsonc", "mcp"])
+def test_a_file_as_editors_write_it(shell: Shell, name: str) -> None:
+    text = '// mine\n{"servers": {\n  "x": {"url": "http://127.0.0.1:1/mcp"}, /* last */\n}}\n'
+    file = shell.file(text, name)
+    assert shell("validate", file) == (0, "", f"{file}: valid, 1 server\n")
+
+
 def test_warnings_are_no_fault(shell: Shell) -> None:
     file = shell.file({"servers": []})
     found = shell("validate", file)

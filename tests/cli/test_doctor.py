@@ -71,6 +71,16 @@ def test_each_server_is_judged_alone(shell: Shell) -> None:
     assert "connection refused" in said["server url"]["text"]
 
 
+def test_a_program_that_is_no_server_is_told_from_a_wrong_address(shell: Shell) -> None:
+    argv = ("sh", "-c", "echo welcome; echo to the show; exec cat")
+    code, found = checked(shell, stdio_server("cat", *argv))
+    (said,) = found["server cat"]
+    assert code == 1
+    assert "2 lines on its stdout are not MCP" in said["text"]
+    assert "address" not in said["text"]
+    assert said["fix"].startswith("sh -c ")
+
+
 def test_a_server_that_is_slow_or_offers_nothing(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:

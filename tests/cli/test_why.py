@@ -48,6 +48,26 @@ async def test_a_tool_that_is_renamed(why: Ask, name: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "one process, so one era for all clients; where a tool says that it cannot ask in it"),
+        ({"isolation": "session"}, "clients with a handshake are served in their own"),
+        ({"protocol": "modern"}, None),
+    ],
+    ids=str,
+)
+async def test_in_which_era_a_modern_server_is_spoken_to(
+    shell: Shell, settings: dict[str, Any], said: str | None
+) -> None:
+    fake = FakeUpstream("new", offers(tools=["a"]), modern=True)
+    async with served(fake, entries={"new": settings}) as (_, url):
+        found = await asyncio.to_thread(shell, "why", "new", "--url", url)
+    era = [line for line in found.out.splitlines() if line.startswith("  era ")]
+    assert len(era) == (said is not None)
+    assert (said or "") in "".join(era)
+
+
 async def test_a_bare_name_that_several_servers_have(why: Ask) -> None:
     found = await why("insert", "--json")
     verdicts = {row["verdict"] for row in found.json}

@@ -74,7 +74,7 @@ def test_every_setting_of_a_server_is_either_a_connection_or_adjusted() -> None:
     """A setting that is added one day must be looked at here."""
     assert set(Server.model_fields) == {
         *("id", "transport", "replicas", "enabled", "protocol", "isolation"),  # other connections
-        *("tools", "timeouts", "idle_stop", "stale_lists"),
+        *("tools", "timeouts", "idle_stop", "stale_lists", "cache"),
         *("load_balancing", "health_check", "circuit_breaker", "concurrency", "retry"),
     }
     assert len(connects(config(server()).servers[0])) == 5

@@ -87,8 +87,9 @@ def test_one_value_is_put_in(path: Any, value: Any, gone: list[str], came: list[
         (("servers", 1), ["  - {id: two, enabled: true}"], []),
         (("servers", 1, "enabled"), ["  - {id: two, enabled: true}"], ["  - {id: two}"]),
         (("servers", 1, "id"), ["  - {id: two, enabled: true}"], ["  - {enabled: true}"]),
-        ((*ONE, "tools", "deny"), ["      deny:", "        - a  # dangerous", "        - b"],
-         ["      {}"]),
+        ((*ONE, "tools", "deny"),
+         ["    tools:", "      deny:", "        - a  # dangerous", "        - b"],
+         ["    tools: {}"]),
         ((*ONE, "id"), ["  - id: one  # its name", "    transport:"], ["  - transport:"]),
         (("naming",), ["naming:  # last", "  mode: bare"], []),
         ((*ONE, "tools", "deny", 0), ["        - a  # dangerous"], []),
@@ -111,7 +112,7 @@ def test_an_element_is_added_in_the_style_of_its_list() -> None:
     after = append(PAGE, ("servers",), {"id": "three", "transport": {"type": "stdio"}})
     assert "\n  - id: three\n    transport: {type: stdio}\nnaming:" in after
     assert append("a: [x]\n", ("a",), {"b": 1}) == "a: [x, {b: 1}]\n"
-    assert append("a: [\n  x,\n]\n", ("a",), "z") == "a: [\n  x, z\n]\n"
+    assert append("a: [\n  x,\n]\n", ("a",), "z") == "a: [\n  x,\nz]\n"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,8 @@ def test_block_text_keeps_its_end() -> None:
 @pytest.mark.parametrize(
     "value",
     ["", "yes", "No", "null", "~", "1", "1.5", "30s", "a b", "a: b", "- a", "#", "${X}", "*", "é",
-     "\n", "\u2028", "\x7f", "0x1f", ".inf", "1e3", "true", "a.b/c-d_e", "'", '"', "=", "<<", "!x"],
+     "\n", "\u2028", "\x7f", "0x1f", ".inf", "1e3", "true", "a.b/c-d_e", "'", '"', "=", "<<", "!x",
+     "\U0001f600\n", "\U000e0001\xa0\ufeff", "\\"],
 )  # fmt: skip
 def test_text_stays_text(value: str) -> None:
     assert read(f"a: {flow(value)}\nb: {{c: {flow(value)}, {flow(value)}: 1}}\n") == {

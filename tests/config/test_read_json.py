@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from only1mcp.config.faults import ConfigError, Report
-from only1mcp.config.read_json import read
+from only1mcp.config.read_json import _plain, read
 from only1mcp.config.tree import Lines, Node
 
 leaves = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False)
@@ -49,9 +49,13 @@ def test_an_empty_file_is_an_empty_block() -> None:
     ("text", "said"),
     [
         ('{\n "a": 1,\n "a": 2}', "f:3:2: key 'a' is given twice; the first is on line 2"),
-        ('{"a": 1,}', "remove the comma before it"),
-        ("{\n // x\n}", "f:2:2: JSON syntax: Expecting property name enclosed in double quotes; "),
-        ("{\n // x\n}", "JSON has no comments; YAML and TOML have"),
+        ('{"a": 1,,}', "f:1:9: JSON syntax: "),
+        ("[,]", "f:1:2: JSON syntax: "),
+        ("{,}", "f:1:2: JSON syntax: "),
+        ('{"a":,}', "f:1:6: JSON syntax: "),
+        ("{\n /* x\n}", "f:2:2: JSON syntax: Expecting property name enclosed in double quotes; "),
+        ("{\n /* x\n}", "the comment has no end"),
+        ('// one\n{"a": 1, /* two\n */ "a": 2}', "f:3:5: key 'a' is given twice"),
         ('{"a": NaN}', "NaN is not a JSON number"),
         ('{"a": 1} x', "f:1:10: JSON syntax: Extra data"),
         ("[" * 5000, "nested too deep"),
@@ -62,3 +66,35 @@ def test_what_is_no_json(text: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         tree(text)
     assert said in str(caught.value)
+
+
+COMMENTED = """\
+// the servers
+{
+  "url": "http://h/*", // not a comment, and one
+  /* of
+     several lines, */ "list": [1, "a,]", [], // last
+  ],
+  "quoted \\" // no": {"b": true,},
+}
+"""
+
+
+def test_comments_and_last_commas_are_passed_over_and_places_stay() -> None:
+    root = tree(COMMENTED)
+    assert root.plain() == {
+        "url": "http://h/*",
+        "list": [1, "a,]", []],
+        'quoted " // no': {"b": True},
+    }
+    (url, listed, quoted) = (root.mapping()[key].spot[1:3] for key in root.mapping())
+    assert (url, listed, quoted) == ((3, 3), (5, 24), (7, 3))
+
+
+@given(st.text(alphabet='[]{},:"/*\\ \n1a', max_size=40))
+def test_what_json_takes_means_the_same(text: str) -> None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return
+    assert json.loads(_plain(text)) == value

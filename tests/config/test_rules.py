@@ -195,6 +195,25 @@ servers: [{id: a, transport: {type: stdio, command: sh, args: [
     assert not any(told in line for line in said[3:])
 
 
+def test_tokens_are_known_by_their_form_whatever_they_are_called(warnings: Complain) -> None:
+    github, other, key = "ghp_0123456789abcdef", "sk-proj-0123456789abcdef", "AKIA0123456789ABCDEF"
+    text = f"""\
+servers:
+  - {{id: a, transport: {{type: http, url: http://h, headers: {{X-Foo: Bearer {github}}}}}}}
+  - id: b
+    transport: {{type: stdio, command: sh, env: {{T: {other}, U: sk-y, V: skip-this}}, args: [
+      {key}, N={github}, sk-y ]}}
+"""
+    said = [line for line in warnings(text, {}) if "a secret stands in the file" in line]
+    assert [line.split(": ")[0::2][:2] for line in said] == [
+        ["f:2:69", "X-Foo"],
+        ["f:4:52", "T"],
+        ["f:5:7", "a token"],
+        ["f:5:29", "N"],
+    ]
+    assert not any(one in line for line in said for one in (github, other, key))
+
+
 def test_secrets_from_outside_the_file_are_fine(warnings: Complain) -> None:
     assert warnings("", {"ONLY1MCP_SERVER__AUTH__TOKENS": '["s3cret"]'}) == []
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from only1mcp.config.cache import Batching, Cache
 from only1mcp.config.load import Loaded
 from only1mcp.config.model import Auth, Config, Listener, Tls
 from only1mcp.config.servers import Http, Server
@@ -70,7 +71,9 @@ def test_a_blank_value_is_a_fault(complaints: Complain) -> None:
     [
         (Config, "sever", "did you mean 'server'?"),
         (Config, "backends", "write servers"),
-        (Config, "cache", "this version has no such setting; remove it"),
+        (Config, "tui", "this version has no such setting; remove it"),
+        (Cache, "max_entries", "write capacity in l1, l2 and l3"),
+        (Batching, "max_batch_size", "write max_size"),
         (Listener, "Port", "did you mean 'port'?"),
         (Listener, "worker_threads", "this version has no such setting; remove it"),
         (Tls, "cert_path", "write cert"),

@@ -153,6 +153,13 @@ def test_a_patch_without_any_difference_writes_nothing(tmp_path: Path) -> None:
     assert found.file.stat().st_ino == before
 
 
+def test_a_file_that_would_be_too_long_to_read_again_is_not_written(tmp_path: Path) -> None:
+    found = store(tmp_path)
+    with pytest.raises(NotEditable, match="longer than"):
+        found.change(ANY, "three", {"tools": {"deny": ["x" * 250] * 35_000}})
+    assert found.file.read_text() == TEXT
+
+
 def test_a_disk_that_fails_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -251,7 +251,8 @@ REFUSED: Final[Mapping[str, Json]] = {
     },
     "nobodys": {
         "code": -32601,
-        "message": "elicitation/create: 2 calls could have asked, so no client is asked",
+        "message": "elicitation/create: 2 calls could have asked, so no client is asked; "
+        "isolation and a token each keep clients apart, or call again when it is alone",
     },
 }
 

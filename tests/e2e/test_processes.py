@@ -120,7 +120,8 @@ async def test_a_child_that_dies_of_its_call(tmp_path: Path) -> None:
             )
             assert answer["error"]["code"] == -31003
             assert answer["error"]["data"]["outcome"] == "unknown"
-            assert "the disk is on fire" in answer["error"]["message"], "its last words"
+            assert answer["error"]["message"].endswith("exited with code 3"), "the cause in a line"
+            assert answer["error"]["data"]["stderr"] == ["the disk is on fire"], "its last words"
             await running.said(r"ready +child ", count=count)
 
 

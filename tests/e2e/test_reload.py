@@ -1,8 +1,10 @@
 """The configuration changes while the gateway runs: who notices, who must not, what is said."""
 
 import asyncio
+import json
 import signal
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from copy import deepcopy
@@ -18,7 +20,7 @@ from fakes.children import PATIENCE_S, wait_gone
 from fakes.edits import Edited
 from fakes.gateway import Running, gateway, stdio_server
 from fakes.mirror import Asked, Mirror, over_stdio, tool
-from fakes.wire import Json, Web, error, last, web
+from fakes.wire import Json, Web, error, last, modern, web
 from only1mcp.config.watch import MIN_S
 
 CHILD: Final = (sys.executable, scripted_child.__file__)
@@ -308,6 +310,29 @@ async def test_of_many_changes_in_a_row_the_last_one_counts(tmp_path: Path) -> N
 
         await eventually(environment, lambda said: "blue" in said)
         assert error(await wire.modern("tools/call", call("one__none")))[1] == -32602
+
+
+async def test_a_gateway_on_stdio_reloads_too(tmp_path: Path) -> None:
+    one, two = stdio_server("one", *CHILD), stdio_server("two", *CHILD)
+    file = Edited(tmp_path / "stdio.json")
+    file.write({**QUICK, "servers": [one]})
+    argv = (sys.executable, "-m", "only1mcp", "stdio", "--config", str(file.file))
+    process = await asyncio.create_subprocess_exec(*argv, stdin=PIPE, stdout=PIPE)
+    wire, back = process.stdin, process.stdout
+    assert wire is not None
+    assert back is not None
+
+    async def shown() -> set[str]:
+        wire.write(json.dumps(modern("tools/list")).encode() + b"\n")
+        while "id" not in (found := json.loads(await back.readline())):
+            pass
+        return {row["name"].partition("__")[0] for row in found["result"]["tools"]}
+
+    await eventually(shown, lambda found: found == {"one"})
+    file.replace({**QUICK, "servers": [one, two]})
+    await eventually(shown, lambda found: found == {"one", "two"})
+    wire.close()
+    assert await asyncio.wait_for(process.wait(), PATIENCE_S) == 0
 
 
 # --- under load ---

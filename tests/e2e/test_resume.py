@@ -239,6 +239,21 @@ async def test_a_stream_whose_answer_is_pushed_out_has_expired(slow: Slow, wire:
     assert error(await wire.http.get(wire.url, headers=headers)) == (400, -32600)
 
 
+async def test_what_belongs_to_no_request_is_all_there_or_refused(slow: Slow, wire: Web) -> None:
+    session = await wire.open()
+    await session.ask("logging/setLevel", {"level": "debug"})
+    async with session.resuming() as stream:
+        assert await stream.next() == {}
+    for n in range(FLOOD):
+        await slow.announce("notifications/message", level="info", data=n)
+    async with session.resuming() as anew:
+        await slow.announce("notifications/message", level="info", data="the last")
+        while "the last" not in str(found := await anew.next()):
+            assert found is not None, "the stream ended"
+    headers = {**session.headers, "Accept": "text/event-stream", "Last-Event-ID": stream.last_id}
+    assert error(await wire.http.get(wire.url, headers=headers)) == (400, -32600)
+
+
 async def test_a_server_that_wants_to_be_polled_has_its_client_poll_us(tmp_path: Path) -> None:
     asked: list[Any] = []
     polled = asyncio.Event()

@@ -130,6 +130,10 @@ async def test_a_url_of_the_older_transport_is_found_out(tmp_path: Path) -> None
         called = await session.ask("tools/call", {"name": "old__steps", "arguments": {"b": 2}})
         assert json.loads(called["result"]["content"][0]["text"]) == {"b": 2}
         assert len(await gate.said(r"older HTTP\+SSE transport; set transport\.type: sse")) == 1
+        state = await wire.http.get(f"{gate.url}/api/v1/admin/servers")
+        assert state.json()["servers"][0]["transport"] == "sse", (
+            "as it is, not as it was thought to be"
+        )
         attempts = server.said().count("POST initialize")
         server.streams[next(iter(server.streams))].close()
         await gate.said(r"ready +old ", 2)

@@ -331,6 +331,16 @@ async def test_the_end_of_input_ends_it_and_its_children(tmp_path: Path) -> None
         assert await asyncio.to_thread(wait_gone, [one.pid for one in below]) == []
 
 
+@pytest.mark.parametrize("method", ["x/go\r\nX-Evil: 1", "x/go\nX-Evil: 1", "x/ü", "x/a b", " "])
+async def test_a_method_that_no_header_can_name_is_none(tmp_path: Path, method: str) -> None:
+    server = Mirror("new", modern=True, tools={}, extensions={"x/all": {}})
+    async with over_http(server) as url, pipe(written(tmp_path, http_server("new", url))) as client:
+        assert (await client.ask(modern("x/go")))["error"]["message"] == "not here"
+        refused = await client.ask(modern(method))
+        assert refused["error"]["code"] == -32601
+    assert not [one for one in server.asked if one.method == method or "x-evil" in one.headers]
+
+
 async def test_sigterm_ends_it(config: Path) -> None:
     async with pipe(config) as client:
         await client.ask(INITIALIZE)

@@ -7,6 +7,7 @@ is the server's own on /mcp/{server}.
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -60,6 +61,10 @@ class Worker(Mirror):
         ack = self.modern and asked.method != "tasks/get"
         found = {} if ack else {"taskId": "t.1", "status": "working", "result": {"taskId": "t.1"}}
         return json.dumps({"resultType": "complete", **found} if self.modern else found).encode()
+
+    async def listed(self) -> None:
+        """Wait until it has been asked for its tasks."""
+        await self.until(lambda: bool(self.calls("tasks/list")))
 
     async def _result(self, asked: Asked) -> bytes:
         meta = {RELATED: {"taskId": "t.1"}}
@@ -293,3 +298,87 @@ async def test_a_method_of_no_extension(running: Running) -> None:
         assert (refused.status_code, refused.json()["error"]["code"]) == (404, -32601)
         session = await wire.open()
         assert (await session.ask("skills/get"))["error"]["code"] == -32601
+
+
+async def test_where_two_servers_have_extensions_each_offers_and_serves_its_own(
+    tmp_path: Path,
+) -> None:
+    async with AsyncExitStack() as stack:
+        servers = []
+        for id in ("one", "two"):
+            server = Mirror(id, modern=True, tools={}, extensions={f"x/{id}": {}})
+            server.on("skills/get", _skill)
+            servers.append(http_server(id, await stack.enter_async_context(over_http(server))))
+        running = await stack.enter_async_context(gateway({"servers": servers}, tmp_path))
+        await running.ready("one", "two")
+        wire = await stack.enter_async_context(web(running.mcp))
+        assert (
+            "extensions" not in (await result(await wire.modern("server/discover")))["capabilities"]
+        )
+        refused = await wire.modern("skills/get", {"n": 1})
+        assert refused.json()["error"]["data"] == {
+            "hint": "servers with extensions: one, two; ask one at its own path"
+        }
+        wire = await stack.enter_async_context(web(running.server("two")))
+        found = await result(await wire.modern("server/discover"))
+        assert found["capabilities"]["extensions"] == {"x/two": {}}
+        assert (await result(await wire.modern("skills/get", {"n": 1})))["params"] == 1
+
+
+async def beside(stack: AsyncExitStack, folder: Path, *workers: Worker, **more: Any) -> Session:
+    """A session at a gateway with these servers, each with `more`."""
+    servers = []
+    for one in workers:
+        url = await stack.enter_async_context(over_http(one))
+        servers.append(http_server(one.name, url, **more))
+    config = {"servers": servers, "server": {"limits": {"max_in_flight": 1}}}
+    running = await stack.enter_async_context(gateway(config, folder))
+    await running.ready(*(one.name for one in workers))
+    return await (await stack.enter_async_context(web(running.mcp))).open()
+
+
+async def test_the_list_of_all_asks_all_at_once_and_counts_as_one_request(tmp_path: Path) -> None:
+    one, two = Worker("legacy-1"), Worker("legacy-2")
+
+    async def after_the_other(asked: Asked) -> bytes:
+        for worker in (one, two):
+            await worker.listed()
+        refused.append(await session.ask("tasks/list", id=f"second-{len(refused)}"))
+        return b'{"tasks":[]}'
+
+    for worker in (one, two):
+        worker.on("tasks/list", after_the_other)
+    refused: list[Json] = []
+    async with AsyncExitStack() as stack:
+        session = await beside(stack, tmp_path, one, two)
+        assert (await session.ask("tasks/list"))["result"] == {"tasks": []}
+    assert [answer["error"]["code"] for answer in refused] == [-31005, -31005]
+
+
+async def test_a_server_that_hangs_costs_the_list_of_all_its_time_for_lists(tmp_path: Path) -> None:
+    hanging, well = Worker("legacy-1"), Worker("legacy-2")
+
+    async def hang(asked: Asked) -> bytes:
+        await asked.hang()
+        return b"{}"
+
+    hanging.on("tasks/list", hang)
+    async with AsyncExitStack() as stack:
+        session = await beside(stack, tmp_path, hanging, well, timeouts={"list": "4s"})
+        found = (await session.ask("tasks/list"))["result"]["tasks"]
+        assert [one["taskId"] for one in found] == ["legacy-2.t.1", "legacy-2.t.2"]
+        (asked,) = hanging.calls("tasks/list")
+        await hanging.until(asked.cancelled.is_set)
+
+
+async def test_a_tool_that_works_only_as_a_task_is_shown_to_who_can_ask_for_one(
+    tmp_path: Path,
+) -> None:
+    worker = Worker("legacy-1")
+    worker.lists["tools"].append(tool("long", execution={"taskSupport": "required"}))
+    async with AsyncExitStack() as stack:
+        session = await beside(stack, tmp_path, worker)
+        legacy = await session.ask("tools/list")
+        modern = await session.web.modern("tools/list")
+    shown = [[one["name"] for one in found["result"]["tools"]] for found in (legacy, modern.json())]
+    assert shown == [["legacy-1__work", "legacy-1__long"], ["legacy-1__work"]]

@@ -1,10 +1,12 @@
 """A server whose replicas are fakes, in a `Live` without a gateway."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fakes.edge import until
 from fakes.upstream import FakeUpstream
 from only1mcp.config.servers import Http, Server
+from only1mcp.protocol.errors import ServerUnavailable
 from only1mcp.upstream.base import Upstream
 from only1mcp.upstream.live import Live
 from only1mcp.upstream.replica import Replica, State
@@ -54,3 +56,14 @@ class Group:
         """How often each replica is picked."""
         chosen = [self.live.pick(**how) for _ in range(count)]
         return [chosen.count(one) for one in self.live.replicas]
+
+
+Start = Callable[..., Any]
+"""Starts a group; see the fixture `group` in tests/upstream/conftest.py."""
+
+
+def refusing() -> FakeUpstream:
+    """A replica that cannot be reached."""
+    fake = FakeUpstream("one")
+    fake.refuse = ServerUnavailable("one", "refused")
+    return fake

@@ -38,7 +38,8 @@ class Request:
     @property
     def says(self) -> str:
         """HTTP method and, for a message, its JSON-RPC method."""
-        method = self.json.get("method", "response") if self.body else ""
+        found = self.json if self.body else {"method": ""}
+        method = "array" if isinstance(found, list) else found.get("method", "response")
         return f"{self.method} {method}".strip()
 
 

@@ -57,10 +57,11 @@ class Envelope(msgspec.Struct):
 
 
 class Refused(Exception):
-    """Answer with this error object, as JSON text."""
+    """Answer with this error object, as JSON text; over HTTP also without one."""
 
-    def __init__(self, error: bytes, status: int = 200) -> None:
+    def __init__(self, error: bytes, status: int = 200, **headers: str) -> None:
         super().__init__(error)
+        self.headers = headers
         self.error = error
         self.status = status
 
@@ -101,6 +102,7 @@ class Asked:
             await self.cancelled.wait()
 
 
+NO_HEADERS: Final[Mapping[str, str]] = {}
 Handler = Callable[[Asked], Awaitable[bytes | None]]
 
 
@@ -279,11 +281,17 @@ async def over_stdio(mirror: Mirror) -> AsyncIterator[list[str]]:
         await server.wait_closed()
 
 
-async def reply(mirror: Mirror, line: bytes, tell: Tell, channel: object) -> bytes | None:
+async def reply(
+    mirror: Mirror,
+    line: bytes,
+    tell: Tell,
+    channel: object,
+    headers: Mapping[str, str] = NO_HEADERS,
+) -> bytes | None:
     """The complete answer to one message of a channel that many share; None if none is due."""
     id = bytes(msgspec.json.decode(line, type=Envelope).id)
     try:
-        result = await mirror.take(line, {}, tell, channel)
+        result = await mirror.take(line, headers, tell, channel)
     except Refused as refused:
         return refusal(id, refused.error)
     except Exception as fault:  # whoever asked shall not wait, and the test shall see it

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -13,12 +13,16 @@ from only1mcp.observe.tasks import Tasks
 
 
 @asynccontextmanager
-async def over_http(mirror: Mirror, port: int = 0) -> AsyncIterator[str]:
-    """The URL of an HTTP server that is `mirror`."""
+async def over_http(
+    mirror: Mirror, port: int = 0, *, page: Callable[[], int] | None = None
+) -> AsyncIterator[str]:
+    """The URL of an HTTP server that is `mirror`; `page` is the status of any other path."""
 
     async def script(request: Request, wire: Wire) -> None:
         if request.method == "POST":
             await _post(mirror, request, wire)
+        elif page is not None and request.target != "/mcp":
+            await wire.answer(page())
         elif mirror.modern:
             await wire.answer(405, Allow="POST")
         elif request.headers.get("mcp-session-id", "") not in mirror.sessions:
@@ -91,6 +95,10 @@ async def _request(
         assert result is not None
         body = answer(id, result)
     except Refused as refused:
+        headers |= refused.headers
+        if not refused.error:
+            await wire.answer(refused.status, b"out of order", kind="text/plain", **headers)
+            return
         status, body = refused.status, refusal(id, refused.error)
     except Exception as fault:
         body = refusal(id, json.dumps({"code": FAULT, "message": repr(fault)}).encode())

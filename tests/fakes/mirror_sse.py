@@ -33,7 +33,7 @@ class SseServer(HttpServer):
             await self._stream(wire)
         elif request.method == "POST" and session in self.streams:
             await wire.answer(202, b"Accepted", "text/plain")
-            self.tasks.start(self._answer(self.streams[session], request.body), "mirror answers")
+            self.tasks.start(self._answer(self.streams[session], request), "mirror answers")
         else:
             await wire.answer(404 if path != "/sse" else 405, b"no", "text/plain")
 
@@ -52,8 +52,9 @@ class SseServer(HttpServer):
             del self.streams[session], self.mirror.channels[wire]
             wire.close()
 
-    async def _answer(self, wire: Wire, body: bytes) -> None:
-        found = await reply(self.mirror, body, lambda text: _tell(wire, text), wire)
+    async def _answer(self, wire: Wire, request: Request) -> None:
+        told = request.body, lambda text: _tell(wire, text), wire, request.headers
+        found = await reply(self.mirror, *told)
         if found is not None and wire.open:
             await _tell(wire, found)
 

@@ -21,7 +21,8 @@ from only1mcp.gateway import Gateway
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import UpstreamError
 from only1mcp.protocol.methods import MODERN, NEWEST_LEGACY, NEWEST_MODERN
-from only1mcp.relay.call import Request, relay
+from only1mcp.relay.call import relay
+from only1mcp.relay.request import Request
 from only1mcp.upstream.base import Call, Greeting
 from only1mcp.upstream.live import Live
 from only1mcp.upstream.replica import Replica
@@ -91,6 +92,7 @@ class FakeUpstream:
         instructions: str | None = None,
     ) -> None:
         self.server = server
+        self.who: str | None = None
         self.answers: dict[str, Answer] = dict(answers or {})
         self.revision: str | None = NEWEST_MODERN if modern else NEWEST_LEGACY
         self.greeting = Greeting(
@@ -258,9 +260,10 @@ class Heard:
         self.headers: Mapping[bytes, bytes] | None = None
         self.capabilities: dict[str, Any] = {}
         self.notes: list[tuple[str, Any]] = []
+        self.labels: list[bytes] = []
 
     log_level = None
-    session = None
+    session: str | None = None
 
     async def ask(self, method: str, params: bytes) -> bytes:
         """It takes no questions."""
@@ -272,6 +275,10 @@ class Heard:
 
     def resumable(self, retry_s: float | None) -> None:
         """It has no stream."""
+
+    def label(self, lines: bytes) -> None:
+        """Remember it."""
+        self.labels.append(lines)
 
 
 def request(

@@ -125,6 +125,8 @@ def test_the_end_wakes_all_who_follow() -> None:
     found.close()
     assert follower.ended
     assert len(woken) == 1
+    late, woken = follow(found, after="boot-0")
+    assert (late.ended, len(woken)) == (True, 1)
 
 
 def test_numbers_count_over_all_kinds() -> None:

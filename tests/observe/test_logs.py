@@ -1,9 +1,11 @@
 """Log lines: text for people, JSON for machines, never on stdout, never with a secret."""
 
+import asyncio
 import io
 import json
 import logging
 from collections.abc import Iterator
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +72,32 @@ def test_a_file_gets_json_unless_text_is_asked_for(tmp_path: Path) -> None:
     assert (tmp_path / "b").read_text().endswith(" info only1mcp.test: hello\n")
 
 
-def test_what_request_it_belongs_to(tmp_path: Path) -> None:
-    logs.configure("info", "json", File(tmp_path / "log"))
-    log.info("late", extra={"request_id": 7, "trace_id": "4bf9"})
+class Running:
+    """A request that is worked on."""
+
+    def labels(self) -> dict[str, str]:
+        return {"request_id": "7", "trace_id": "4bf9"}
+
+
+def late() -> None:
+    log.info("early")
+    logs.about.set(Running())
+    log.info("late")
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_what_request_it_belongs_to(tmp_path: Path, format: str) -> None:
+    logs.configure("info", format, File(tmp_path / "log"))
+    copy_context().run(late)
+    log.info("another's")
     logs.close()
-    line = json.loads((tmp_path / "log").read_text())
-    assert (line["request_id"], line["trace_id"]) == (7, "4bf9")
+    before, line, after = (tmp_path / "log").read_text().splitlines()
+    if format == "text":
+        assert line.endswith("late (request 7)")
+        assert "request" not in before + after
+    else:
+        assert (json.loads(line)["request_id"], json.loads(line)["trace_id"]) == ("7", "4bf9")
+        assert "request_id" not in before + after
 
 
 @pytest.mark.parametrize("format", ["text", "json"])
@@ -102,14 +124,15 @@ def test_the_level_changes_while_it_runs(tmp_path: Path) -> None:
     log.info("2")
     logs.toggle_debug()
     log.debug("3")
-    logs.toggle_debug()  # back to what was configured
+    logs.toggle_debug()  # back to what is configured now
     log.info("4")
     log.warning("5")
     assert said(tmp_path / "log") == [
         "2",
         "log level is now debug",
         "3",
-        "log level is now warning",
+        "log level is now info",
+        "4",
         "5",
     ]
 
@@ -142,3 +165,16 @@ def test_json_lines_for_people() -> None:
     assert logs.readable(json.dumps(line | {"error": "E"})).endswith(" info l: m\nE")
     for other in ("plain", "7", "{}", '{"ts": 7, "level": 1, "logger": 2, "message": 3}'):
         assert logs.readable(other) == other
+
+
+async def test_who_hears_of_lines_hears_those_of_other_threads_too(tmp_path: Path) -> None:
+    logs.configure("info", "json", File(tmp_path / "log"))
+    heard: list[tuple[str, str, str]] = []
+    unhear = logs.hear(lambda at, *said: heard.append(said))
+    log.debug("too fine")
+    log.warning("here %d", 1)
+    await asyncio.to_thread(log.info, "there")
+    await asyncio.sleep(0)
+    unhear()
+    log.info("after")
+    assert heard == [("warning", log.name, "here 1"), ("info", log.name, "there")]

@@ -10,14 +10,23 @@ def hears(_: Finished) -> None:
 
 
 def test_nobody_is_no_watch() -> None:
-    assert watch(None) is None
     assert watch(None, None) is None
+    assert watch(None, None, None) is None
 
 
 def test_whoever_is_there_is_in_it() -> None:
     meter = Meter(1)
-    for there in (watch(meter), watch(None, None, hears), watch(meter, hears)):
+    for there in (watch(meter, None), watch(None, None, None, hears), watch(meter, None, hears)):
         assert there is not None
-    found = watch(meter, None, hears)
+    found = watch(meter, None, None, hears)
     assert found is not None
     assert (found.meter, found.tell) == (meter, (hears,))
+
+
+def test_who_only_remembers_is_there_too() -> None:
+    told: list[object] = []
+    found = watch(None, None, remember=lambda *said: told.append(said))
+    assert found is not None
+    assert found.remember is not None
+    found.remember("request", 1.0, ())
+    assert told == [("request", 1.0, ())]

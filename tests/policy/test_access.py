@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from only1mcp.config.model import Auth, Listener
-from only1mcp.policy.access import Access, Grant, Refusal, is_loopback
+from only1mcp.policy.access import Access, Grant, Refusal, is_loopback, one_principal
 
 TOKENS = {"tokens": ["alpha-secret", "beta-secret"]}
 OPEN = {"host": "0.0.0.0", "auth": TOKENS}
@@ -360,3 +360,34 @@ def test_what_was_granted_is_looked_at_anew() -> None:
     assert status(ask(one, origin="https://app.example")) == 200
     one.prepare(Listener())()
     assert status(ask(one, origin="https://app.example")) == 403
+
+
+@pytest.mark.parametrize(
+    ("auth", "alone"),
+    [(None, True), ("none", False), ({"tokens": ["a" * 20]}, True), (TOKENS, False)],
+)
+def test_whether_all_clients_are_one(auth: Any, alone: bool) -> None:
+    assert one_principal(Listener(auth=auth)) is alone
+    admins = Listener.model_validate({"auth": auth, "admin_tokens": ["root-secret"]})
+    assert one_principal(admins) is (auth is None)
+
+
+# admins
+
+
+def test_an_admin_of_an_open_gateway_is_as_anonymous_as_all_for_mcp() -> None:
+    one = access(admin_tokens=["root-secret"])
+    for _ in range(2):  # judged, then remembered
+        assert ask(one, token="Bearer root-secret") == Grant("anonymous", b"", "admin-1")
+        assert ask(one, token="Bearer wrong") == Grant("anonymous")
+        assert ask(one) == Grant("anonymous")
+    assert one.principals == {"anonymous"}
+
+
+def test_an_admin_has_a_name_where_everybody_has_one() -> None:
+    one = access(auth=TOKENS, admin_tokens=["root-secret", "beta-secret"])
+    assert ask(one, token="Bearer root-secret") == Grant("admin-1", b"", "admin-1")
+    assert ask(one, token="Bearer beta-secret") == Grant("admin-2", b"", "admin-2")
+    assert ask(one, token="Bearer alpha-secret") == Grant("token-1")
+    assert isinstance(ask(one, token="Bearer wrong"), Refusal)
+    assert one.principals == {"token-1", "token-2", "admin-1", "admin-2"}

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from only1mcp.protocol.downlevel import tool_result
+from only1mcp.protocol.downlevel import question, tool_result
+from only1mcp.protocol.errors import InvalidParams
 from only1mcp.protocol.methods import ALL
 
 TEXT = {"type": "text", "text": "hi"}
@@ -48,3 +49,59 @@ def test_audio_becomes_text_in_2024_11_05() -> None:
     assert told("2024-11-05", content=[AUDIO])["content"] == [
         {"type": "text", "text": "[audio, audio/wav]"}
     ]
+
+
+# --- questions ---
+
+FORM = "elicitation/create"
+PLAIN = {"type": "object", "properties": {"a": {"type": "string", "enum": ["x"]}}}
+TITLED = {"type": "string", "title": "T", "oneOf": [{"const": "x", "title": "X"}, {"const": "y"}]}
+SEVERAL = {"type": "array", "items": {"type": "string", "enum": ["x", "y"]}}
+
+
+def asked(revision: str, method: str = FORM, **params: Any) -> Any:
+    return json.loads(question(method, json.dumps(params).encode(), revision))
+
+
+@pytest.mark.parametrize("revision", ["2025-06-18", "2025-11-25"])
+@pytest.mark.parametrize("method", [FORM, "sampling/createMessage", "roots/list"])
+def test_a_plain_question_stays_as_it_is(method: str, revision: str) -> None:
+    raw = b'{ "message" : "?", "requestedSchema" : {"properties":{"a":{"maximum":1e400}}} }'
+    assert question(method, raw, revision) is raw
+
+
+def test_before_2025_11_25_there_is_no_mode() -> None:
+    wanted: Any = {"message": "?", "requestedSchema": PLAIN}
+    assert asked("2025-06-18", mode="form", **wanted) == wanted
+    assert asked("2025-11-25", mode="form", **wanted) == {"mode": "form", **wanted}
+
+
+def test_titles_of_values_are_names_of_an_enum_before_2025_11_25() -> None:
+    found = asked("2025-06-18", requestedSchema={"type": "object", "properties": {"a": TITLED}})
+    assert found["requestedSchema"]["properties"] == {
+        "a": {"type": "string", "title": "T", "enum": ["x", "y"], "enumNames": ["X", "y"]}
+    }
+
+
+def test_a_choice_of_several_is_left_out_unless_it_must_be_made() -> None:
+    schema: Any = {"properties": {"a": {"type": "string"}, "b": SEVERAL}, "required": ["a"]}
+    found = asked("2025-06-18", requestedSchema=schema)
+    assert found["requestedSchema"] == {"properties": {"a": {"type": "string"}}, "required": ["a"]}
+    assert asked("2025-11-25", requestedSchema=schema)["requestedSchema"] == schema
+    with pytest.raises(InvalidParams, match="several: b"):
+        asked("2025-06-18", requestedSchema={**schema, "required": ["a", "b"]})
+
+
+@pytest.mark.parametrize("schema", [None, 7, [], {"properties": []}, {"properties": {"a": 7}}])
+def test_a_schema_that_is_none_is_the_clients_to_judge(schema: Any) -> None:
+    assert asked("2025-06-18", requestedSchema=schema) == {"requestedSchema": schema}
+
+
+def test_a_message_has_one_block_before_2025_11_25() -> None:
+    one, several = {"role": "user", "content": [TEXT]}, {"role": "user", "content": [TEXT, TEXT]}
+    found = asked("2025-06-18", "sampling/createMessage", messages=[one, {"content": TEXT}])
+    assert found["messages"] == [{"role": "user", "content": TEXT}, {"content": TEXT}]
+    with pytest.raises(InvalidParams, match="several blocks"):
+        asked("2025-06-18", "sampling/createMessage", messages=[several])
+    kept = asked("2025-11-25", "sampling/createMessage", messages=[several])
+    assert kept["messages"] == [several]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from only1mcp.protocol import eras, message
-from only1mcp.protocol.errors import InvalidParams
+from only1mcp.protocol.errors import InvalidParams, MissingCapability, UpstreamError
 
 VERSION, CAPABILITIES, INFO = eras.VERSION_KEY, eras.CAPABILITIES_KEY, eras.CLIENT_INFO_KEY
 JSON = st.recursive(
@@ -95,3 +95,13 @@ def test_incomplete_meta_is_refused(meta: dict[str, Any]) -> None:
 
 def test_client_info_is_optional() -> None:
     eras.check_meta(params({VERSION: "2026-07-28", CAPABILITIES: {}}))
+
+
+@pytest.mark.parametrize("data", [None, {"elicitations": [{"url": "https://x/"}]}])
+def test_a_wish_for_urls_is_an_error_of_2025_alone(data: Any) -> None:
+    raw = json.dumps({"code": -32042, "message": "visit", "data": data}).encode()
+    error = UpstreamError(raw, -32042, "visit")
+    assert eras.error_across(error, "completion/complete", modern=False) is error
+    found = eras.error_across(error, "completion/complete", modern=True)
+    assert isinstance(found, MissingCapability)
+    assert found.data == {"requiredCapabilities": {"elicitation": {"url": {}}}}

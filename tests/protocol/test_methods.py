@@ -68,6 +68,11 @@ def test_a_method_of_no_revision_may_be_of_an_extension() -> None:
     assert row == Method("tools/fly", Route.OTHER, (LEGACY[0],), repeatable=False)
 
 
+@pytest.mark.parametrize("name", ["", "a b", "a\r\nX: y", "a\n", "\x7f", "ü", "a\0"])
+def test_a_name_that_no_header_can_carry_is_none(name: str) -> None:
+    assert known(name, MODERN[0]) is None
+
+
 def test_routed_rows_name_their_target() -> None:
     targeted = (Route.NAME, Route.URI, Route.REF, Route.TASK)
     for row in METHODS.values():

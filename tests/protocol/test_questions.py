@@ -1,11 +1,18 @@
 """Who can be asked what, and how each era spells it."""
 
+import json
 from typing import Any
 
 import pytest
 
 from only1mcp.protocol import message, questions
-from only1mcp.protocol.errors import InvalidParams, MethodNotFound
+from only1mcp.protocol.errors import (
+    InvalidParams,
+    MethodNotFound,
+    MissingCapability,
+    ServerProtocolError,
+    UpstreamError,
+)
 from only1mcp.protocol.message import Params, as_raw
 
 ELICIT, SAMPLE, ROOTS = questions.ELICIT, questions.SAMPLE, questions.ROOTS
@@ -59,11 +66,35 @@ def test_url_mode_has_an_id_in_the_legacy_era_only() -> None:
     assert "elicitationId" not in questions.to_modern(ELICIT, legacy)
 
 
-def test_before_2025_11_25_there_is_no_mode() -> None:
-    old = questions.spelt_for("2025-06-18", ELICIT, params(mode="form", message="?"))
-    assert message.any_value(old) == {"message": "?"}
-    new = questions.spelt_for("2025-11-25", ELICIT, params(mode="form", message="?"))
-    assert message.any_value(new) == {"mode": "form", "message": "?"}
+VISIT = {"url": "https://x/", "message": "m", "mode": "url"}
+
+
+def urls_wanted(data: Any) -> UpstreamError:
+    raw = json.dumps({"code": -32042, "message": "visit", "data": data}).encode()
+    return UpstreamError(raw, -32042, "visit")
+
+
+def test_urls_to_visit_become_questions() -> None:
+    error = urls_wanted({"elicitations": [{**VISIT, "elicitationId": "e"}]})
+    assert questions.urls(error, "one", {"elicitation": {"url": {}}}) == {
+        "elicitation-1": {"method": ELICIT, "params": VISIT}
+    }
+    unable: list[dict[str, Any]] = [{}, {"elicitation": {}}, {"elicitation": {"form": {}}}]
+    for able in unable:
+        with pytest.raises(MissingCapability):
+            questions.urls(error, "one", able)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(None, [], 7, {}, {"elicitations": None}, {"elicitations": {}}, {"elicitations": []}),
+        *({"elicitations": [7]}, {"elicitations": [VISIT, {}]}, {"elicitations": "x"}),
+    ],
+)
+def test_urls_that_are_none_are_the_servers_fault(data: Any) -> None:
+    with pytest.raises(ServerProtocolError, match="names none"):
+        questions.urls(urls_wanted(data), "one", {"elicitation": {"url": {}}})
 
 
 def test_the_answers_of_a_retry_are_taken_out_of_its_params() -> None:

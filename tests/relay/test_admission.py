@@ -93,6 +93,11 @@ async def test_once_more_is_once() -> None:
     assert await outcome(failing(*gone), FIND) == (ServerUnavailable, 2)
 
 
+async def test_what_may_have_run_is_not_made_unsent_by_a_second_try() -> None:
+    gone = [ServerLost("lib", "eof"), ServerUnavailable("lib", "refused")]
+    assert await outcome(failing(*gone), FIND, idempotent_tools=["find"]) == (ServerLost, 2)
+
+
 async def test_without_a_budget_nothing_is_repeated() -> None:
     gone = ServerUnavailable("lib", "refused")
     assert await outcome(failing(gone), FIND, budget=0) == (ServerUnavailable, 1)

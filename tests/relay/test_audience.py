@@ -17,7 +17,7 @@ from only1mcp.protocol.errors import Draining, InvalidParams, InvalidRequest
 from only1mcp.protocol.subscription import ACKNOWLEDGED, FLAGS, TAG_KEY, UPDATED
 from only1mcp.relay import audience
 from only1mcp.relay.audience import Audience, changes
-from only1mcp.relay.handed import Owner
+from only1mcp.relay.handed import TASK, VISIT, Owner, Thing
 
 TOOLS, PROMPTS, RESOURCES = FLAGS.values()
 LOG = "notifications/message"
@@ -67,7 +67,7 @@ class Hall:
             dict.fromkeys(("one", "two")),  # type: ignore[arg-type]
             self.members.values,
             self.members.get,
-            lambda live, method, params: None,
+            lambda live, method, params, place="", who=None: None,
             one_principal=len({one.principal for one in members}) < 2,
         )
         self.tasks = Tasks()
@@ -231,11 +231,10 @@ async def test_news_of_what_was_handed_out_reach_its_session_alone() -> None:
     ann, bob = Member("ann"), Member("bob", mount="one")
     hall = Hall(ann, bob)
     handed = hall.audience.handed
-    handed.note("one", "t", Owner("me", "ann"))
-    handed.note("one", "u", Owner("me", "bob"))
-    handed.note("one", "v", Owner("me", None))
-    handed.note("one", "w", Owner("me", "gone"))
-    handed.note("one", "e", Owner("me", "ann"))
+    for id, session in (("t", "ann"), ("u", "bob"), ("v", None), ("w", "gone")):
+        handed.note(Thing("one", None, TASK, id), Owner("me", session))
+    handed.note(Thing("one", None, VISIT, "e"), Owner("me", "ann"))
+    handed.note(Thing("one", "bob", VISIT, "e"), Owner("me", "bob"))
     for id in ("t", "u", "v", "w", "of nobody"):
         hall.audience.hear("one", STATUS, message.as_raw({"taskId": id, "status": "working"}))
     hall.audience.hear("one", VISITED, message.as_raw({"elicitationId": "e"}))

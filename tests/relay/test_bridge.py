@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from msgspec import Raw
 
+from fakes.edge import begin, until
 from fakes.upstream import FakeUpstream
+from only1mcp.config.resilience import Concurrency
 from only1mcp.policy.retry import Fate, fate
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import (
@@ -15,6 +18,7 @@ from only1mcp.protocol.errors import (
     InvalidParams,
     McpError,
     MethodNotFound,
+    OverLimit,
     Overloaded,
     ServerProtocolError,
     ServerUnavailable,
@@ -24,6 +28,7 @@ from only1mcp.relay import bridge as module
 from only1mcp.relay.bridge import Bridge, asker
 from only1mcp.relay.seal import STATE_TTL_S
 from only1mcp.upstream.base import Call
+from only1mcp.upstream.turns import InTurn, Turns
 
 ASKED = {"method": "elicitation/create", "params": {"message": "Name?", "requestedSchema": {}}}
 ANSWER = {"action": "accept", "content": {"name": "Ada"}}
@@ -155,6 +160,13 @@ async def test_the_state_of_a_modern_server_travels_sealed() -> None:
 # --- modern client, legacy server ---
 
 
+async def park(
+    bridge: Bridge, server: FakeUpstream, call: Call, client: Client, turns: Turns | None = None
+) -> bytes:
+    own = turns or Turns(server.server, Concurrency())
+    return await bridge.park(InTurn(server, own, client.principal), call, client)
+
+
 async def server_that_asks(call: Call, method: str = "elicitation/create") -> Any:
     assert call.on_question is not None
     params = as_raw({"message": "Name?", "elicitationId": "x", "_meta": {"a": 1}})
@@ -172,22 +184,34 @@ def text(result: bytes) -> str:
 async def test_a_parked_call_is_resumed_not_repeated() -> None:
     bridge, client = Bridge(Clock()), Client()
     server = FakeUpstream(answers={"tools/call": server_that_asks})
-    first = json.loads(await bridge.park(server, call(), client))
+    first = json.loads(await park(bridge, server, call(), client))
     assert first["resultType"] == "input_required"
     ((key, wanted),) = first["inputRequests"].items()
     assert wanted == {"method": "elicitation/create", "params": {"message": "Name?"}}
     assert len(bridge) == 1
     retry = call(inputResponses={key: ANSWER, "more": {}}, requestState=first["requestState"])
-    assert json.loads(text(await bridge.park(server, retry, client))) == ANSWER
+    assert json.loads(text(await park(bridge, server, retry, client))) == ANSWER
     assert [method for method, _ in server.calls] == ["tools/call"]
     assert len(bridge) == 0
+
+
+async def test_a_state_is_of_one_server() -> None:
+    bridge, client = Bridge(Clock()), Client()
+    one, two = (FakeUpstream(id, {"tools/call": server_that_asks}) for id in ("one", "two"))
+    first = json.loads(await park(bridge, one, call(), client))
+    ((key, _),) = first["inputRequests"].items()
+    more = {"inputResponses": {key: ANSWER}, "requestState": first["requestState"]}
+    with pytest.raises(InvalidParams, match="belongs to another call"):
+        await park(bridge, two, call(**more), client)
+    assert json.loads(text(await park(bridge, one, call(**more), client))) == ANSWER
+    assert two.calls == []
 
 
 async def test_an_answer_left_out_is_asked_again() -> None:
     bridge, client = Bridge(Clock()), Client()
     server = FakeUpstream(answers={"tools/call": server_that_asks})
-    first = json.loads(await bridge.park(server, call(), client))
-    again = json.loads(await bridge.park(server, call(requestState=first["requestState"]), client))
+    first = json.loads(await park(bridge, server, call(), client))
+    again = json.loads(await park(bridge, server, call(requestState=first["requestState"]), client))
     assert again["inputRequests"] == first["inputRequests"]
     await bridge.close()
 
@@ -195,20 +219,20 @@ async def test_an_answer_left_out_is_asked_again() -> None:
 async def test_a_malformed_answer_is_refused_and_the_call_stays() -> None:
     bridge, client = Bridge(Clock()), Client()
     server = FakeUpstream(answers={"tools/call": server_that_asks})
-    first = json.loads(await bridge.park(server, call(), client))
+    first = json.loads(await park(bridge, server, call(), client))
     (key,) = first["inputRequests"]
     state = first["requestState"]
     with pytest.raises(InvalidParams, match="must be an object"):
-        await bridge.park(server, call(inputResponses={key: 5}, requestState=state), client)
+        await park(bridge, server, call(inputResponses={key: 5}, requestState=state), client)
     good = call(inputResponses={key: ANSWER}, requestState=state)
-    assert json.loads(text(await bridge.park(server, good, client))) == ANSWER
+    assert json.loads(text(await park(bridge, server, good, client))) == ANSWER
 
 
 async def test_what_the_client_did_not_declare_is_refused_to_the_server() -> None:
     bridge, client = Bridge(Clock()), Client()
     client.capabilities = {"sampling": {}}
     server = FakeUpstream(answers={"tools/call": server_that_asks})
-    assert text(await bridge.park(server, call(), client)) == f"refused: {MethodNotFound.code}"
+    assert text(await park(bridge, server, call(), client)) == f"refused: {MethodNotFound.code}"
 
 
 async def test_several_questions_share_one_round() -> None:
@@ -219,25 +243,25 @@ async def test_several_questions_share_one_round() -> None:
 
     bridge, client = Bridge(Clock()), Client()
     server = FakeUpstream(answers={"tools/call": two})
-    first = json.loads(await bridge.park(server, call(), client))
+    first = json.loads(await park(bridge, server, call(), client))
     answers = dict.fromkeys(first["inputRequests"], ANSWER)
     assert len(answers) == 2
     retry = call(inputResponses=answers, requestState=first["requestState"])
-    assert text(await bridge.park(server, retry, client)) == "both"
+    assert text(await park(bridge, server, retry, client)) == "both"
 
 
 async def test_nobody_comes_back_in_time() -> None:
     clock, client = Clock(), Client()
     bridge = Bridge(clock)
     server = FakeUpstream(answers={"tools/call": server_that_asks})
-    first = json.loads(await bridge.park(server, call(), client))
+    first = json.loads(await park(bridge, server, call(), client))
     clock.now += STATE_TTL_S + 1
     bridge.sweep()
     await bridge.close()
     assert server.cancelled == ["tools/call"]
     late = call(inputResponses={}, requestState=first["requestState"])
     with pytest.raises(InvalidParams, match="expired"):
-        await bridge.park(server, late, client)
+        await park(bridge, server, late, client)
 
 
 async def test_a_client_that_hangs_up_cancels_the_call() -> None:
@@ -248,7 +272,7 @@ async def test_a_client_that_hangs_up_cancels_the_call() -> None:
         await asyncio.Event().wait()
 
     server = FakeUpstream(answers={"tools/call": hang})
-    waiting = asyncio.get_running_loop().create_task(bridge.park(server, call(), Client()))
+    waiting = asyncio.get_running_loop().create_task(park(bridge, server, call(), Client()))
     await started.wait()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -262,16 +286,61 @@ async def test_parked_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(module, "MAX_PARKED", 1)
     bridge = Bridge(Clock())
     server = FakeUpstream(answers={"tools/call": server_that_asks})
-    await bridge.park(server, call(), Client())
+    await park(bridge, server, call(), Client())
     with pytest.raises(Overloaded):
-        await bridge.park(server, call(), Client())
+        await park(bridge, server, call(), Client())
     await bridge.close()
+
+
+async def test_so_are_those_of_one_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_PARKED_EACH", 1)
+    bridge, server = Bridge(Clock()), FakeUpstream(answers={"tools/call": server_that_asks})
+    await park(bridge, server, replace(call(), who="ann"), Client())
+    with pytest.raises(OverLimit):
+        await park(bridge, server, replace(call(), who="ann"), Client())
+    for who in ("bob", "", ""):
+        await park(bridge, server, replace(call(), who=who), Client())
+    await bridge.close()
+    await park(bridge, server, replace(call(), who="ann"), Client())
+    await bridge.close()
+
+
+async def test_while_the_client_thinks_others_have_the_turn() -> None:
+    bridge, client = Bridge(Clock()), Client()
+    server = FakeUpstream("s", {"tools/call": server_that_asks})
+    turns = Turns("s", Concurrency(max_in_flight=1, queue=1, queue_timeout=0.01))
+    first = json.loads(await park(bridge, server, call(), client, turns))
+    assert turns.in_flight == 0
+    ((key, _),) = first["inputRequests"].items()
+    more = {"inputResponses": {key: ANSWER}, "requestState": first["requestState"]}
+    assert turns.enter(), "the only one"
+    with pytest.raises(Overloaded):
+        await park(bridge, server, call(**more), client, turns)
+    turns.end()
+    assert json.loads(text(await park(bridge, server, call(**more), client, turns))) == ANSWER
+    assert (turns.in_flight, len(bridge), len(server.calls)) == (0, 0, 1)
+
+
+async def test_who_hangs_up_while_it_waits_to_go_on_cancels_the_call() -> None:
+    bridge, client = Bridge(Clock()), Client()
+    server = FakeUpstream("s", {"tools/call": server_that_asks})
+    turns = Turns("s", Concurrency(max_in_flight=1))
+    first = json.loads(await park(bridge, server, call(), client, turns))
+    assert turns.enter()
+    retry = call(inputResponses={}, requestState=first["requestState"])
+    waiting = begin(park(bridge, server, retry, client, turns))
+    await until(lambda: turns.waiting == 1)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    turns.end()
+    await bridge.close()
+    assert (server.cancelled, turns.in_flight, len(bridge)) == (["tools/call"], 0, 0)
 
 
 async def test_a_servers_error_is_the_clients() -> None:
     server = FakeUpstream(answers={})
     with pytest.raises(McpError, match="no such method"):
-        await Bridge(Clock()).park(server, call(), Client())
+        await park(Bridge(Clock()), server, call(), Client())
 
 
 # --- legacy client, legacy server ---

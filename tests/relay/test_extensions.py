@@ -11,17 +11,17 @@ from fakes.listings import listing, server
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.view import View
 from only1mcp.config.model import Naming
-from only1mcp.protocol import message
+from only1mcp.protocol import message, tasks
 from only1mcp.protocol.errors import InvalidParams, McpError, MethodNotFound, ServerLost
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.protocol.methods import METHODS
 from only1mcp.protocol.tasks import EXTENSION, RELATED
 from only1mcp.relay import extensions
-from only1mcp.relay.handed import Handed, Owner
+from only1mcp.relay.handed import TASK, VISIT, Handed, Holder, Owner, Thing
 
 MODERN: Any = {"extensions": {EXTENSION: {}}}
 LEGACY: Any = {"tasks": {"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}}
-GET, LIST = METHODS["tasks/get"], METHODS["tasks/list"]
+GET = METHODS["tasks/get"]
 
 
 class Client:
@@ -42,21 +42,41 @@ def view(mount: str | None = None, **declared: Any) -> View:
     return found
 
 
+def thing(place: str, id: str, kind: str = TASK) -> Thing:
+    return Thing(place, None, kind, id)
+
+
+def holder(client: Client, handed: Handed | None = None, *, alone: bool = False) -> Holder:
+    owner = Owner(client.principal, client.session)
+    return Holder(Handed() if handed is None else handed, owner, lambda server: None, alone=alone)
+
+
 def target(place: View, client: Client, id: Any = "one.x", handed: Handed | None = None) -> Any:
+    """Where a client finds a task; without `handed`, the only one there is."""
     params: Params = {"taskId": as_raw(id)}
-    found = extensions.task_target(GET, params, place, client, handed or Handed())
+    mine = holder(client, handed, alone=handed is None)
+    found = extensions.task_target(GET, params, place, client, mine)
     return found.server, found.name, json.loads(bytes(params["taskId"]))
 
 
 # --- what is offered ---
 
 
+def offered(place: View, *, modern: bool = True) -> dict[str, Any]:
+    return extensions.offered(place, modern=modern)
+
+
 def test_extensions_are_offered_where_one_server_can_be_meant() -> None:
     one: Any = {"extensions": {EXTENSION: {"a": 1}, "x/skills": {}, "x/both": {}}}
     two: Any = {"extensions": {EXTENSION: {}, "x/both": {}}}
-    assert set(extensions.offered(view(one=one, two=two))) == {EXTENSION, "x/skills"}
-    assert extensions.offered(view("one", one=one, two=two)) == one["extensions"]
-    assert extensions.offered(view(one={"extensions": 7})) == {}
+    assert offered(view(one=one, two=two)) == {EXTENSION: {}}
+    assert offered(view("one", one=one, two=two)) == one["extensions"]
+    assert offered(view(one=one, two=MODERN)).keys() == one["extensions"].keys()
+    assert offered(view(one={"extensions": 7})) == {}
+    old: Any = {"experimental": {"x": {"a": 1}}}
+    assert offered(view(one=old, two={"experimental": {}}), modern=False) == old["experimental"]
+    assert offered(view(one=old, two=old), modern=False) == {}
+    assert offered(view(one=one), modern=False) == {}
 
 
 def test_tasks_of_2025_are_offered_together() -> None:
@@ -73,6 +93,19 @@ def test_the_id_says_whose_it_is() -> None:
     assert target(view(one=MODERN, two=MODERN), Client(), "two.a.b") == ("two", "a.b", "a.b")
     assert target(view("one", one=MODERN), Client(), "a.b") == ("one", "a.b", "a.b")
     assert target(view(one=LEGACY), Client("s")) == ("one", "x", "x")
+
+
+@pytest.mark.parametrize("mount", [None, "one"])
+def test_the_id_says_which_replica_has_it(mount: str | None) -> None:
+    handed, params = Handed(), {"taskId": message.as_raw("one@f00.a")}
+    handed.note(thing("one@f00", "a"), Owner("me", None))
+    handed.note(thing("one@f11", "a"), Owner("somebody", None))
+    mine = holder(Client(), handed)
+    found = extensions.task_target(GET, params, view(mount, one=MODERN), Client(), mine)
+    assert (found.server, found.name, found.place) == ("one", "a", "one@f00")
+    assert message.text(params["taskId"]) == "a"
+    with pytest.raises(InvalidParams, match="unknown task"):
+        target(view(mount, one=MODERN), Client(), "one@f11.a", handed)
 
 
 @pytest.mark.parametrize(
@@ -107,11 +140,16 @@ def test_an_id_of_nobody(id: Any) -> None:
 
 def test_a_task_of_another_principal_is_unknown() -> None:
     handed = Handed()
-    handed.note("one", "x", Owner("somebody", None))
+    handed.note(thing("one", "x"), Owner("somebody", None))
     with pytest.raises(InvalidParams, match=r"unknown task: one\.x"):
         target(view(one=MODERN), Client(), handed=handed)
-    handed.note("one", "x", Owner("me", "another session"))
+    handed.note(thing("one", "x"), Owner("me", "another session"))
     assert target(view(one=MODERN), Client(), handed=handed)[0] == "one"
+
+
+def test_a_task_that_is_not_remembered_is_of_nobody() -> None:
+    with pytest.raises(InvalidParams, match=r"unknown task: one\.x"):
+        target(view(one=MODERN), Client(), handed=Handed())
 
 
 def test_other_methods_are_for_the_only_server_with_extensions() -> None:
@@ -152,21 +190,38 @@ def test_a_new_task_is_its_callers() -> None:
     handed, client = Handed(), Client(principal="ann")
     made = b'{"resultType":"task","taskId":"x"}'
     row = METHODS["tools/call"]
-    found = extensions.respelt(made, row, "one", view(one=MODERN), client, handed)
+    found = extensions.respelt(made, row, "one", view(one=MODERN), client, holder(client, handed))
     assert json.loads(found)["taskId"] == "one.x"
-    assert handed.owner("one", "x") == Owner("ann", None)
+    assert handed.owner(thing("one", "x")) == Owner("ann", None)
     at_home = view("one", one=MODERN)
-    assert extensions.respelt(made, row, "one", at_home, client, handed) is made
+    assert extensions.respelt(made, row, "one", at_home, client, holder(client, handed)) is made
+
+
+def test_a_task_is_over_when_a_result_says_so() -> None:
+    handed, client = Handed(), Client("s", "ann")
+    mine, place = holder(client, handed), view("one", one=LEGACY)
+
+    def answered(method: str, found: Any) -> set[str | None]:
+        result = json.dumps(found).encode()
+        extensions.respelt(result, METHODS[method], "one", place, client, mine)
+        return handed.at_work("one")
+
+    assert answered("tools/call", {"task": {"taskId": "x", "status": "working"}}) == {None}
+    assert answered("tasks/get", {"taskId": "x", "status": "input_required"}) == {None}
+    assert answered("tasks/get", {"taskId": "x", "status": "completed"}) == set()
+    assert answered("tools/call", {"task": {"taskId": "y", "status": "failed"}}) == set()
+    assert answered("tools/call", {"task": {"taskId": "z", "status": "working"}}) == {None}
+    assert answered("tasks/result", {"_meta": {RELATED: {"taskId": "z"}}}) == set()
 
 
 def test_a_question_of_a_task_and_a_visit() -> None:
     handed, client = Handed(), Client("s", "ann")
     asked = as_raw({"elicitationId": "e", "_meta": {RELATED: {"taskId": "x"}}})
-    found = extensions.question("one", view(one=LEGACY), client, handed, asked)
+    found = extensions.question("one", view(one=LEGACY), holder(client, handed), asked)
     assert json.loads(bytes(found))["_meta"] == {RELATED: {"taskId": "one.x"}}
-    assert handed.owner("one", "e") == Owner("ann", "s")
+    assert handed.owner(thing("one", "e", VISIT)) == Owner("ann", "s")
     at_home = view("one", one=LEGACY)
-    assert extensions.question("one", at_home, client, handed, asked) is asked
+    assert extensions.question("one", at_home, holder(client, handed), asked) is asked
 
 
 # --- the list ---
@@ -185,14 +240,19 @@ async def listed(
         more = {} if cursor is None else {"nextCursor": cursor}
         return json.dumps({"tasks": [{"taskId": id} for id in ids], **more}).encode()
 
-    found = await extensions.task_list(LIST, place, Client("s"), handed, ask, alone=alone)
+    def places(server: str) -> list[str]:
+        return sorted({name for name in pages if tasks.server(name) == server}) or [server]
+
+    client = Client("s")
+    mine = holder(client, handed, alone=alone)
+    found = await extensions.task_list(place, client, mine, ask, places)
     return [one["taskId"] for one in json.loads(found)["tasks"]]
 
 
 async def test_the_list_holds_what_is_the_clients_own() -> None:
     handed = Handed()
     for name, id, principal in (("one", "a", "me"), ("one", "b", "other"), ("two", "c", "me")):
-        handed.note(name, id, Owner(principal, None))
+        handed.note(thing(name, id), Owner(principal, None))
     pages = {"one": (["a", "b"], "2"), "one2": (["nobody's"], None), "two": (["c"], None)}
     place = view(one=LEGACY, two=LEGACY)
     assert await listed(place, handed, pages) == ["one.a", "two.c"]
@@ -202,11 +262,24 @@ async def test_the_list_holds_what_is_the_clients_own() -> None:
 
 async def test_a_server_that_fails_hides_no_other() -> None:
     handed = Handed()
-    handed.note("two", "c", Owner("me", None))
+    handed.note(thing("two", "c"), Owner("me", None))
     pages = {"one": ServerLost("one", "gone"), "two": (["c"], None)}
     assert await listed(view(one=LEGACY, two=LEGACY), handed, pages) == ["two.c"]
     with pytest.raises(ServerLost):
         await listed(view("one", one=LEGACY), handed, pages)
+
+
+async def test_replicas_have_tasks_of_their_own() -> None:
+    handed = Handed()
+    handed.note(thing("one@f00", "a"), Owner("me", None))
+    handed.note(thing("one@f11", "a"), Owner("other", None))
+    handed.note(thing("one@f11", "b"), Owner("me", None))
+    pages = {"one@f00": (["a"], None), "one@f11": (["a", "b"], None)}
+    both = ["one@f00.a", "one@f11.b"]
+    assert await listed(view(one=LEGACY), handed, pages) == both
+    assert await listed(view("one", one=LEGACY), handed, pages) == both
+    broken = pages | {"one@f00": ServerLost("one", "gone")}
+    assert await listed(view(one=LEGACY), handed, broken) == ["one@f11.b"]
 
 
 async def test_a_list_that_never_ends_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

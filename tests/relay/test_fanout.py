@@ -1,6 +1,7 @@
 """Lists: asked for once, kept as long as they hold, never waited for longer than the grace."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -10,9 +11,9 @@ import pytest_asyncio
 from fakes.edge import PATIENCE_S, until
 from fakes.upstream import Answer, FakeUpstream, Gate, attach, offers
 from only1mcp.catalog.listing import Kind
-from only1mcp.config.model import Naming
+from only1mcp.config.model import Config
 from only1mcp.config.servers import Server, Stdio
-from only1mcp.protocol.errors import ServerTimeout, UpstreamError
+from only1mcp.protocol.errors import McpError, ServerTimeout, UpstreamError
 from only1mcp.relay import fanout
 from only1mcp.relay.fanout import Listings
 from only1mcp.upstream.base import Call
@@ -26,11 +27,13 @@ BROKEN = UpstreamError(b'{"code":-32603,"message":"boom"}', -32603, "boom")
 class Desk:
     """Listings over servers that are up, and what they announced."""
 
-    def __init__(self, *upstreams: FakeUpstream) -> None:
+    def __init__(self, *upstreams: FakeUpstream, **config: Any) -> None:
         servers = [Server(id=one.server, transport=Stdio(command="none")) for one in upstreams]
-        self.roster = Roster(servers, lambda live: None, lambda live, method, params: None)
+        self.roster = Roster(
+            servers, lambda live: None, lambda live, method, params, place="", who=None: None
+        )
         self.changes = 0
-        self.listings = Listings(self.roster, Naming(), self._changed)
+        self.listings = Listings(self.roster, Config(**config), self._changed)
         for one in upstreams:
             attach(self.live(one.server), one)
 
@@ -50,7 +53,7 @@ class Desk:
     async def tools(self) -> list[str]:
         """The tools a client sees when it asks for the list."""
         async with asyncio.timeout(PATIENCE_S):
-            view = await self.listings.renewed(self.listings.catalog.all)
+            view, _ = await self.listings.renewed(self.listings.catalog.all)
         return list(view.section(Kind.TOOLS).index)
 
     def known(self) -> list[str]:
@@ -66,8 +69,8 @@ async def desk() -> AsyncIterator[Open]:
     """Opens a desk whose servers have joined; what it started ends with the test."""
     opened: list[Desk] = []
 
-    async def open_desk(*upstreams: FakeUpstream, join: bool = True) -> Desk:
-        one = Desk(*upstreams)
+    async def open_desk(*upstreams: FakeUpstream, join: bool = True, **config: Any) -> Desk:
+        one = Desk(*upstreams, **config)
         opened.append(one)
         if join:
             await one.join()
@@ -259,3 +262,80 @@ async def test_closing_ends_the_fetches_under_way(desk: Open) -> None:
     async with asyncio.timeout(PATIENCE_S):
         await one.listings.close()
     assert fake.cancelled == ["tools/list"]
+
+
+# --- how long they hold, for us and for clients ---
+
+ONE = {"tools": [], "ttlMs": 60_000, "cacheScope": "public"}
+BOTH: Any = {"tools": {}, "prompts": {}}
+
+
+def says(id: str = "fake", **tools: Any) -> FakeUpstream:
+    """A server that says how long its tools hold."""
+    return FakeUpstream(id, {"tools/list": ONE | tools})
+
+
+async def test_only_the_list_that_is_due_is_asked_for(desk: Open) -> None:
+    fake = FakeUpstream("fake", offers(tools=["a"], prompts=["p"]), capabilities=BOTH)
+    one = await desk(fake, cache={"l3": {"ttl": "1s"}})
+    one.listings.end("fake", (Kind.PROMPTS,))
+    _, hit = await one.listings.renewed(one.listings.catalog.all, (Kind.TOOLS,))
+    assert hit
+    _, hit = await one.listings.renewed(one.listings.catalog.all, (Kind.PROMPTS,))
+    assert not hit
+    assert [len(fake.asked(f"{kind}/list")) for kind in ("tools", "prompts")] == [1, 2]
+
+
+async def test_without_a_cache_each_list_is_asked_for_again(desk: Open) -> None:
+    fake = says()
+    one = await desk(fake, cache={"enabled": False})
+    for _ in range(2):
+        await one.tools()
+    assert len(fake.asked("tools/list")) == 3
+
+
+async def test_clients_hear_what_is_left_of_the_shortest_time(desk: Open) -> None:
+    one = await desk(says("long"), says("short", ttlMs=30_000), server={"auth": "none"})
+    promise = one.listings.promise(one.listings.catalog.all, Kind.TOOLS)
+    assert 0 < promise.ttl_ms <= 30_000
+    assert promise.public
+    one.listings.end("long")
+    assert one.listings.promise(one.listings.catalog.all, Kind.TOOLS).ttl_ms == 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        FakeUpstream("other", offers(tools=["a"])),
+        FakeUpstream("other", {"tools/list": BROKEN}),
+        says("other", ttlMs=0),
+    ],
+)
+async def test_nothing_is_promised_for_a_server_that_does_not(
+    desk: Open, other: FakeUpstream
+) -> None:
+    one = await desk(says(), other, join=False)
+    with contextlib.suppress(McpError):
+        await one.join()
+    assert one.listings.promise(one.listings.catalog.all, Kind.TOOLS).ttl_ms == 0
+
+
+async def test_a_server_without_such_a_list_does_not_count(desk: Open) -> None:
+    other = FakeUpstream("other", offers(prompts=["p"]), capabilities={"prompts": {}})
+    one = await desk(says(), other)
+    assert one.listings.promise(one.listings.catalog.all, Kind.TOOLS).ttl_ms > 0
+
+
+@pytest.mark.parametrize(
+    ("scope", "auth"), [("private", "none"), ("public", {"tokens": ["t" * 20]})]
+)
+async def test_a_list_is_private_if_one_is_or_if_callers_have_names(
+    desk: Open, scope: str, auth: Any
+) -> None:
+    one = await desk(says("one"), says("two", cacheScope=scope), server={"auth": auth})
+    assert not one.listings.promise(one.listings.catalog.all, Kind.TOOLS).public
+
+
+async def test_an_empty_gateway_promises_nothing(desk: Open) -> None:
+    one = await desk()
+    assert one.listings.promise(one.listings.catalog.all, Kind.TOOLS).ttl_ms == 0

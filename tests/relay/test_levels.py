@@ -6,15 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from fakes.edge import PATIENCE_S
+from fakes.edge import PATIENCE_S, begin, until
 from fakes.upstream import FakeUpstream, Gate, attach
 from only1mcp.config.servers import Server, Stdio
 from only1mcp.protocol.eras import LOG_LEVELS
-from only1mcp.protocol.errors import ServerTimeout
+from only1mcp.protocol.errors import McpError, ServerTimeout, UpstreamError
 from only1mcp.relay import levels
 from only1mcp.relay.levels import LogLevels
 from only1mcp.upstream.roster import Roster
 
+NO = UpstreamError(b'{"code":-32601,"message":"no"}', -32601, "no")
 DEBUG, INFO, ERROR = map(LOG_LEVELS.index, ("debug", "info", "error"))
 
 
@@ -26,7 +27,9 @@ def logger(id: str, **more: object) -> FakeUpstream:
 def desk(wanted: list[int], *upstreams: FakeUpstream) -> tuple[LogLevels, Roster]:
     """Levels over servers that are up."""
     servers = [Server(id=one.server, transport=Stdio(command="none")) for one in upstreams]
-    roster = Roster(servers, lambda live: None, lambda live, method, params: None)
+    roster = Roster(
+        servers, lambda live: None, lambda live, method, params, place="", who=None: None
+    )
     for one in upstreams:
         attach(roster.servers[one.server], one)
     return LogLevels(roster, lambda: wanted), roster
@@ -121,6 +124,34 @@ async def test_a_server_that_greets_anew_knows_no_level() -> None:
     one.greeting = replace(one.greeting)
     await told.called(one, "info")
     assert one.asked("logging/setLevel") == [{"level": "info"}] * 2
+
+
+async def test_calls_wait_until_the_server_has_the_level_they_share() -> None:
+    one, gate = logger("one"), Gate({})
+    one.answers["logging/setLevel"] = gate
+    told, _ = desk([], one)
+    first, second = begin(told.called(one, "info")), begin(told.called(one, "error"))
+    await until(gate.entered.is_set)
+    more = begin(told.called(one, "debug"))
+    first.cancel()
+    await asyncio.wait([first])
+    assert not second.done()
+    assert one.asked("logging/setLevel") == [{"level": "info"}], "the next comes after it"
+    gate.open()
+    await asyncio.gather(second, more)
+    assert one.asked("logging/setLevel") == [{"level": "info"}, {"level": "debug"}]
+
+
+@pytest.mark.parametrize(("fault", "told_again"), [(ServerTimeout("one", "x"), 2), (NO, 1)])
+async def test_what_it_did_not_take_it_is_told_again_unless_it_refused(
+    fault: McpError, told_again: int
+) -> None:
+    one = logger("one")
+    one.answers["logging/setLevel"] = fault
+    told, _ = desk([], one)
+    await told.called(one, "info")
+    await told.called(one, "info")
+    assert one.asked("logging/setLevel") == [{"level": "info"}] * told_again
 
 
 async def test_a_call_to_a_server_that_does_not_log_tells_nothing() -> None:

@@ -13,7 +13,7 @@ from only1mcp.config.model import Naming
 from only1mcp.protocol.eras import IMPLEMENTATION, SERVER_INFO_KEY
 from only1mcp.protocol.errors import InvalidParams
 from only1mcp.protocol.methods import LEGACY, MODERN, NEWEST_LEGACY
-from only1mcp.relay import local
+from only1mcp.relay import behind, local
 
 CHANGES = {"listChanged": True}
 
@@ -49,6 +49,7 @@ def test_all_servers_together_offer_everything_for_others_may_come() -> None:
     assert found == {
         "protocolVersion": "2025-06-18",
         "serverInfo": IMPLEMENTATION,
+        "_meta": behind.told(view()),
         "capabilities": {
             "tools": CHANGES,
             "prompts": CHANGES,
@@ -95,7 +96,7 @@ def test_discovery_is_never_cached_and_promises_announcements() -> None:
         },
         "ttlMs": 0,
         "cacheScope": "private",
-        "_meta": {SERVER_INFO_KEY: IMPLEMENTATION},
+        "_meta": {SERVER_INFO_KEY: IMPLEMENTATION} | behind.told(view()),
     }
 
 
@@ -127,9 +128,9 @@ BEYOND: Any = {
 @pytest.mark.parametrize(
     ("revision", "mount", "found"),
     [
-        ("2025-06-18", None, {}),
+        ("2025-06-18", None, {"experimental": {"x": {}}}),
         ("2025-06-18", "one", {"experimental": {"x": {}}}),
-        ("2025-11-25", None, {"tasks": {"list": {}}}),
+        ("2025-11-25", None, {"tasks": {"list": {}}, "experimental": {"x": {}}}),
         ("2025-11-25", "one", {"tasks": {"list": {}}, "experimental": {"x": {}}}),
     ],
 )

@@ -7,7 +7,7 @@ from fakes.edge import until
 from fakes.upstream import FakeUpstream, gateway_of, library
 from only1mcp.gateway import Gateway
 from only1mcp.protocol.errors import ServerUnavailable
-from only1mcp.relay.status import describe_servers
+from only1mcp.relay.status import PROMPTS, RESOURCES, describe_entries, describe_servers
 
 
 def rows(gateway: Gateway) -> dict[str, Any]:
@@ -43,7 +43,9 @@ async def test_a_server_that_is_ready() -> None:
         "transport": "stdio",
         "target": "never-started",
         "revision": "2025-11-25",
+        "revisions": ["2025-11-25"],
         "era": "legacy",
+        "protocol": "auto",
         "restarts": 0,
         "isolation": "shared",
         "pid": None,
@@ -83,3 +85,14 @@ async def test_secrets_in_command_lines_and_urls_are_hidden() -> None:
     assert found["command"]["target"] == "npx x --api-key ***"
     assert found["url"]["target"] == "https://***@host.example/mcp?token=***&a=1"
     assert "s3cret" not in json.dumps(found)
+
+
+async def test_what_clients_see_of_a_kind() -> None:
+    async with gateway_of(library("one"), library("two")) as gateway:
+        found = describe_entries(gateway.snapshot(), *PROMPTS)
+        uris = describe_entries(gateway.snapshot(), *RESOURCES)
+    assert sorted((row["server"], row["own"], row["name"]) for row in found) == [
+        ("one", "greet", "one__greet"),
+        ("two", "greet", "two__greet"),
+    ]
+    assert {row["kind"] for row in uris} == {"resources", "resourceTemplates"}

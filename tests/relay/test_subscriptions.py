@@ -45,7 +45,9 @@ class Desk:
         attach(self.live, upstream)
         self.held = Subscriptions({"lib": self.live}, self._tell)
 
-    def _tell(self, live: Live, method: str, params: Raw) -> None:
+    def _tell(
+        self, live: Live, method: str, params: Raw, place: str = "", who: str | None = None
+    ) -> None:
         self.told.append((method, message.any_value(params)))
 
     def said(self) -> list[tuple[str, str]]:

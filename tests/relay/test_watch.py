@@ -12,7 +12,7 @@ from fakes.upstream import NOT_FOUND, Gate, gateway_of, library, request, served
 from fakes.wire import last, web
 from only1mcp.observe import access
 from only1mcp.observe.access import Finished
-from only1mcp.observe.watch import Watch
+from only1mcp.observe.watch import Recent, Watch
 from only1mcp.protocol.errors import McpError
 from only1mcp.relay.watch import watched
 
@@ -28,7 +28,7 @@ async def heard(method: str, params: Any, **more: Any) -> Finished:
             await watched(
                 request(gateway, method, params, **more),
                 gateway.snapshot(),
-                Watch(None, (told.append,)),
+                Watch(tell=(told.append,)),
             )
     (one,) = told
     return one
@@ -103,7 +103,7 @@ async def test_a_call_that_is_given_up() -> None:
         asyncio.TaskGroup() as group,
     ):
         asked = request(gateway, "tools/call", {"name": "lib__find"})
-        task = group.create_task(watched(asked, gateway.snapshot(), Watch(None, (told.append,))))
+        task = group.create_task(watched(asked, gateway.snapshot(), Watch(tell=(told.append,))))
         await gate.entered.wait()
         task.cancel()
     assert [one.outcome for one in told] == ["cancelled"]
@@ -127,3 +127,33 @@ async def test_every_edge_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told[0].session is None
     assert told[1].session
     assert "t-bob" not in json.dumps([str(one) for one in told])
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "expected"),
+    [
+        ("tools/call", {"name": "lib__find"}, ("lib", "find", "ok", None)),
+        ("resources/read", {"uri": "lib://a"}, ("lib", "lib://a", "ok", None)),
+        ("tools/list", {}, (None, None, "ok", None)),
+        ("tools/call", {"name": "lib__nothing"}, (None, None, "error", -32602)),
+    ],
+)
+async def test_what_is_remembered_of_each(method: str, params: Any, expected: Any) -> None:
+    told: list[tuple[str, float, Any]] = []
+    async with gateway_of(library()) as gateway:
+        asked = request(gateway, method, params)
+        with suppress(McpError):
+            await watched(
+                asked, gateway.snapshot(), Watch(remember=lambda *said: told.append(said))
+            )
+    ((kind, at, said),) = told
+    one = Recent(*said)
+    assert (kind, one.number, one.method, one.principal) == (
+        "request",
+        asked.number,
+        method,
+        "test",
+    )
+    assert (one.server, one.name, one.outcome, one.code) == expected
+    assert at > 1e9
+    assert one.took_s > 0

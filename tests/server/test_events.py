@@ -163,6 +163,22 @@ def test_a_flood_pushes_out_its_own_past_and_keeps_the_answer() -> None:
     assert late[-2:] == [module.MAX_EVENTS + 499, "end"]
 
 
+def test_a_gap_in_the_listening_stream_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_EVENTS", 3)
+    monkeypatch.setattr(module, "MAX_BYTES", 4000)
+    events = Events(Memory())
+    stream = events.listening()
+    wire = connection(stream)
+    for n in range(5):
+        stream.write(said(n))
+    first, second, *_, last = ids(wire)
+    assert events.find(first) is None
+    assert heard(resumed(events, second)) == [2, 3, 4]
+    stream.write(said("x" * 4000))  # is not kept
+    stream.write(said("end"))
+    assert events.find(last) is None
+
+
 def test_many_streams_push_out_the_oldest_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_EVENTS", 3)
     events = Events(Memory())

@@ -18,6 +18,7 @@ from only1mcp.server.session import (
     TooManySessions,
     cancelled_id,
     client_capabilities,
+    describe,
 )
 
 
@@ -246,3 +247,19 @@ def test_an_unknown_level_is_invalid_and_changes_nothing(sessions: Sessions, lev
 def test_a_readable_cancellation_names_its_request() -> None:
     incoming = message.decode(b'{"method":"notifications/cancelled","params":{"requestId":"a"}}')
     assert cancelled_id(incoming) == "a"
+
+
+def test_sessions_are_described_without_their_ids(sessions: Sessions, clock: Clock) -> None:
+    one = sessions.open("2025-06-18", {}, "ann", "notes")
+    clock.now += 2.5
+    assert describe(sessions, clock.now) == [
+        {
+            "id": one.id[:8],
+            "principal": "ann",
+            "revision": "2025-06-18",
+            "mount": "notes",
+            "busy": False,
+            "streams": False,
+            "idle_s": 2.5,
+        }
+    ]

@@ -1,11 +1,15 @@
 """What talks to servers runs on both loops: uvloop is what users get, asyncio what they debug."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Final
 
 import pytest
+import pytest_asyncio
 import uvloop
+
+from fakes.group import Group, Start
+from fakes.upstream import FakeUpstream
 
 HTTP: Final = frozenset(
     {
@@ -25,3 +29,23 @@ def pytest_asyncio_loop_factories(
     if item.path.name in HTTP | PROCESSES:
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}
+
+
+@pytest_asyncio.fixture
+async def group() -> AsyncIterator[Start]:
+    """Groups that are started, and all ready unless told otherwise."""
+    started: list[Group] = []
+
+    async def start(
+        count: int = 2, *, settled: bool = True, fakes: tuple[FakeUpstream, ...] = (), **more: Any
+    ) -> Group:
+        found = Group(*(fakes or [FakeUpstream("one") for _ in range(count)]), **more)
+        found.start()
+        started.append(found)
+        if settled:
+            await found.all_ready()
+        return found
+
+    yield start
+    for one in started:
+        await one.live.close("the test is over")

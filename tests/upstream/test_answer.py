@@ -116,6 +116,14 @@ def test_an_overloaded_server_says_when_to_come_again(status: int) -> None:
     assert "retryAfterMs" not in fault(response(status, retry_after="Wed, 1 Jan")).data
 
 
+@pytest.mark.parametrize(("status", "after_ms"), [(429, 7000), (503, 7000), (500, None)])
+def test_it_may_say_so_beside_an_error_of_its_own(status: int, after_ms: int | None) -> None:
+    body = b'{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"busy"}}'
+    error = answer.refusal(ENDPOINT, response(status, body, "application/json", retry_after="7"))
+    assert isinstance(error, UpstreamError)
+    assert (error.own_code, error.status, error.retry_after_ms) == (-32000, status, after_ms)
+
+
 @pytest.mark.parametrize("status", [500, 502, 504, 599])
 def test_a_failure_in_the_server_may_have_run(status: int) -> None:
     error = fault(response(status, b"<h1>oh</h1>", "text/html"))

@@ -173,6 +173,16 @@ async def test_a_program_that_hangs_behind_an_open_breaker_is_given_up() -> None
     assert one.given_up == ["it failed 3 health checks: no answer to ping"]
 
 
+async def test_without_checks_a_probe_decides_about_the_breaker_alone() -> None:
+    one = checked({"ping": SILENT}, health_check={"enabled": False})
+    one.breaker.trip("for the test", one.time.now)
+    for _ in range(4):
+        await one.pass_time(one.breaker.retry_at)
+    one.fake.answers["ping"] = {}
+    await one.pass_time(one.breaker.retry_at)
+    assert (one.breaker.state, one.health.status, one.usable) == ("closed", "healthy", True)
+
+
 async def test_a_probe_that_is_cut_short_is_no_verdict() -> None:
     one = checked({"ping": ZeroDivisionError("ours")})
     one.breaker.trip("for the test", one.time.now)

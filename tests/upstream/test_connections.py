@@ -12,6 +12,7 @@ from only1mcp.upstream.base import Upstream
 from only1mcp.upstream.connections import Connections, Key
 
 LEGACY, MINE, YOURS = Key(False, None), Key(False, "mine"), Key(True, "yours")
+WORKING = Key(False, "working")
 
 
 class Desk:
@@ -91,11 +92,14 @@ async def test_idle_ones_are_closed_busy_ones_stay(
 ) -> None:
     await desk.open.get(MINE)
     await desk.open.get(YOURS)
+    await desk.open.get(WORKING)
     desk.made[1].busy = True
     monkeypatch.setattr(module, "IDLE_S", -1)
-    desk.open.sweep()
+    desk.open.sweep({"working"})
     await until_closed(desk.made[0])
-    assert list(desk.open) == [desk.made[1]]
+    assert list(desk.open) == desk.made[1:]
+    desk.open.sweep({None})
+    await until_closed(desk.made[2])
 
 
 async def test_they_are_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

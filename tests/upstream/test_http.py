@@ -44,10 +44,10 @@ def pool_to(server: HttpServer, **options: object) -> HttpPool:
     return HttpPool(Endpoint("search", server.url), **options)  # type: ignore[arg-type]
 
 
-async def post(pool: HttpPool, body: bytes = b"x", *, repeatable: bool = False) -> Response:
+async def post(pool: HttpPool, body: bytes = b"x") -> Response:
     head = pool.endpoint.head(b"POST")
     async with asyncio.timeout(5):
-        return await pool.request(Exchange(), head, body, repeatable=repeatable)
+        return await pool.request(Exchange(), head, body)
 
 
 async def test_one_connection_serves_calls_one_after_another() -> None:
@@ -137,8 +137,7 @@ async def test_a_cancelled_call_closes_its_connection_and_frees_its_place() -> N
         await pool.close()
 
 
-@pytest.mark.parametrize("repeatable", [True, False])
-async def test_a_connection_the_server_closed_while_idle_is_not_used(repeatable: bool) -> None:
+async def test_a_connection_the_server_closed_while_idle_is_not_used() -> None:
     async def once(request: Request, wire: Wire) -> None:
         await echo(request, wire)
         wire.close()  # without having announced it
@@ -146,7 +145,7 @@ async def test_a_connection_the_server_closed_while_idle_is_not_used(repeatable:
     async with HttpServer(once) as server:
         pool = pool_to(server)
         for n in range(10):
-            answer = await post(pool, b"%d" % n, repeatable=repeatable)
+            answer = await post(pool, b"%d" % n)
             assert answer.body == b'{"n": "%d"}' % n
         assert len(server.requests) == 10
         await pool.close()
@@ -163,22 +162,34 @@ def dies_on_second(reset: bool) -> Script:
 
 
 @pytest.mark.parametrize("reset", [True, False])
-async def test_a_kept_connection_that_dies_repeats_only_what_may_repeat(reset: bool) -> None:
-    async with HttpServer(dies_on_second(reset)) as server:
-        pool = pool_to(server)
-        await post(pool, b"first")
-        answer = await post(pool, b"list", repeatable=True)
-        assert answer.body == b'{"n": "list"}'
-        assert [request.connection for request in server.requests] == [1, 1, 2]
-        await pool.close()
-
+async def test_a_kept_connection_that_dies_repeats_nothing(reset: bool) -> None:
     async with HttpServer(dies_on_second(reset)) as server:
         pool = pool_to(server)
         await post(pool, b"first")
         with pytest.raises(ServerLost) as caught:
-            await post(pool, b"call", repeatable=False)
+            await post(pool, b"call")
         assert caught.value.data["outcome"] == "unknown"
         assert [request.connection for request in server.requests] == [1, 1]
+        await pool.close()
+
+
+async def test_when_a_kept_connection_has_died_the_next_try_has_a_new_one() -> None:
+    dying = asyncio.Event()
+
+    async def script(request: Request, wire: Wire) -> None:
+        if request.body == b"call":
+            wire.reset()
+        else:
+            await dying.wait() if request.body == b"first" else dying.set()
+            await echo(request, wire)
+
+    async with HttpServer(script) as server:
+        pool = pool_to(server)
+        await asyncio.gather(post(pool, b"first"), post(pool, b"second"))  # two are kept
+        with pytest.raises(ServerLost):
+            await post(pool, b"call")
+        await post(pool, b"again")
+        assert server.requests[-1].connection == 3
         await pool.close()
 
 
@@ -189,7 +200,7 @@ async def test_a_new_connection_that_dies_repeats_nothing() -> None:
     async with HttpServer(deaf) as server:
         pool = pool_to(server)
         with pytest.raises(ServerLost):
-            await post(pool, repeatable=True)
+            await post(pool)
         assert len(server.requests) == 1
         await pool.close()
 
@@ -214,20 +225,17 @@ async def test_an_answer_cut_after_any_byte_is_lost_or_whole() -> None:
         await pool.close()
 
 
-async def test_long_idle_connections_carry_only_what_may_repeat() -> None:
+async def test_a_connection_that_sat_long_is_not_used() -> None:
     clock = Clock()
     async with HttpServer(echo) as server:
         pool = pool_to(server, clock=clock)
         await post(pool)
-        clock.now += FRESH_AFTER_S + 0.1
-        await post(pool, repeatable=True)
+        clock.now += FRESH_AFTER_S - 0.1
+        await post(pool)
         assert server.connections == 1
         clock.now += FRESH_AFTER_S + 0.1
         await post(pool)
         assert server.connections == 2
-        clock.now += 56
-        await post(pool, repeatable=True)
-        assert server.connections == 3
         await pool.close()
 
 

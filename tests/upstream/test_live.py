@@ -1,21 +1,16 @@
 """One server and its replicas: who takes calls, who leads, what is said when nobody does."""
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from fakes.edge import until
-from fakes.group import Group, url
+from fakes.group import Group, Start, refusing, url
 from fakes.upstream import FakeUpstream, Gate
 from only1mcp.config.servers import Stdio
 from only1mcp.observe.tasks import Tasks
 from only1mcp.policy import restart
 from only1mcp.protocol.errors import (
-    CircuitOpen,
     ServerLost,
     ServerTimeout,
     ServerUnavailable,
@@ -31,36 +26,6 @@ LOST = ServerLost("one", "cut")
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for, but for what was given up."""
     monkeypatch.setattr(restart, "FIRST_PAUSE_S", 0.0)
-
-
-Start = Callable[..., Any]
-
-
-@pytest_asyncio.fixture
-async def group() -> AsyncIterator[Start]:
-    """Groups that are started, and all ready unless told otherwise."""
-    started: list[Group] = []
-
-    async def start(
-        count: int = 2, *, settled: bool = True, fakes: tuple[FakeUpstream, ...] = (), **more: Any
-    ) -> Group:
-        found = Group(*(fakes or [FakeUpstream("one") for _ in range(count)]), **more)
-        found.start()
-        started.append(found)
-        if settled:
-            await found.all_ready()
-        return found
-
-    yield start
-    for one in started:
-        await one.live.close("the test is over")
-
-
-def refusing() -> FakeUpstream:
-    """A replica that cannot be reached."""
-    fake = FakeUpstream("one")
-    fake.refuse = ServerUnavailable("one", "refused")
-    return fake
 
 
 def trip(replica: Replica) -> None:
@@ -232,75 +197,6 @@ async def test_if_the_first_cannot_be_listed_the_next_leads(group: Start) -> Non
     assert one.joins[0] is not one.joins[1]
     assert one.live.upstream is one.joins[1]
     await one.live.close("over")
-
-
-# --- what is said when nobody takes calls ---
-
-
-async def test_what_is_said_of_a_server_that_is_starting() -> None:
-    live = Group(FakeUpstream("one")).live
-    with pytest.raises(ServerUnavailable) as caught:
-        live.ready()
-    assert caught.value.message == "server 'one' is starting: not connected yet"
-    assert caught.value.data["hint"] == "try again in a moment"
-
-
-async def test_what_is_said_of_a_server_that_is_down(
-    group: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(restart, "FIRST_PAUSE_S", 40.0)
-    monkeypatch.setattr(random, "random", lambda: 0.5)
-    one = await group(fakes=(refusing(),), settled=False)
-    await one.live.settled.wait()
-    with pytest.raises(ServerUnavailable) as caught:
-        one.live.pick()
-    fault = caught.value
-    assert fault.message == "server 'one' is waiting: refused"
-    assert fault.data["hint"].startswith("it is tried again within 4")
-    assert 30_000 < fault.data["retryAfterMs"] <= 40_001
-    assert not fault.may_have_run
-
-
-async def test_what_is_said_of_a_disabled_server() -> None:
-    live = Group(FakeUpstream("one"), enabled=False).live
-    assert live.settled.is_set()
-    fault = live.unavailable()
-    assert fault.message == "server 'one' is disabled: enabled: false in the configuration"
-    assert fault.data["hint"] == "set enabled: true for server 'one'"
-
-
-async def test_what_is_said_behind_an_open_breaker(group: Start) -> None:
-    one = await group(1, circuit_breaker={"open": 100})
-    replica = one.live.lead
-    one.fakes[0].answers["tools/call"] = LOST
-    for _ in range(5):
-        with pytest.raises(ServerLost):
-            await one.live.pick().calls.call(CALL)
-    with pytest.raises(CircuitOpen) as caught:
-        one.live.pick()
-    fault = caught.value
-    assert fault.message == (
-        "server 'one at http://127.0.0.1:1/mcp' fails and is left alone: "
-        "5 failures in a row, the last: cut"
-    )
-    assert (fault.code, fault.data["outcome"], fault.data["server"]) == (-31004, "not_sent", "one")
-    wait_ms = (replica.breaker.retry_at - replica.clock()) * 1000
-    assert fault.data["retryAfterMs"] == pytest.approx(wait_ms, abs=1000)
-
-
-async def test_what_is_said_in_a_pause_and_while_unhealthy(group: Start) -> None:
-    one = await group(1)
-    replica = one.live.lead
-    replica.breaker.pause(replica.clock() + 60, replica.clock())
-    replica.changed()
-    with pytest.raises(CircuitOpen, match="has asked for a pause"):
-        one.live.pick()
-    replica.renew()
-    for _ in range(3):
-        replica.health.failed("no answer to ping", replica.clock())
-    replica.changed()
-    with pytest.raises(ServerUnavailable, match="is unhealthy: no answer to ping"):
-        one.live.pick()
 
 
 # --- idle ---

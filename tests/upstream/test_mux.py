@@ -107,13 +107,34 @@ async def test_a_call_that_leaves_tells_the_server_and_ends_its_questions() -> N
     waiting = begin(channel.mux.answer(pending))
     channel.take({"id": "q", "method": "roots/list"})
     await asyncio.sleep(0)
-    (question,) = pending.questions
+    (question,) = pending.questions.values()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     await until(question.cancelled)
     (said,) = channel.said
     assert (said["method"], said["params"]["requestId"]) == ("notifications/cancelled", 1)
+
+
+async def test_a_question_that_comes_after_its_call_was_cancelled_is_not_the_next_ones() -> None:
+    channel = Channel()
+    waiting = begin(channel.mux.answer(channel.call(on_question=never, who="ann")))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    heard: list[str] = []
+    bob = channel.call(
+        on_question=never, who="bob", on_notification=lambda method, _: heard.append(method)
+    )
+    channel.take({"id": "q", "method": "elicitation/create"})
+    channel.take(log("of ann's, perhaps"))
+    assert (bob.questions, heard) == ({}, [])
+    assert "2 calls could have asked" in channel.said[-1]["error"]["message"]
+    channel.take({"id": 1, "result": {}})
+    channel.take({"id": "q", "method": "elicitation/create"})
+    (question,) = bob.questions.values()
+    question.cancel()
+    await asyncio.wait([question])
 
 
 async def test_a_handshake_is_never_cancelled() -> None:
@@ -142,9 +163,10 @@ async def test_questions_are_bounded() -> None:
         channel.take({"id": number, "method": "roots/list"})
     (said,) = channel.said
     assert (said["id"], said["error"]["code"]) == (MAX_QUESTIONS, -32601)
-    for question in pending.questions:
+    questions = list(pending.questions.values())
+    for question in questions:
         question.cancel()
-    await asyncio.wait(pending.questions)
+    await asyncio.wait(questions)
 
 
 async def test_the_end_gives_back_who_waits() -> None:
@@ -179,6 +201,20 @@ async def test_a_listen_is_no_call_that_logs() -> None:
     channel.take(log("info"))
     assert heard == ["call"]
     assert len(channel.heard) == 1
+
+
+async def test_a_server_takes_its_question_back() -> None:
+    channel = Channel()
+    pending = channel.call(on_question=never)
+    for id in ("one", "two"):
+        channel.take({"id": id, "method": "roots/list"})
+    await asyncio.sleep(0)
+    one, two = pending.questions.values()
+    channel.take({"method": "notifications/cancelled", "params": {"requestId": "one"}})
+    await until(one.cancelled)
+    assert (list(pending.questions), channel.said) == ([b'"two"'], [])
+    two.cancel()
+    await asyncio.wait([two])
 
 
 async def test_a_server_ends_a_listen_with_a_cancellation_and_nothing_else() -> None:

@@ -112,6 +112,27 @@ async def test_a_slow_modern_server_is_still_found(monkeypatch: pytest.MonkeyPat
     assert server.revision == "2026-07-28"
 
 
+@pytest.mark.parametrize("refused", [True, False], ids=["refused", "silent"])
+async def test_the_whole_start_has_one_deadline(
+    monkeypatch: pytest.MonkeyPatch, refused: bool
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+    monkeypatch.setattr(probe, "SILENCE_S", 0.0)
+
+    def later(call: Call) -> Any:
+        nonlocal now
+        now += 3
+        return error(-32601) if refused else silent_until(asyncio.Event(), DISCOVERED)(call)
+
+    server = FakeUpstream(answers={"server/discover": later, "initialize": INITIALIZED})
+    await probe.greet(server, "auto", 5)
+    assert [(call.method, call.max_s) for call in server.sent] == [
+        ("server/discover", 5),
+        ("initialize", 2),
+    ]
+
+
 async def test_legacy_by_configuration_asks_nothing_else() -> None:
     server = FakeUpstream(answers={"initialize": INITIALIZED})
     await probe.greet(server, "legacy", 5)

@@ -64,6 +64,18 @@ def test_a_tail_keeps_the_last_lines() -> None:
     assert one.lines(1) == ["abc"]
 
 
+def test_a_tail_since() -> None:
+    one = tail()
+    one.feed(b"old\n", 0.0)
+    assert one.since(one.count, 5) == []
+    before = one.count
+    one.feed(b"1\n2\n3", 0.0)
+    assert one.since(before, 5) == ["1", "2", "3"]
+    assert one.since(before, 2) == ["2", "3"]
+    one.feed(b"\n" + b"x\n" * 200, 0.0)
+    assert len(one.since(before, 500)) == process.TAIL_LINES
+
+
 def test_a_tail_is_bounded() -> None:
     one = tail()
     for _ in range(300):

@@ -83,14 +83,14 @@ async def test_closing_ends_every_server_in_whatever_state() -> None:
 
 
 async def test_each_transport_has_its_connection_and_its_notifications_are_named() -> None:
-    notes: list[tuple[str, str]] = []
+    notes: list[tuple[str, str, str, str | None]] = []
     servers = [
         config("pipe", protocol="legacy"),
         config("web", transport=Http(url="http://127.0.0.1:1/mcp")),
     ]
 
-    def note(live: Live, method: str, params: Raw) -> None:
-        notes.append((live.id, method))
+    def note(live: Live, method: str, params: Raw, place: str = "", who: str | None = None) -> None:
+        notes.append((live.id, method, place, who))
 
     both = Roster(servers, lambda live: None, note)
     pipe, web = (
@@ -99,8 +99,12 @@ async def test_each_transport_has_its_connection_and_its_notifications_are_named
     assert isinstance(pipe, StdioServer)
     assert pipe.protocol == "legacy"
     assert isinstance(web, StreamableHttp)
+    pipe.who = "ann"
     web._on_notification("notifications/x", Raw())
     pipe._mux._on_notification("notifications/y", Raw())
-    assert notes == [("web", "notifications/x"), ("pipe", "notifications/y")]
+    assert notes == [
+        ("web", "notifications/x", "web", None),
+        ("pipe", "notifications/y", "pipe", "ann"),
+    ]
     await web.close()
     await both.close()

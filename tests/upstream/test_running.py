@@ -31,7 +31,7 @@ class Rig:
             7,
             lambda: self.now,
             self.stray.append,
-            lambda running, question: self.stray.append(question),
+            lambda question, running: self.stray.append(question),
         )
 
     def keep(self, method: str, params: Raw) -> None:
@@ -83,9 +83,10 @@ async def test_progress_of_another_call_is_dropped(params: Any) -> None:
 async def test_what_belongs_to_the_call_goes_to_its_caller() -> None:
     rig = Rig()
     assert not rig.event(method="notifications/message", params={"level": "info", "data": 1})
-    assert not rig.event(method="notifications/cancelled", params={"requestId": 1})
     assert rig.notified == [("notifications/message", {"level": "info", "data": 1})]
     assert rig.stray == []
+    assert not rig.event(method="notifications/cancelled", params={"requestId": "a question"})
+    assert len(rig.notified) == len(rig.stray) == 1
     Rig(sink=False).event(method="notifications/message", params={})
 
 

@@ -119,6 +119,15 @@ async def test_retry_after_pauses_and_is_no_failure() -> None:
     assert (one.changes, one.open_since is None) == (1, False)
 
 
+async def test_an_error_of_its_own_with_retry_after_pauses_it_too() -> None:
+    one = Seen()
+    busy = UpstreamError(b"{}", -32000, "busy", 429, retry_after_ms=7000)
+    with pytest.raises(UpstreamError):
+        await one.ask(busy)
+    assert one.breaker.paused_until == one.time.now + 7
+    assert (one.changes, one.open_since is None, one.health.heard_at) == (1, False, one.time.now)
+
+
 async def test_an_error_names_the_replica_if_there_are_several() -> None:
     several = Seen(replicas=[Instance(transport=URL)])
     fault = ServerLost("one", "cut")

@@ -74,15 +74,17 @@ async def test_kill_9_ends_the_call_at_once_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 30])
-async def test_a_crash_is_explained_with_the_end_of_stderr(count: int) -> None:
-    async with serving() as server:
+async def test_a_crash_is_explained_with_what_stderr_has_said_since_the_call(count: int) -> None:
+    async with serving("--stderr", "starting, with a warning") as server:
+        await until(lambda: server.stderr_tail() != [])
         with pytest.raises(ServerDied) as caught:
             await server.call(call("crash_after", bytes=count, code=9))
-        first, last = caught.value.message.split("\n")
-        assert first.endswith("exited with code 9; the end of its stderr:")
-        assert last == "the disk is on fire"
+        assert caught.value.message.endswith("exited with code 9")
+        assert "\n" not in caught.value.message
+        assert caught.value.data["stderr"] == ["the disk is on fire"]
         assert caught.value.exited == Exit(code=9)
-        assert server.stderr_tail() == ["the disk is on fire"]
+        assert server.stderr_tail() == ["starting, with a warning", "the disk is on fire"]
+        assert await server.wait_lost() == caught.value.message
 
 
 async def test_an_answer_written_just_before_the_end_counts() -> None:

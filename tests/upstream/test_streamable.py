@@ -275,7 +275,7 @@ async def test_a_handshake_that_hangs_ends_without_a_cancellation() -> None:
     async with web.serve() as server:
         client = Client(server.url, "legacy")
         with pytest.raises(ServerTimeout):
-            await client.call(Call("initialize", {}, idle_s=0.02))
+            await client.call(Call("initialize", {}, idle_s=0.5))
         await client.close()
     assert server.said() == ["POST initialize"]
 

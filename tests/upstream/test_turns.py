@@ -178,12 +178,30 @@ async def test_every_call_has_a_turn_of_its_own() -> None:
     fake, one = FakeUpstream("s", {"tools/call": gate}), turns()
     callee = InTurn(fake, one, "a")
     assert (callee.server, callee.greeting) == ("s", fake.greeting)
-    first, second = start(callee.call(Call("tools/call"))), start(callee.call(Call("tools/call")))
+    first = start(callee.call(Call("tools/call")))
+    second = start(InTurn(fake, one, "a").call(Call("tools/call")))
     await until(lambda: one.waiting == 1 and gate.entered.is_set())
     assert len(fake.calls) == 1
     gate.open()
     assert await first == await second
     assert (len(fake.calls), one.in_flight) == (2, 0)
+
+
+async def test_while_a_call_rests_another_has_its_turn() -> None:
+    gate = Gate(text("done"))
+    one = turns()
+    callee = InTurn(FakeUpstream("s", {"tools/call": gate}), one, "a")
+    call = start(callee.call(Call("tools/call")))
+    await until(gate.entered.is_set)
+    for _ in range(2):  # to rest twice is to rest
+        callee.rest()
+    assert one.in_flight == 0
+    await callee.resume()
+    assert one.in_flight == 1
+    callee.rest()
+    gate.open()
+    await call
+    assert one.in_flight == 0
 
 
 async def test_a_call_that_fails_gives_its_turn_back() -> None:

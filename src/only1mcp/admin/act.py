@@ -15,16 +15,19 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from only1mcp.admin import may
+from only1mcp.admin.cache import BadFilter, read_filter
 from only1mcp.admin.desk import Desk
-from only1mcp.admin.problem import Problem, no_server, of_faults, wrong_parameter
+from only1mcp.admin.problem import Json, Problem, no_server, of_faults, wrong_parameter
 from only1mcp.admin.reload import Outcome
 from only1mcp.config.faults import ConfigError
 from only1mcp.config.show import HIDDEN
 from only1mcp.config.store import ANY, Changed, NoServer, NotEditable, Store, Written
+from only1mcp.config.tree import MAX_DEPTH
 from only1mcp.observe.tasks import Tasks
+from only1mcp.relay import kept
 
 log = logging.getLogger("only1mcp.admin")
 
@@ -61,7 +64,7 @@ class Act:
 
     async def change_server(self, request: Request) -> Response:
         """Change settings of one."""
-        id, patch = request.path_params["id"], await _body(request)
+        id, patch = _id(request), await _body(request)
         if patch.get("id", id) != id:
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -77,7 +80,7 @@ class Act:
 
     async def remove_server(self, request: Request) -> Response:
         """Take one out."""
-        id = request.path_params["id"]
+        id = _id(request)
         _must_match(request)
         return await self._edit(request, f"remove {id}", lambda store, tag: store.remove(tag, id))
 
@@ -91,7 +94,7 @@ class Act:
 
     async def restart_server(self, request: Request) -> Response:
         """Start one anew."""
-        id = request.path_params["id"]
+        id = _id(request)
         live = self._desk.snapshot().servers.get(id)
         if live is None:
             raise no_server(id)
@@ -104,7 +107,7 @@ class Act:
             )
         log.info("server %s: restart asked for by %s", id, _who(request))
         self._desk.restart(id)
-        return JSONResponse({"id": id}, HTTPStatus.ACCEPTED)
+        return Json({"id": id}, HTTPStatus.ACCEPTED)
 
     async def reload(self, _: Request) -> Response:
         """Read the file again."""
@@ -112,14 +115,25 @@ class Act:
         outcome = await self._desk.reloads.reload()
         if outcome.faults:
             raise of_faults(outcome.faults, "mend the file; what was in force stays")
-        return JSONResponse(_changes(outcome))
+        return Json(_changes(outcome))
+
+    async def clear_cache(self, request: Request) -> Response:
+        """Drop answers that are kept."""
+        try:
+            wanted = read_filter(await request.body())
+        except BadFilter as fault:
+            raise Problem(
+                HTTPStatus.BAD_REQUEST, str(fault), 'send {"tier": "l1"}, or nothing', place="body"
+            ) from None
+        gone = kept.clear(self._desk.snapshot(), wanted.tier, wanted.server, wanted.method)
+        return Json({"cleared": gone})
 
     async def close(self) -> None:
         """Begin nothing more."""
         await self._tasks.close()
 
     async def _switch(self, request: Request, *, enabled: bool) -> Response:
-        id = request.path_params["id"]
+        id = _id(request)
         word = "enable" if enabled else "disable"
         patch = {"enabled": enabled}
         return await self._edit(
@@ -153,7 +167,7 @@ class Act:
                     outcome.faults, "it is in the file, but not in force: mend the file"
                 )
             tag = {"ETag": f'"{written.tag}"'}
-            return JSONResponse(_changes(outcome), status, tag)
+            return Json(_changes(outcome), status, tag)
         except Problem as problem:
             return problem.response()
 
@@ -164,6 +178,14 @@ class Act:
                 "the gateway is draining",
                 "try again when it has been started anew",
             )
+
+
+def _id(request: Request) -> str:
+    """The id in the path; it may go into a log line."""
+    id: str = request.path_params["id"]
+    if not _ID.fullmatch(id):
+        raise no_server(id)
+    return id
 
 
 def _who(request: Request) -> str:
@@ -244,10 +266,10 @@ async def _body(request: Request) -> dict[str, Any]:
         again = json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair, 1e999
     except (ValueError, RecursionError):
         value, again = None, b""
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or _is_deep(value):
         raise Problem(
-            HTTPStatus.BAD_REQUEST, "the body is not a JSON object", 'send {"enabled": false}',
-            place="body",
+            HTTPStatus.BAD_REQUEST, "the body is not a JSON object, or nests too deep",
+            'send {"enabled": false}', place="body",
         )  # fmt: skip
     if HIDDEN.encode() in again:
         raise Problem(
@@ -257,6 +279,12 @@ async def _body(request: Request) -> dict[str, Any]:
             place="body",
         )
     return value
+
+
+def _is_deep(value: Any, left: int = MAX_DEPTH) -> bool:
+    """Whether it nests deeper than a configuration may."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return not left or any(_is_deep(one, left - 1) for one in inner)
 
 
 def _no_number(text: str) -> float:

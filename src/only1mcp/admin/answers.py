@@ -55,6 +55,10 @@ class ServerRow(Model):
     """Of MCP, as agreed with it."""
     era: str | None
     """legacy or modern."""
+    revisions: list[str]
+    """Every revision of MCP that it has spoken with us."""
+    protocol: str
+    """auto, legacy or modern, as configured."""
     restarts: int
     """How often its replicas were started again."""
     isolation: str

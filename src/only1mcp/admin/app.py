@@ -3,6 +3,7 @@
 /livez    the loop runs                                   200
 /readyz   configuration applied, not draining             200, else 503
 /health   summary: how the servers are, and since when    200
+/metrics  numbers of the work                             200; 404 if they are off
 /api/v1/admin/...   the admin API: see table.py and docs/admin-api.md
 """
 
@@ -35,8 +36,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 def make_app(desk: Desk) -> Starlette:
     """The application over a gateway."""
-    probes, act = _Probes(desk), Act(desk)
-    handlers = _handlers(desk, act)
+    probes, look, act = _Probes(desk), Look(desk), Act(desk)
+    handlers = _handlers(desk, look, act)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -44,8 +45,9 @@ def make_app(desk: Desk) -> Starlette:
         await act.close()
 
     paths = dict.fromkeys(operation.path for operation in OPERATIONS)
-    return Starlette(
+    app = Starlette(
         routes=[
+            *([Route("/metrics", look.metrics)] if desk.metrics is not None else []),
             Route("/livez", probes.livez),
             Route("/readyz", probes.readyz),
             Route("/health", probes.health),
@@ -54,18 +56,21 @@ def make_app(desk: Desk) -> Starlette:
         exception_handlers={HTTPException: _not_there},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False
+    return app
 
 
-def _handlers(desk: Desk, act: Act) -> Mapping[str, Handler]:
+def _handlers(desk: Desk, look: Look, act: Act) -> Mapping[str, Handler]:
     """What answers each operation, by its name."""
-    look, streams = Look(desk), Streams(desk.events)
+    streams = Streams(desk.events)
     return {
         one.__name__: one
         for one in (
             look.servers, look.server, look.tools, look.resources, look.prompts, look.sessions,
             look.requests, look.config, look.health, look.system, look.openapi, streams.events,
             act.add_server, act.change_server, act.remove_server, act.restart_server,
-            act.enable_server, act.disable_server, act.reload,
+            act.enable_server, act.disable_server, act.reload, act.clear_cache,
+            look.cache, look.metrics,
         )
     }  # fmt: skip
 
@@ -75,14 +80,16 @@ def _route(path: str, handlers: Mapping[str, Handler], desk: Desk) -> Route:
     found: dict[str, Operation] = {one.method: one for one in OPERATIONS if one.path == path}
 
     async def answer(request: Request) -> Response:
-        operation = found["GET" if request.method == "HEAD" else request.method]
+        operation = found[request.method]
         try:
             _check(operation, request, desk)
             return await handlers[operation.name](request)
         except Problem as problem:
             return problem.response()
 
-    return Route(PREFIX + path, answer, methods=list(found))
+    route = Route(PREFIX + path, answer)
+    route.methods = {*found}  # no HEAD: of an event stream it would never end
+    return route
 
 
 def _check(operation: Operation, request: Request, desk: Desk) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from only1mcp.admin.reload import Reloads
 from only1mcp.config.store import Store
 from only1mcp.observe.events import Events
+from only1mcp.observe.metrics import Metrics
 from only1mcp.relay.snapshot import Snapshot
 
 
@@ -27,3 +28,5 @@ class Desk:
     events: Events
     store: Store | None
     """The file of the configuration; None: there is none."""
+    metrics: Metrics | None
+    """None: they are off."""

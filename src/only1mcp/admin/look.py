@@ -6,20 +6,22 @@ import platform
 import time
 from dataclasses import asdict
 from functools import cache
+from http import HTTPStatus
 from typing import Any, Final
 
 import psutil
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from only1mcp import __version__
 from only1mcp.admin.desk import Desk
 from only1mcp.admin.openapi import document
-from only1mcp.admin.problem import no_server, wrong_parameter
+from only1mcp.admin.problem import Json, Problem, no_server, wrong_parameter
 from only1mcp.admin.stream import request_row
 from only1mcp.admin.table import MAX_REQUESTS
 from only1mcp.config.show import redacted
 from only1mcp.observe.events import REQUEST
+from only1mcp.relay import kept
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.status import (
     PROMPTS,
@@ -46,7 +48,7 @@ class Look:
     async def servers(self, _: Request) -> Response:
         """All servers."""
         now = self._desk.snapshot()
-        return JSONResponse(
+        return Json(
             {
                 "servers": describe_servers(now),
                 "clashes": [asdict(one) for one in now.catalog.clashes],
@@ -61,25 +63,25 @@ class Look:
         if live is None:
             raise no_server(id)
         found = {"server": describe_server(live, now), "config": redacted_server(now, id)}
-        return JSONResponse(found, headers=await self._tag())
+        return Json(found, headers=await self._tag())
 
     async def tools(self, _: Request) -> Response:
         """Every tool and what became of it."""
         now = self._desk.snapshot()
         naming = now.config.naming.model_dump()
-        return JSONResponse({"tools": describe_tools(now), "naming": naming})
+        return Json({"tools": describe_tools(now), "naming": naming})
 
     async def resources(self, _: Request) -> Response:
         """Resources and templates."""
-        return JSONResponse({"entries": describe_entries(self._desk.snapshot(), *RESOURCES)})
+        return Json({"entries": describe_entries(self._desk.snapshot(), *RESOURCES)})
 
     async def prompts(self, _: Request) -> Response:
         """Prompts."""
-        return JSONResponse({"entries": describe_entries(self._desk.snapshot(), *PROMPTS)})
+        return Json({"entries": describe_entries(self._desk.snapshot(), *PROMPTS)})
 
     async def sessions(self, _: Request) -> Response:
         """Clients with a session."""
-        return JSONResponse({"sessions": self._desk.sessions()})
+        return Json({"sessions": self._desk.sessions()})
 
     async def requests(self, request: Request) -> Response:
         """The latest requests."""
@@ -90,7 +92,23 @@ class Look:
         events = self._desk.events
         latest = events.latest(REQUEST, count)
         rows = [{"id": events.id(one), **request_row(one)} for one in latest]
-        return JSONResponse({"requests": rows})
+        return Json({"requests": rows})
+
+    async def cache(self, _: Request) -> Response:
+        """What the answers that are kept have saved."""
+        return Json(kept.describe(self._desk.snapshot()))
+
+    async def metrics(self, request: Request) -> Response:
+        """Numbers of the work."""
+        if self._desk.metrics is None:
+            raise Problem(
+                HTTPStatus.NOT_FOUND,
+                "metrics are off",
+                "set metrics.enabled: true, and start the gateway anew",
+                place="metrics.enabled",
+            )
+        text, kind = await self._desk.metrics.page(request.headers.get("accept", ""))
+        return Response(text, headers={"Content-Type": kind, "Cache-Control": "no-store"})
 
     async def config(self, _: Request) -> Response:
         """The configuration in force."""
@@ -99,7 +117,7 @@ class Look:
             "file": str(store.file) if store is not None else None,
             "config": redacted(self._desk.snapshot().config),
         }
-        return JSONResponse(shown, headers=await self._tag())
+        return Json(shown, headers=await self._tag())
 
     async def health(self, _: Request) -> Response:
         """The state of the whole."""
@@ -108,7 +126,7 @@ class Look:
         for one, row in zip(found, rows, strict=True):
             reasons = [row["reason"], *(replica["reason"] for replica in row["replicas"])]
             one["reason"] = next(filter(None, reasons), "")
-        return JSONResponse({"status": status(self._desk, rows), "servers": found})
+        return Json({"status": status(self._desk, rows), "servers": found})
 
     async def system(self, _: Request) -> Response:
         """The process."""
@@ -130,11 +148,11 @@ class Look:
                 "sessions": len(self._desk.sessions()),
                 "followers": len(self._desk.events),
             }
-        return JSONResponse(found)
+        return Json(found)
 
     async def openapi(self, _: Request) -> Response:
         """The document of this API."""
-        return JSONResponse(_document())
+        return Json(_document())
 
     async def _tag(self) -> dict[str, str]:
         """The ETag of the file, if there is one that can be read."""

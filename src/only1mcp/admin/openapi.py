@@ -5,17 +5,20 @@ import re
 from http import HTTPStatus
 from typing import Any, Final
 
+from pydantic import BaseModel
+
 from only1mcp import __version__
 from only1mcp.admin import answers
+from only1mcp.admin.cache import Filter
 from only1mcp.admin.may import Need
 from only1mcp.admin.table import OPERATIONS, PREFIX, Operation, Parameter
 from only1mcp.config.schema import json_schema
-from only1mcp.config.values import Model
 
 _REF: Final = "#/components/schemas/"
 _DEFINED: Final = re.compile(r"#/\$defs/(\w+)")
 _SUFFIX: Final = "Settings"
 """Tells the settings of the file from answers of the same name."""
+_BODIES: Final = {"server": "ServerSettings", "patch": "ServerPatch", "filter": "Filter"}
 _ID: Final = {
     "name": "id",
     "in": "path",
@@ -39,7 +42,7 @@ def document() -> dict[str, Any]:
         if "{id}" in operation.path:
             block["parameters"] = [_ID]
         block[operation.method.lower()] = _operation(operation, schemas)
-    for model in (answers.Problem, answers.Refusal):
+    for model in (answers.Problem, answers.Refusal, Filter):
         _schema(model, schemas)
     return {
         "openapi": "3.1.0",
@@ -65,9 +68,8 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     if operation.parameters:
         found["parameters"] = [_parameter(one) for one in operation.parameters]
     if operation.body is not None:
-        name = "ServerSettings" if operation.body == "server" else "ServerPatch"
-        content = {"application/json": {"schema": {"$ref": _REF + name}}}
-        found["requestBody"] = {"required": True, "content": content}
+        content = {"application/json": {"schema": {"$ref": _REF + _BODIES[operation.body]}}}
+        found["requestBody"] = {"required": operation.body != "filter", "content": content}
     if operation.need is Need.CHANGE:
         found["security"] = [{"token": []}]
     return found
@@ -120,7 +122,7 @@ def _parameter(one: Parameter) -> dict[str, Any]:
     }
 
 
-def _schema(model: type[Model], schemas: dict[str, Any]) -> None:
+def _schema(model: type[BaseModel], schemas: dict[str, Any]) -> None:
     found = model.model_json_schema(ref_template=_REF + "{model}", mode="serialization")
     schemas |= found.pop("$defs", {})
     schemas[model.__name__] = found

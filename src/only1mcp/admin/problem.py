@@ -3,6 +3,7 @@
 Source  RFC 9457; `place`, `next` and `faults` are ours.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from http import HTTPStatus
@@ -11,6 +12,14 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from only1mcp.config.faults import Fault
+
+
+class Json(JSONResponse):
+    """JSON for any text: a configuration may have half a surrogate pair in it."""
+
+    def render(self, content: Any) -> bytes:
+        """In ASCII."""
+        return json.dumps(content, separators=(",", ":")).encode()
 
 
 class Problem(Exception):
@@ -34,7 +43,7 @@ class Problem(Exception):
         self.faults = tuple(faults)
         self.headers = headers
 
-    def response(self) -> JSONResponse:
+    def response(self) -> Json:
         """The answer."""
         said: dict[str, Any] = {
             "type": "about:blank",
@@ -45,7 +54,7 @@ class Problem(Exception):
             "next": self.next,
             "faults": [asdict(fault) for fault in self.faults],
         }
-        return JSONResponse(said, self.status, self.headers, "application/problem+json")
+        return Json(said, self.status, self.headers, "application/problem+json")
 
 
 def of_faults(faults: tuple[Fault, ...], next: str) -> Problem:

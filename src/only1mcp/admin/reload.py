@@ -6,12 +6,15 @@
 
 Requests that come while one is read are served by one more reading after it, all of them: the
 file may have changed since.
+Cost    one changed server among 100: from 24 ms of CPU for JSON and 54 for YAML, 39 of them in its
+        parser (make test ARGS="tests/test_gateway_reload.py -k cost -s").
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import time
 
 from only1mcp.config.diff import SAME, Diff
 from only1mcp.config.faults import ConfigError, Fault
@@ -48,6 +51,12 @@ class Reloads:
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[Outcome] | None = None
         self._tasks = Tasks()
+        self.applied = 0
+        """How many were applied, be it that nothing had changed."""
+        self.refused = 0
+        """How many had faults."""
+        self.applied_at = time()
+        """When what is in force was read, in seconds since 1970."""
         self.last: Outcome | None = None
         """How the latest one ended; with faults: another configuration than the file's is in
         force."""
@@ -73,8 +82,12 @@ class Reloads:
     async def _once(self) -> Outcome:
         try:
             loaded = await asyncio.to_thread(self._read)
-            return Outcome(self._apply(loaded.config), warnings=loaded.warnings)
+            outcome = Outcome(self._apply(loaded.config), warnings=loaded.warnings)
+            self.applied += 1
+            self.applied_at = time()
+            return outcome
         except ConfigError as error:
+            self.refused += 1
             return Outcome(faults=error.faults)
 
     def _tell(self, before: Outcome | None, now: Outcome) -> None:

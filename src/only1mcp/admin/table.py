@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from only1mcp.admin import answers
+from only1mcp.admin.cache import Cache, Cleared
 from only1mcp.admin.may import Need
 from only1mcp.config.values import Model
 from only1mcp.observe.events import KEPT
 
 PREFIX: Final = "/api/v1/admin"
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
-Body = Literal["server", "patch"]
+Body = Literal["server", "patch", "filter"]
 MAX_REQUESTS: Final = KEPT["request"]
 
 
@@ -121,6 +122,15 @@ OPERATIONS: Final = (
     Operation(
         "POST", "/config/reload", "reload", "Read the configuration file again.",
         answers.Changes, Need.OPERATE, errors=(422, 503),
+    ),
+    _look("/cache", "cache", "What the answers that are kept have saved.", Cache),
+    Operation(
+        "POST", "/cache/clear", "clear_cache", "Drop kept answers: all, or those that fit.",
+        Cleared, Need.OPERATE, "filter",
+    ),
+    Operation(
+        "GET", "/metrics", "metrics", "Numbers of the work, for Prometheus; also at /metrics.",
+        "text/plain", errors=(404,),
     ),
     _look("/health", "health", "The state of the whole.", answers.Health),
     _look("/system", "system", "The process of the gateway.", answers.System),

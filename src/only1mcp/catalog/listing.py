@@ -46,6 +46,7 @@ class Listing:
     capabilities: Mapping[str, object] = field(default_factory=dict)
     instructions: str | None = None
     server_info: Mapping[str, object] = field(default_factory=dict)
+    gateways: tuple[str, ...] = ()
 
     def entries(self, kind: Kind) -> tuple[Params, ...]:
         """The entries of one kind, in the server's order."""
@@ -71,6 +72,7 @@ class Target:
     `name` is the server's own tool or prompt name, the URI or the URI template; `raw_name` the
     same as JSON text, ready for params. `entry` is what was listed, None if it was not.
     `header_params` are the arguments a 2026-07-28 server wants mirrored in HTTP headers.
+    `place` is the one replica that has it, if only one can (protocol/tasks.py).
     """
 
     server: str
@@ -78,3 +80,4 @@ class Target:
     raw_name: Raw
     entry: Params | None = None
     header_params: tuple[HeaderParam, ...] = ()
+    place: str = ""

@@ -12,7 +12,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import chain
-from typing import Final
+from typing import Final, NamedTuple
 
 from only1mcp.catalog.listing import Kind
 from only1mcp.catalog.shelf import Shelf
@@ -22,6 +22,16 @@ PAGE: Final = 1000  # entries; a page of tools is then ~1 MB, and hardly anyone 
 MAX_SNAPSHOTS: Final = 3  # older lists whose cursors still work
 
 _CURSOR: Final = struct.Struct(">8sI")
+
+
+class Promise(NamedTuple):
+    """What a list says of itself to clients of 2026-07-28: how long it holds, and for whom."""
+
+    ttl_ms: int = 0
+    public: bool = False
+
+
+NO_PROMISE: Final = Promise()
 
 
 class Snapshot:
@@ -38,39 +48,50 @@ class Snapshot:
 class Pages:
     """One list for one era, rendered when first asked for.
 
-    Cost  first page: a reference. Later pages of a long list: one join of 1000 entries.
+    Cost  first page: a reference, and one copy where it holds for a while: no entry is looked at.
+          Later pages of a long list: one join of 1000 entries.
     """
 
-    __slots__ = ("_first", "_head", "_older", "_snapshot", "_tables", "_tail")
+    __slots__ = ("_first", "_head", "_modern", "_older", "_promised", "_snapshot", "_tables")
 
     def __init__(
         self,
         kind: Kind,
         shelves: Sequence[Shelf],
-        ttl_ms: int | None,
         older: tuple[Snapshot, ...] = (),
+        *,
+        modern: bool,
     ) -> None:
-        """`ttl_ms` is None for clients before 2026-07-28, whose results bear no such thing."""
-        self._tables = [shelf.legacy if ttl_ms is None else shelf.modern for shelf in shelves]
+        self._modern = modern
+        self._tables = [shelf.modern if modern else shelf.legacy for shelf in shelves]
         self._older = older
         self._head = b'{"%b":[' % kind.value.encode()
-        self._tail = b"}"
-        if ttl_ms is not None:
-            self._tail = b',"resultType":"complete","ttlMs":%d,"cacheScope":"private"}' % ttl_ms
-        self._first: bytes | None = None
+        self._first: bytes | None = None  # without its end
+        self._promised: tuple[Promise | None, bytes] = (None, b"")  # the same with its last end
         self._snapshot: Snapshot | None = None
 
-    def page(self, cursor: str | None) -> bytes:
+    def page(self, cursor: str | None, promise: Promise = NO_PROMISE) -> bytes:
         """The list result at `cursor` as JSON text; None is the beginning.
+
+        `promise` is for modern clients; results of older ones bear no such thing.
 
         Raises:
             InvalidParams: not a cursor of ours, or of a list too long gone.
         """
         if cursor is not None:
-            return self._render(*self._find(cursor))
-        if self._first is None:
-            self._first = self._render(self._current(), 0)
-        return self._first
+            return self._ended(self._render(*self._find(cursor)), promise)
+        if self._promised[0] != promise:
+            if self._first is None:
+                self._first = self._render(self._current(), 0)
+            self._promised = promise, self._ended(self._first, promise)
+        return self._promised[1]
+
+    def _ended(self, page: bytes, promise: Promise) -> bytes:
+        if not self._modern:
+            return page + b"}"
+        scope = b"public" if promise.public else b"private"
+        end = b'%b,"resultType":"complete","ttlMs":%d,"cacheScope":"%b"}'
+        return end % (page, promise.ttl_ms, scope)
 
     @property
     def texts(self) -> Sequence[bytes]:
@@ -105,7 +126,7 @@ class Pages:
         more = b""
         if end < len(snapshot.texts):
             more = b',"nextCursor":"%b"' % _encode(snapshot.digest, end)
-        return b"".join((self._head, entries, b"]", more, self._tail))
+        return b"".join((self._head, entries, b"]", more))
 
 
 def _encode(digest: bytes, offset: int) -> bytes:

@@ -27,9 +27,7 @@ class Section:
 
     __slots__ = ("_suggester", "clashes", "dropped", "index", "kind", "legacy", "modern", "shelves")
 
-    def __init__(
-        self, kind: Kind, shelves: tuple[Shelf, ...], ttl_ms: int, older: Older = NO_OLDER
-    ) -> None:
+    def __init__(self, kind: Kind, shelves: tuple[Shelf, ...], older: Older = NO_OLDER) -> None:
         """The first shelf in order wins a name that several have.
 
         In    `older` is what `older()` of the section before said.
@@ -44,8 +42,8 @@ class Section:
             self.index.update(shelf.targets)
         total = sum(len(shelf.targets) for shelf in shelves)
         shown = shelves if total == len(self.index) <= MAX_TOTAL else self._sort_out()
-        self.legacy: Pages = Pages(kind, shown, None, older[0])
-        self.modern: Pages = Pages(kind, shown, ttl_ms, older[1])
+        self.legacy: Pages = Pages(kind, shown, older[0], modern=False)
+        self.modern: Pages = Pages(kind, shown, older[1], modern=True)
         self._suggester: Suggester | None = None
 
     def older(self) -> Older:

@@ -17,7 +17,7 @@ from only1mcp.catalog.header_params import HeaderParam, header_params
 from only1mcp.catalog.listing import Kind, Listing, Target
 from only1mcp.config.servers import Tools
 from only1mcp.protocol.errors import McpError
-from only1mcp.protocol.message import Params, as_raw, text
+from only1mcp.protocol.message import Params, as_raw, members, text
 from only1mcp.protocol.uri_template import UriTemplate
 
 MAX_ENTRIES: Final = 50_000  # of one kind; a catalogue of that size is ~50 MB
@@ -28,6 +28,7 @@ MAX_REASON: Final = 200  # characters of a reason, which may quote the server
 
 CAPABILITIES: Final = ("tools", "prompts", "resources", "completions", "logging")
 """What a server may declare that we carry."""
+_NEEDS_TASK: Final = "it works only as a task of 2025-11-25"
 _CAPABILITY: Final = {kind: kind.value for kind in Kind} | {Kind.TEMPLATES: "resources"}
 
 
@@ -150,11 +151,20 @@ class Stock:
         except ValueError as error:
             self._drop(Kind.TOOLS, name, f"not shown to clients of 2026-07-28: {error}")
             modern = False
+        if self._needs_task(entry):
+            self._drop(Kind.TOOLS, name, f"not shown to clients of 2026-07-28: {_NEEDS_TASK}")
+            modern = False
         legacy = entry
         if (output := entry.get("outputSchema")) and not fits_legacy(output):
             legacy = {key: raw for key, raw in entry.items() if key != "outputSchema"}
         target = Target(self.server, name, entry["name"], entry, mirrored)
         return Item(self.rules.rename.get(name, name), entry, target, legacy, modern)
+
+    def _needs_task(self, entry: Params) -> bool:
+        """Whether it works only as a task of 2025-11-25, which no later client can ask for."""
+        if "execution" not in entry or "tasks" not in self.listing.capabilities:
+            return False
+        return text(members(entry["execution"]).get("taskSupport")) == "required"
 
     def _drop(self, kind: Kind, name: str, reason: str) -> None:
         if len(self.dropped) < MAX_REPORTED:

@@ -6,7 +6,7 @@ a name without its prefix (`search`), then spelling, among the names that sort n
 
 import re
 from bisect import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Final
 
@@ -19,10 +19,11 @@ _DRESS: Final = re.compile(r"[^a-z0-9]+")
 class Suggester:
     """The shown names of one list, arranged for questions."""
 
-    __slots__ = ("_plain", "_sorted")
+    __slots__ = ("_plain", "_separator", "_sorted")
 
     def __init__(self, names: Iterable[str], separator: str = "") -> None:
         """Cost  ~1 us per name. `separator` stands between server and name, if anything does."""
+        self._separator = separator
         self._sorted = sorted(names)
         self._plain: dict[str, str] = {}
         for name in self._sorted:
@@ -39,7 +40,22 @@ class Suggester:
             return meant
         at = bisect(self._sorted, name)
         near = self._sorted[max(0, at - NEIGHBOURS // 2) : at + NEIGHBOURS // 2]
-        return next(iter(get_close_matches(name, near, n=1)), None)
+        return closest(name, {one: one for one in near}, self._separator)
+
+
+def closest(name: str, known: Mapping[str, str], separator: str = "") -> str | None:
+    """What stands in `known` for the name nearest in spelling.
+
+    Names of the same server are compared without the prefix that they share, which would make
+    any two of them alike.
+    """
+    prefix = "".join(name.partition(separator)[:2]) if separator in name and separator else ""
+    mine = {one.removeprefix(prefix): one for one in known if prefix and one.startswith(prefix)}
+    if mine:
+        found = get_close_matches(name.removeprefix(prefix), mine, n=1)
+        return known[mine[found[0]]] if found else None
+    found = get_close_matches(name, known, n=1)
+    return known[found[0]] if found else None
 
 
 def _undressed(name: str) -> str:

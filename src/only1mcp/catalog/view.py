@@ -3,10 +3,11 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from only1mcp.catalog.listing import Kind, Target
 from only1mcp.catalog.owners import Owners
+from only1mcp.catalog.pages import NO_PROMISE, Promise
 from only1mcp.catalog.routes import Routes
 from only1mcp.catalog.section import NO_OLDER, Older, Section
 from only1mcp.catalog.shelf import Labels, Shelf, label
@@ -24,10 +25,6 @@ class View(ABC):
     """One mount. Every look-up is one dict access for what is listed."""
 
     __slots__ = ("servers", "stocks")
-
-    ttl_ms: ClassVar[int] = 0
-    """How long clients of 2026-07-28 may keep a list. 0: a change cannot be announced to all of
-    them, and asking again costs us a microsecond."""
 
     server: str | None
 
@@ -56,16 +53,19 @@ class View(ABC):
         listed = self.section(Kind.TEMPLATES).index.get(uri_template)
         return listed or self.resource(uri_template)
 
-    def page(self, kind: Kind, cursor: str | None, modern: bool) -> bytes:
+    def page(
+        self, kind: Kind, cursor: str | None, modern: bool, promise: Promise = NO_PROMISE
+    ) -> bytes:
         """One page of a list: the result object as JSON text.
 
-        Cost  the first page of an unchanged list is kept: ~0.3 us.
+        Cost  the first page of an unchanged list is kept: ~0.3 us, and a copy if it holds for a
+              while.
 
         Raises:
             InvalidParams: a cursor that is not ours, or too old.
         """
         section = self.section(kind)
-        return (section.modern if modern else section.legacy).page(cursor)
+        return section.modern.page(cursor, promise) if modern else section.legacy.page(cursor)
 
     def count(self, kind: str) -> int:
         """How many entries of the kind with this value clients see."""
@@ -154,7 +154,7 @@ class AllServers(View):
         shelves = tuple(self._shelf(kind, stock, shared, known) for stock in self.stocks)
         if before is not None and before.shelves == shelves:
             return before
-        return Section(kind, shelves, self.ttl_ms, before.older() if before else NO_OLDER)
+        return Section(kind, shelves, before.older() if before else NO_OLDER)
 
     def _shelf(
         self, kind: Kind, stock: Stock, shared: frozenset[str], known: Mapping[str, Shelf]
@@ -199,7 +199,7 @@ class OneServer(View):
         if (section := self._sections.get(kind)) is not None:
             return section
         shelves = (label(self._stock, kind, None),)
-        section = Section(kind, shelves, self.ttl_ms, self._older.get(kind, NO_OLDER))
+        section = Section(kind, shelves, self._older.get(kind, NO_OLDER))
         self._sections[kind] = section
         return section
 

@@ -30,7 +30,8 @@ def show_servers(url: str | None, token: str | None, *, as_json: bool) -> int:
     )
     for row in found["servers"]:
         table.add_row(
-            row["id"], row["state"], row["health"], row["transport"], row["revision"] or "-",
+            row["id"], row["state"], row["health"], row["transport"],
+            ", ".join(row["revisions"]) or "-",
             str(row["tools"]), str(row["prompts"]), str(row["resources"]), _why(row),
         )  # fmt: skip
         for one in row["replicas"] if len(row["replicas"]) > 1 else ():
@@ -131,10 +132,16 @@ def _why(row: dict[str, Any]) -> str:
     """What is wrong with a server or a replica, and since when; nothing if it is well."""
     one = row["replicas"][0] if len(row.get("replicas", ())) == 1 else row
     if one.get("breaker", "closed") != "closed":
-        return f"left alone since {one['since']}: {one['reason']}"
+        return f"left alone since {one['since']}: {_first_line(one['reason'])}"
     if one["health"] in ("healthy", "unknown"):
-        return str(row["reason"])
-    return f"{one['reason']} (since {one['since']})" if one["reason"] else ""
+        return _first_line(row["reason"])
+    return f"{_first_line(one['reason'])} (since {one['since']})" if one["reason"] else ""
+
+
+def _first_line(reason: str) -> str:
+    """What a table has room for; `why` has the rest."""
+    first, _, rest = reason.partition("\n")
+    return f"{first.removesuffix(':')} …" if rest else first
 
 
 def _parse(arguments: str) -> dict[str, Any]:

@@ -322,6 +322,30 @@ def tui(
     raise typer.Exit(show_dashboard(url, token, refresh))
 
 
+@app.command()
+def bench(
+    url: Annotated[
+        str | None, typer.Option(help="A running gateway; default is one of its own.")
+    ] = None,
+    token: Token = None,
+    tool: Annotated[
+        str | None,
+        typer.Option(help="Call this tool, 'NAME {JSON}', many thousand times; default: list."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, max=600, help="Of each run.")] = 1.0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write: .json, .md or .html.")
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="An earlier .json; exit 1 if now worse by a tenth.")
+    ] = None,
+) -> None:
+    """Measure a gateway: time and calls per second, beside its server where that is ours."""
+    from only1mcp.cli.bench import Wanted, run_bench
+
+    raise typer.Exit(run_bench(Wanted(url, token, tool, seconds), output, baseline))
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Entry point; leaves with an exit code, also when interrupted."""
     for stream in (sys.stdout, sys.stderr):

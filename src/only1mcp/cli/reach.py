@@ -188,6 +188,8 @@ class Remote:
             raise self._not_ours(response)
         if isinstance(error := found.get("error"), str):  # of the listener, before MCP
             raise Failure(f"the gateway at {self.url} refuses: {error}")
+        if "detail" in found and "next" in found and not found.get("faults"):  # of the admin API
+            raise Failure(f"the gateway at {self.url} refuses: {found['detail']}; {found['next']}")
         return found
 
     def _not_ours(self, response: httpx2.Response) -> Failure:
@@ -257,7 +259,11 @@ def _object(text: str) -> dict[str, Any] | None:
 def _explain(error: dict[str, Any]) -> str:
     data = error.get("data")
     hint = data.get("hint") if isinstance(data, dict) else None
-    return f"{error.get('message')} ({error.get('code')})" + (f"; {hint}" if hint else "")
+    said = f"{error.get('message')} ({error.get('code')})" + (f"; {hint}" if hint else "")
+    lines = data.get("stderr") if isinstance(data, dict) else None
+    if isinstance(lines, list) and lines:
+        said += "\nits stderr since the call began:" + "".join(f"\n  {line}" for line in lines)
+    return said
 
 
 def _progress(params: dict[str, Any]) -> str:

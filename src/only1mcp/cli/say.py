@@ -13,7 +13,7 @@ from only1mcp.config.model import Config
 from only1mcp.config.overrides import depth
 from only1mcp.config.secrets import secrets
 from only1mcp.config.watch import EMPTY, Source, content
-from only1mcp.observe import access, logs
+from only1mcp.observe import access, logs, tracing
 from only1mcp.observe.writer import File, Sink
 
 MAX_DEPTH: Final = 1
@@ -98,27 +98,36 @@ def source_of(
         return None
 
     def again() -> Loaded:
-        if content(path) == EMPTY:
+        before = content(path)
+        loaded = load(path, environ, overrides)
+        if EMPTY in (before, content(path)):
             hint = "write `servers: []` to have no servers"
             raise ConfigError((Fault(str(path), 1, 1, "", "the file is empty", hint),))
-        return load(path, environ, overrides)
+        return loaded
 
     return Source(path, again, content(path), lambda text: check(path, text, environ, overrides))
 
 
 def start_logs(config: Config, stderr: Sink | None = None) -> None:
-    """Log as the configuration says, without its secrets. `stderr`: what is used for it.
+    """Log and trace as the configuration says, without its secrets. `stderr`: what is used for it.
 
     Raises:
-        Failure: a file cannot be written.
+        Failure: a file cannot be written; OpenTelemetry is not there.
     """
     settings = config.logging
     logs.hide(secrets(config))
     access.off()
+    tracing.use(None)
     try:
         sink = File(Path(settings.file)) if settings.file else stderr
         logs.configure(settings.level, settings.format, sink)
         if settings.access.enabled:
             access.configure(settings.access.file, arguments=settings.access.arguments)
+        if (spans := config.tracing).enabled:
+            headers = {name: value.get_secret_value() for name, value in spans.headers.items()}
+            where = spans.endpoint, headers, spans.sample, spans.service_name
+            tracing.use(tracing.exporting(*where))
     except OSError as error:
         raise Failure(f"cannot write {error.filename}: {error.strerror}; see logging") from None
+    except tracing.TracingUnavailable as error:
+        raise Failure(str(error)) from None

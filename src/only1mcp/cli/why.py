@@ -21,6 +21,11 @@ from only1mcp.config.load import ConfigError, find, load
 Row = dict[str, Any]
 
 _ISOLATION: Final = "each {} has its own connection, opened by its first call, which is slower"
+_BOTH_ERAS: Final = "clients with a handshake are served in their own, if the server has it too"
+_ONE_ERA: Final = (
+    "one process, so one era for all clients; where a tool says that it cannot ask in it, "
+    "set protocol: legacy or isolation: session"
+)
 _NEXT: Final = {
     "disabled": "set enabled: true for server '{id}', then restart",
     "waiting": "mend that; `only1mcp doctor` tries it now; the gateway does again by itself",
@@ -122,7 +127,10 @@ class Asked:
         if state != "ready":
             answer.end(f"server '{row['id']}' is {state}", _NEXT.get(state, "").format(**row))
             return False
-        answer.step("revision", f"{row['revision']} ({row['era']})")
+        answer.step("revision", f"{', '.join(row['revisions'])} ({row['era']})")
+        if row["era"] == "modern" and row["protocol"] == "auto":
+            shared = row["transport"] == "stdio" and row["isolation"] == "shared"
+            answer.step("era", _ONE_ERA if shared else _BOTH_ERAS)
         if row["restarts"]:
             times = f"{row['restarts']} time{'s' * (row['restarts'] != 1)}"
             answer.step("restarts", f"{times}; calls under way were lost, others had to wait")

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import tomlkit
+from ruamel.yaml.error import YAMLError
 from tomlkit.exceptions import TOMLKitError
 
 from only1mcp.config import edit_yaml
-from only1mcp.config.edit_yaml import NotEditable
+from only1mcp.config.edit_yaml import BY_HAND, NotEditable
 from only1mcp.config.faults import Report
 from only1mcp.config.foreign import places
 from only1mcp.config.load import Format, parse
@@ -161,8 +162,11 @@ def _without_none(value: Any) -> Any:
 
 
 def _in_yaml(text: str, steps: list[Step]) -> str:
-    for step in steps:
-        text = edit_yaml.ACTIONS[step.do](text, step.path, step.value)
+    try:
+        for step in steps:
+            text = edit_yaml.ACTIONS[step.do](text, step.path, step.value)
+    except (YAMLError, ValueError, IndexError):  # some way to write YAML that nobody thought of
+        raise NotEditable(f"it is {BY_HAND}") from None
     return text
 
 

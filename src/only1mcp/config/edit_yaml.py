@@ -21,6 +21,8 @@ from only1mcp.config.tree import Path
 _PLAIN: Final = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*|\d+(\.\d+)?(ms|s|m|h)", re.ASCII)
 """Text that needs no quotes, unless it is one of ..."""
 _WORDS: Final = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n"))
+BY_HAND: Final = "written in a way that only a person can change"
+_COMMENT: Final = re.compile(r"#[^\n]*")
 _ALIAS: Final = re.compile(r"\s*:\s*\*[^\s,\]}]+")
 
 
@@ -62,8 +64,8 @@ def flow(value: Any) -> str:
 def _scalar(value: Any) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
         return value
-    printable = isinstance(value, str) and value.isprintable()
-    return json.dumps(value, ensure_ascii=not printable)
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in text)
 
 
 def _element(value: Mapping[str, Any], column: int) -> str:
@@ -94,13 +96,12 @@ class _Text:
         parent = self._walk(way)
         for key, node in _pairs(parent):
             if key.value == last:
-                return self._replaced(key, node, value)
+                return self._replaced(key, node, value, top=not way)
         if _is_flow(parent) or not parent.value:
             return self._into_flow(parent, f"{_scalar(last)}: {flow(value)}")
-        column = parent.value[0][0].start_mark.column
-        if not column:
+        if not way:
             return self._at_end(str(last), value)
-        end = self._end(parent)
+        column, end = parent.value[0][0].start_mark.column, self._end(parent)
         return self._spliced(end, end, f"\n{' ' * column}{_scalar(last)}: {flow(value)}")
 
     def append(self, path: Path, value: Any) -> str:
@@ -116,7 +117,9 @@ class _Text:
         parent = self._walk(way)
         index = _index(parent, last)
         firsts = [item[0] if isinstance(item, tuple) else item for item in parent.value]
-        if _is_flow(parent) or len(firsts) == 1:
+        if len(firsts) == 1 and way:
+            return self.put(tuple(way), [] if isinstance(parent, SequenceNode) else {})
+        if _is_flow(parent):
             return self._out_of_flow(parent, firsts, index)
         start, end = firsts[index].start_mark.index, self._end_of(parent, index)
         if isinstance(parent, SequenceNode):
@@ -161,8 +164,7 @@ class _Text:
     def _alias(self, key: Node) -> re.Match[str]:
         match = _ALIAS.match(self._text, key.end_mark.index)
         if match is None:
-            line = key.start_mark.line + 1
-            raise NotEditable(f"line {line} is written in a way that only a person can change")
+            raise NotEditable(f"line {key.start_mark.line + 1} is {BY_HAND}")
         return match
 
     def _dash(self, element: Node) -> int:
@@ -183,33 +185,37 @@ class _Text:
         newline = "" if not self._text or self._text.endswith("\n") else "\n"
         return self._spliced(end, end, f"{newline}{_line(key, value)}\n")
 
-    def _replaced(self, key: ScalarNode, node: Node, value: Any) -> str:
+    def _replaced(self, key: ScalarNode, node: Node, value: Any, *, top: bool) -> str:
         after, start = key.end_mark.index, node.start_mark.index
         if start < after:
             return self._spliced(after, self._alias(key).end(), f": {flow(value)}")
         colon = self._text.index(":", after)
-        if not key.start_mark.column and "#" not in self._text[after:start]:
+        if top and not key.start_mark.column and "#" not in self._text[after:start]:
             end = colon + 1 if _is_unwritten(node) else self._end(node)
             return self._spliced(key.start_mark.index, end, _line(key.value, value))
         if _is_unwritten(node):
             return self._spliced(colon + 1, colon + 1, f" {flow(value)}")
-        between = self._text[after:start]
-        if "\n" in between and "#" not in between:
-            return self._spliced(after, self._end(node), f": {flow(value)}")
+        between = self._text[colon + 1 : start]
+        if "\n" in between:  # a comment that stands there comes after the value
+            end = self._end(node)
+            new = f" {flow(value)}{between.rstrip()}"
+            if "#" in between and self._text[end:].partition("\n")[0].strip():
+                new += "\n "  # what comes next would be part of the comment
+            return self._spliced(colon + 1, end, new)
         return self._spliced(start, self._end(node), flow(value))
 
     def _into_flow(self, node: Node, new: str) -> str:
-        close = node.end_mark.index - 1
-        inside = self._text[node.start_mark.index + 1 : close].rstrip()
-        comma = "" if not node.value else " " if inside.endswith(",") else ", "
-        at = node.start_mark.index + 1 + len(inside)
-        return self._spliced(at, at, comma + new)
+        start, close = node.start_mark.index, node.end_mark.index - 1
+        if self._text[start] not in "{[":  # [a: 1] is a list of a block without braces
+            raise NotEditable(f"line {node.start_mark.line + 1} is {BY_HAND}")
+        if not node.value:
+            return self._spliced(close, close, new)
+        end = self._end_of(node, len(node.value) - 1)
+        if "," in _COMMENT.sub("", self._text[end:close]):
+            return self._spliced(close, close, new)
+        return self._spliced(end, end, f", {new}")
 
     def _out_of_flow(self, parent: Node, firsts: list[Node], index: int) -> str:
-        """Out of a block in flow style; without its last entry it is an empty one."""
-        if len(firsts) == 1:
-            empty = "[]" if isinstance(parent, SequenceNode) else "{}"
-            return self._spliced(parent.start_mark.index, self._end(parent), empty)
         if index + 1 < len(firsts):
             start, end = firsts[index].start_mark.index, firsts[index + 1].start_mark.index
             return self._spliced(start, end, "")

@@ -201,11 +201,11 @@ def format_of(path: Path, text: str) -> Format:
     match path.suffix.lower():
         case ".toml":
             return "toml"
-        case ".json":
+        case ".json" | ".jsonc":
             return "json"
         case ".yaml" | ".yml":
             return "yaml"
-    return "json" if text.lstrip().startswith("{") else "yaml"
+    return "json" if text.lstrip().startswith(("{", "//", "/*")) else "yaml"
 
 
 def parse(text: str, name: str, format: Format, report: Report) -> Node:

@@ -10,16 +10,20 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from only1mcp.config.resilience import Count, Limits
+from only1mcp.config.cache import Batching, Cache
+from only1mcp.config.resilience import Count, Limits, Share
 from only1mcp.config.servers import Server
 from only1mcp.config.values import (
     Duration,
     FilePath,
+    HeaderName,
+    HeaderValue,
     HostName,
     Model,
     Origin,
     Reads,
     Token,
+    Url,
     _auth_form,
     host_name,
     not_bool,
@@ -27,7 +31,10 @@ from only1mcp.config.values import (
 
 
 class Naming(Model):
-    """How tools and prompts of several servers share one list on /mcp."""
+    """How tools and prompts of several servers share one list on /mcp.
+
+    Resources keep their URIs: of servers that list the same one, /mcp has that of the first.
+    """
 
     mode: Literal["prefix", "bare", "on_conflict"] = "prefix"
     """prefix: server__tool always. bare: the server's own name. on_conflict: bare unless two
@@ -133,6 +140,21 @@ class Metrics(Model):
     lines of every scrape once it has been called; 0: tools are not told apart."""
 
 
+class Tracing(Model):
+    """Spans of requests and of their calls to servers, sent to an OpenTelemetry collector."""
+
+    enabled: bool = False
+    """Trace. Needs the extra `otel`: pip install 'only1mcp[otel]'."""
+    endpoint: Url = "http://127.0.0.1:4318/v1/traces"
+    """Where the collector takes spans by OTLP over HTTP."""
+    headers: dict[HeaderName, HeaderValue] = {}
+    """HTTP headers for the collector, such as a token."""
+    sample: Annotated[Share, Field(ge=0, le=1)] = 1.0
+    """Share of requests that are traced; a client that says whether it traces decides that."""
+    service_name: Annotated[str, Field(min_length=1, max_length=100)] = "only1mcp"
+    """The name of this gateway in traces."""
+
+
 class HotReload(Model):
     """Whether a change of this file acts without a restart. SIGHUP and the admin API always do."""
 
@@ -151,10 +173,16 @@ class Config(Model):
     """The MCP servers; may be empty on a first start."""
     naming: Naming = Naming()
     """How the names of several servers share one list."""
+    cache: Cache = Cache()
+    """Answers that are kept."""
+    batching: Batching = Batching()
+    """Requests that share one call, or travel together."""
     logging: Logging = Logging()
     """What the gateway tells of its work."""
     metrics: Metrics = Metrics()
     """Numbers of its work."""
+    tracing: Tracing = Tracing()
+    """Spans of its work."""
     hot_reload: HotReload = HotReload()
     """Whether a change of this file acts without a restart."""
 

@@ -1,7 +1,8 @@
 """JSON text to a tree with places.
 
 The standard library judges and decodes; a second pass over text known to be good only finds
-where things begin, and keys given twice, which `json` lets pass.
+where things begin, and keys given twice, which `json` lets pass. Comments and commas before a
+closing bracket, which editors write into such files, are blanked out first: places stay.
 """
 
 import json
@@ -13,6 +14,9 @@ from only1mcp.config.tree import Lines, Mark, Marked, Node, Path, join
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
+_QUOTED: Final = r'"(?:[^"\\\n]|\\.)*"'
+_COMMENT: Final = re.compile(rf"{_QUOTED}|//[^\n]*|/\*.*?\*/", re.DOTALL)
+_LAST_COMMA: Final = re.compile(rf"({_QUOTED}|[\]}}\w])([ \t\r\n]*),(?=[ \t\r\n]*[\]}}])|{_QUOTED}")
 _SCALAR: Final = re.compile(r"[^\s,\]}]+")
 
 
@@ -21,6 +25,7 @@ def read(text: str, source: str, report: Report) -> Node:
 
     Raises: ConfigError for a syntax fault; keys given twice go into `report`.
     """
+    text = _plain(text)
     if not text.strip():
         return Node({}, Place(source, 1, 1, ""))
     try:
@@ -30,6 +35,23 @@ def read(text: str, source: str, report: Report) -> Node:
     except (ValueError, RecursionError) as error:
         _syntax_fault(error, text, source, report)
         raise report.failure() from None
+
+
+def _plain(text: str) -> str:
+    """The text as strict JSON has it, every character in its place."""
+    if "//" in text or "/*" in text:
+        text = _COMMENT.sub(_blanked, text)
+    return _LAST_COMMA.sub(_without_comma, text)
+
+
+def _blanked(found: re.Match[str]) -> str:
+    said = found.group()
+    return said if said[0] == '"' else re.sub(r"[^\r\n]", " ", said)
+
+
+def _without_comma(found: re.Match[str]) -> str:
+    value, space = found.group(1, 2)
+    return found.group() if value is None else f"{value}{space} "
 
 
 def _no_constant(name: str) -> Never:
@@ -43,8 +65,8 @@ def _syntax_fault(error: Exception, text: str, source: str, report: Report) -> N
     if isinstance(error, json.JSONDecodeError):
         place, message = Place(source, error.lineno, error.colno, ""), error.msg
         rest = text[error.pos :]
-        if rest.startswith(("//", "/*")):
-            hint = "JSON has no comments; YAML and TOML have"
+        if rest.startswith("/*"):
+            hint = "the comment has no end"
         elif "trailing comma" in message.lower() or rest[:1] in ("}", "]"):
             hint = "remove the comma before it"
     report.error(place, f"JSON syntax: {message}", hint)

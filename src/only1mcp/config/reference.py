@@ -43,7 +43,8 @@ secrets. A JSON file may name its schema (`only1mcp config schema`) in `$schema`
 - `${NAME}` in a value is replaced by the variable; a variable that is not set is a fault.
 - `${NAME:-default}` falls back to the default if the variable is not set or empty.
 - `$$` is a plain `$`. Keys are left alone, and what a variable holds is not expanded again.
-- Keep secrets there: one that stands in the file itself draws a warning.
+- Keep secrets there: one that stands in the file itself draws a warning, if its key tells that it
+  is one, or its beginning, as that of tokens of well-known services does (`ghp_`, `sk-`, …).
 
 A whole setting can come from the environment too: `ONLY1MCP_SERVER__PORT=9000` is `server.port`,
 two underscores for each dot; lists and blocks are written as JSON. Options of the command line
@@ -61,8 +62,17 @@ A client's own file is read as it stands, and its block may also be pasted into 
   "search": {"url": "https://search.example/mcp", "headers": {"X-Key": "${SEARCH_KEY}"}}}}
 ```
 
-A name that is no legal id is changed to one, and a warning says to which. Comments in JSON and
-servers of the older HTTP+SSE transport are not accepted.
+A name that is no legal id is changed to one, and a warning says to which. An entry that leads
+back to the gateway itself, by whatever address and through other gateways too, is not used: its
+state says so, and it may stay where the client needs it. Comments, and a
+comma after the last element, do no harm in JSON.
+
+## How old a list may be
+
+What a server offers is kept until it says list_changed, for as long as it says itself (`ttlMs`) or
+else as `cache` says. A server that declares no `listChanged` for a list and gives no time is
+asked again when a client lists and the list is older than 5 seconds, once for all clients who ask
+meanwhile; other clients then hear of a change as of any other.
 
 ## Durations
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from only1mcp.config.faults import Report
-from only1mcp.config.show import find_secret, names_secret
+from only1mcp.config.show import find_secret, is_token, names_secret
 from only1mcp.config.tree import Node
 from only1mcp.config.values import is_loopback
 
@@ -200,7 +200,9 @@ def _warn_of_secrets(block: Node | None, variable: str, report: Report) -> None:
     if block is None:
         return
     named = [("a token", node) for node in block.elements()]
-    named += [(name, node) for name, node in block.mapping().items() if names_secret(name)]
+    for name, node in block.mapping().items():
+        if names_secret(name) or is_token(node.text() or ""):
+            named.append((name, node))
     for name, node in named:
         if node.text():
             _warn_of_secret(name, node, variable or _variable(name), report)

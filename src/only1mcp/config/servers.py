@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from only1mcp.config.cache import Sharing
 from only1mcp.config.resilience import (
     CircuitBreaker,
     Concurrency,
@@ -137,13 +138,18 @@ class Server(Model):
     isolation: Literal["shared", "session", "principal"] = "shared"
     """Who shares one connection (stdio: one process): all clients, or each session or principal
     has its own, opened on demand and closed when idle. For servers that remember their client.
-    Lists and resource subscriptions stay those of one shared connection."""
+    A client of 2026-07-28 has no session: its token tells it apart (docs/eras.md). Lists and
+    resource subscriptions stay those of one shared connection."""
     protocol: Literal["auto", "legacy", "modern"] = "auto"
-    """Era: auto probes; legacy shakes hands (<= 2025-11-25), modern is 2026-07-28 and later."""
+    """Era: auto probes; legacy shakes hands (<= 2025-11-25), modern is 2026-07-28 and later.
+    A server that has both is spoken to in the era of each client; a process that clients share,
+    in 2026-07-28 with all of them (docs/eras.md)."""
     tools: Tools = Tools()
     """Which of its tools clients see."""
     timeouts: Timeouts = Timeouts()
     """How long to wait for it."""
+    cache: Sharing = Sharing()
+    """Whose its kept answers are."""
     concurrency: Concurrency = Concurrency()
     """How many calls it runs at once, and how many may wait."""
     retry: Retry = Retry()

@@ -20,6 +20,12 @@ _SECRET_NAME: Final = re.compile(
     r"|access[-_]?key|(^|[-_])(key|auth|pat|sig)$",
     re.IGNORECASE,
 )
+_TOKEN: Final = re.compile(
+    r"(Bearer +)?(gh[oprsu]_|github_pat_|glpat-|sk[-_]|xox[abeprs]-|AKIA|AIza|hf_|npm_|pypi-|eyJ)"
+    r"[\w.=-]{12,}",
+    re.ASCII,
+)
+"""How tokens of well-known services begin."""
 _USERINFO: Final = re.compile(
     r"(://)((?:[^\s@/?#:\[]*:(?!\d*(?:[,/?#\s]|$))(?:[^?#\s]*|\S*)|[^/?#\s]*))@"
 )
@@ -35,6 +41,11 @@ _NAMED: Final = re.compile(r"""(?<![\w./?&-])-*([A-Za-z_][\w.-]*)["']?\s*[=:]\s*
 def names_secret(name: str) -> bool:
     """Whether a header, variable or flag of this name usually holds a secret."""
     return _SECRET_NAME.search(name) is not None
+
+
+def is_token(value: str) -> bool:
+    """Whether this is a secret by its form, whatever it is called."""
+    return _TOKEN.fullmatch(value) is not None
 
 
 def mask_url(text: str) -> str:
@@ -58,15 +69,16 @@ def find_secret(argument: str, before: str = "") -> tuple[str, int] | None:
     """The secret that fills an argument to its end: its name, and where its value begins.
 
     It stands after its name, as in `--token=…`, `TOKEN=…` or `Authorization: …`, or its name is
-    the flag `before` it.
+    the flag `before` it, or it is one by its form.
     """
     flag = _FLAG.fullmatch(before)
     if argument and flag and names_secret(flag[1]) and not _FLAG.match(argument):
         return flag[1], 0
     for match in _NAMED.finditer(argument):
-        if match.end() < len(argument) and names_secret(match[1]):
+        value = argument[match.end() :]
+        if value and (names_secret(match[1]) or is_token(value)):
             return match[1], match.end()
-    return None
+    return ("a token", 0) if is_token(argument) else None
 
 
 def mask_arguments(arguments: Sequence[str]) -> list[str]:

@@ -105,10 +105,16 @@ _HINTS: Final[dict[str, dict[str, str]]] = {
         "exclude": "write deny",
         "include": "write allow",
     },
+    "Cache": {
+        "max_entries": "write capacity in l1, l2 and l3",
+        "ttl": "write ttl in l1, l2 and l3",
+        "ttl_seconds": "write ttl in l1, l2 and l3",
+    },
+    "Batching": {"max_batch_size": "write max_size", "methods": "it goes for what may be cached"},
     "Logging": {"log_level": "write level", "output": "logs go to stderr; redirect it"},
 }
 _NOT_YET: Final = {
-    "Config": "batching cache circuit_breaker context_optimization hot_reload metrics routing tui",
+    "Config": "circuit_breaker context_optimization hot_reload metrics routing tui",
     "Listener": "admin worker_threads workers",
     "Server": "concurrency connection_pool limits pool rate_limit retries retry",
 }

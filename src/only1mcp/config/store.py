@@ -20,7 +20,7 @@ from typing import Final
 from only1mcp.config import edit
 from only1mcp.config.edit import NoServer, NotEditable
 from only1mcp.config.faults import ConfigError
-from only1mcp.config.load import Format, Loaded, format_of
+from only1mcp.config.load import MAX_FILE_BYTES, Format, Loaded, format_of
 from only1mcp.config.model import Config
 
 __all__ = ["Changed", "NoServer", "NotEditable", "Store", "Written"]
@@ -95,6 +95,8 @@ class Store:
             after = self._check(new)
             _only(id, before.config, after.config)
             written = bom + new.encode()
+            if len(written) > MAX_FILE_BYTES:
+                raise NotEditable(f"the file would be longer than {MAX_FILE_BYTES} bytes")
             if written != content:
                 self._replace(written, lambda: _expect(_tag(content), self.file.read_bytes()))
             return Written(after, _tag(written))

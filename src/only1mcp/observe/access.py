@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from only1mcp.observe import logs
+from only1mcp.observe.tracing import TRACE_ID
 from only1mcp.observe.writer import File, Writer
 
 MAX_ARGUMENTS: Final = 16 * 1024
 """Bytes of JSON; of longer arguments only the length is written."""
 MAX_NAME: Final = 500
 """Characters of a method, tool or URI; a client may send a megabyte."""
-_TRACE_ID: Final = slice(3, 35)  # of 00-<trace id>-<parent id>-<flags>, W3C Trace Context
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ class AccessLog:
             "duration_ms": round(finished.duration_s * 1000, 3),
             "upstream_ms": round(finished.upstream_s * 1000, 3) if finished.upstream_s else None,
             "revision": finished.revision,
-            "trace_id": finished.traceparent and finished.traceparent[_TRACE_ID],
+            "trace_id": finished.traceparent and finished.traceparent[TRACE_ID],
         }
         if self._arguments and finished.arguments is not None:
             fields |= _shown(finished.arguments)

@@ -4,12 +4,13 @@
 
 No clock, no task and no text in here: `said` is turned into words by who reads it.
 Bounds  KEPT events of each kind, MAX_QUEUED for a follower; of what is more the oldest goes.
-Cost    0.25 us for an event that nobody follows.
+Cost    0.2 us for an event that nobody follows, and 0.1 us for each who follows others.
 """
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from heapq import merge
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -44,6 +45,10 @@ class Event(NamedTuple):
     """What there is to say of it."""
 
 
+_Plain = tuple[int, str, float, Any]
+"""An Event that costs half as much to make."""
+
+
 class Missed(NamedTuple):
     """Events that are not there any more; `many` is None if nobody knows how many, if any."""
 
@@ -58,18 +63,18 @@ class Follower:
         """There will be no more."""
         self._kinds = frozenset(kinds)
         self._wake = wake
-        self._queue: deque[Event] = deque()
+        self._queue: deque[_Plain] = deque()
         self._missed: int | None = 0
 
-    def begin(self, events: Iterable[Event], *, complete: bool) -> None:
+    def begin(self, events: Iterable[_Plain], *, complete: bool) -> None:
         """Read these first; not `complete`: some before them may be missing."""
         self._queue.extend(events)
         if not complete:
             self._missed = None
 
-    def take(self, event: Event) -> None:
+    def take(self, event: _Plain) -> None:
         """Queue it, if it is of a kind that is wanted."""
-        if event.kind not in self._kinds:
+        if event[1] not in self._kinds:
             return
         if len(self._queue) >= MAX_QUEUED:
             self._queue.popleft()
@@ -85,7 +90,7 @@ class Follower:
     def read(self) -> list[Missed | Event]:
         """What has come since; a Missed stands where something is missing."""
         found: list[Missed | Event] = [Missed(self._missed)] if self._missed != 0 else []
-        found += self._queue
+        found += (Event(*event) for event in self._queue)
         self._missed = 0
         self._queue.clear()
         return found
@@ -97,10 +102,11 @@ class Events:
     def __init__(self, boot: str, kept: Mapping[str, int] = KEPT) -> None:
         """`boot` is another one for each process: numbers begin anew with it."""
         self.boot = boot
-        self._rings: dict[str, deque[Event]] = {
+        self._rings: dict[str, deque[_Plain]] = {
             kind: deque(maxlen=count) for kind, count in kept.items()
         }
         self._followers: list[Follower] = []
+        self._closed = False
         self._number = 0
 
     def __len__(self) -> int:
@@ -115,7 +121,7 @@ class Events:
     def tell(self, kind: str, at: float, said: Any) -> None:
         """This has happened."""
         self._number = number = self._number + 1
-        event = Event(number, kind, at, said)
+        event = number, kind, at, said
         self._rings[kind].append(event)
         for follower in self._followers:
             follower.take(event)
@@ -123,7 +129,7 @@ class Events:
     def latest(self, kind: str, count: int) -> list[Event]:
         """The last `count` of a kind that are remembered, the newest first."""
         ring = self._rings[kind]
-        return [ring[-index] for index in range(1, min(count, len(ring)) + 1)]
+        return [Event(*ring[-index]) for index in range(1, min(count, len(ring)) + 1)]
 
     def follow(
         self, kinds: Collection[str], wake: Callable[[], None], after: str | None = None
@@ -136,6 +142,8 @@ class Events:
         if after is not None:
             self._replay(follower, kinds, after)
         self._followers.append(follower)
+        if self._closed:
+            follower.end()
         return follower
 
     def leave(self, follower: Follower) -> None:
@@ -144,7 +152,8 @@ class Events:
             self._followers.remove(follower)
 
     def close(self) -> None:
-        """Nothing more will happen: all followers end."""
+        """Nothing more will happen: all followers end, and whoever comes."""
+        self._closed = True
         for follower in self._followers:
             follower.end()
 
@@ -159,7 +168,7 @@ class Events:
         rings = [self._rings[kind] for kind in kinds]
         floor = last or 0
         complete = last is not None and not any(
-            len(ring) == ring.maxlen and ring[0].number > last + 1 for ring in rings
+            len(ring) == ring.maxlen and ring[0][0] > last + 1 for ring in rings
         )
-        found = [event for event in merge(*rings) if event.number > floor]
+        found = (one for one in merge(*rings, key=itemgetter(0)) if one[0] > floor)
         follower.begin(found, complete=complete)

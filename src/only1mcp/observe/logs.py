@@ -12,17 +12,26 @@ import logging
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from threading import get_ident
-from typing import Final
+from typing import Final, Protocol
 
 from only1mcp.observe.writer import Sink, Writer
 
 ROOT: Final = "only1mcp"
 HIDDEN: Final = "***"
 
-_EXTRA: Final = ("request_id", "trace_id", "span_id")
-"""What `extra=` of a log call may say of the request it belongs to."""
+
+class Labelled(Protocol):
+    """What log lines may belong to."""
+
+    def labels(self) -> dict[str, str]:
+        """What they then say of it: request_id, trace_id, span_id."""
+
+
+about: ContextVar[Labelled] = ContextVar("about")
+"""The request that is worked on; each runs in a context of its own."""
 
 
 class Mask:
@@ -55,6 +64,8 @@ class TextFormatter(logging.Formatter):
         """One line for people."""
         at = datetime.fromtimestamp(record.created)
         text = record.getMessage()
+        if (request := about.get(None)) is not None and (found := request.labels()):
+            text += f" (request {found['request_id']})"
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return as_text(at, record.levelname, record.name, self._mask(text))
@@ -75,7 +86,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": self._mask(record.getMessage()),
         }
-        fields |= {name: vars(record)[name] for name in _EXTRA if name in vars(record)}
+        if (request := about.get(None)) is not None:
+            fields |= request.labels()
         if record.exc_info:
             fields["error"] = self._mask(self.formatException(record.exc_info))
         return json.dumps(fields, ensure_ascii=False)

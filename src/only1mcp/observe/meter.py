@@ -93,12 +93,14 @@ class Cell:
 class Meter:
     """All requests that are over."""
 
-    __slots__ = ("_codes", "_methods", "_servers", "_tools", "cells", "max_tools")
+    __slots__ = ("_codes", "_methods", "_servers", "_tools", "cells", "max_tools", "unknown")
 
     def __init__(self, max_tools: int) -> None:
         """`max_tools` tools have a label of their own."""
         self.max_tools = max_tools
         self.cells: dict[Key, Cell] = {}
+        self.unknown: dict[str, int] = {}
+        """Requests of each server that failed and may have run."""
         self._methods: set[str] = set()
         self._servers: set[str] = set()
         self._codes: set[int] = set()
@@ -119,6 +121,12 @@ class Meter:
             ours_s = max(front_s - upstream_s - waited_s, 0.0)
             overhead.counts[bisect_left(FINE, ours_s)] += 1
             overhead.sum += ours_s
+
+    def failed_midway(self, server: str) -> None:
+        """A request has failed after it was sent."""
+        if server not in self.unknown and len(self.unknown) >= MAX_SERVERS:
+            server = OTHER
+        self.unknown[server] = self.unknown.get(server, 0) + 1
 
     def _cell(self, labels: Labels) -> Cell:
         """The cell of labels that are new, or that are beyond a cap."""

@@ -2,6 +2,7 @@
 
     relay/watch.py ──► Meter, plain numbers
                   ├──► the ring of recent requests: observe/events.py
+                  ├──► Tracer, spans
                   └──Finished──► the access log, events: whoever is in `tell`
 
 Nobody in it: there is no Watch, and a request costs one test for that.
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 from only1mcp.observe.access import OnFinished
 from only1mcp.observe.meter import Meter
+from only1mcp.observe.tracing import Tracer
 
 
 class Recent(NamedTuple):
@@ -43,14 +45,18 @@ class Watch:
     """Those who watch the requests of one snapshot."""
 
     meter: Meter | None = None
+    tracer: Tracer | None = None
     tell: tuple[OnFinished, ...] = ()
     remember: Remember | None = None
 
 
 def watch(
-    meter: Meter | None, *tell: OnFinished | None, remember: Remember | None = None
+    meter: Meter | None,
+    tracer: Tracer | None,
+    *tell: OnFinished | None,
+    remember: Remember | None = None,
 ) -> Watch | None:
     """A Watch of those who are there; None: nobody is."""
     there = tuple(one for one in tell if one is not None)
-    any_ = meter is not None or there or remember is not None
-    return Watch(meter, there, remember) if any_ else None
+    watched = meter is not None or tracer is not None or there or remember is not None
+    return Watch(meter, tracer, there, remember) if watched else None

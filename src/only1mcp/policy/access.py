@@ -109,6 +109,12 @@ def is_loopback(name: str) -> bool:
     return name == "localhost" if address is None else address.is_loopback
 
 
+def one_principal(settings: Listener) -> bool:
+    """Whether all clients there can be are one and the same: the local user, or one token."""
+    auth, admins = settings.auth, settings.admin_tokens
+    return auth is None or (auth != "none" and len(auth.tokens) + len(admins) == 1)
+
+
 class Access:
     """The verdicts of one listener. `check` is for every request, `preflight` for CORS."""
 

@@ -61,6 +61,7 @@ class Breaker:
         "_random",
         "_settings",
         "_window",
+        "entered",
         "epoch",
         "failures",
         "paused_until",
@@ -74,6 +75,8 @@ class Breaker:
     def __init__(self, settings: CircuitBreaker, now: float, random: Callable[[], float]) -> None:
         """`random` gives numbers from 0 up to 1, for the jitter."""
         self.state = State.CLOSED
+        self.entered = dict.fromkeys(State, 0)
+        """How often it came into each state."""
         self.reason = ""
         self.since = now
         self.epoch = 0
@@ -177,6 +180,8 @@ class Breaker:
         self.retry_at = now + min(pause_s, settings.max_open)
 
     def _enter(self, state: State, reason: str, now: float) -> None:
+        before = self.state
         self.state, self.reason, self.since = state, reason, now
+        self.entered[state] += state is not before
         self.failures = 0
         self.epoch += 1

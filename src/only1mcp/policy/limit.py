@@ -151,12 +151,14 @@ class Bound(Enum):
 class Gate:
     """The requests to servers that the gateway has taken on, in all and for each caller."""
 
-    __slots__ = ("_callers", "inside", "most", "per_caller")
+    __slots__ = ("_callers", "inside", "most", "per_caller", "refused")
 
     def __init__(self, limits: Limits) -> None:
         self.inside = 0
         self.most = limits.max_in_flight
         self.per_caller = limits.per_caller
+        self.refused = dict.fromkeys(Bound, 0)
+        """How many each limit has kept out."""
         self._callers: dict[str, int] = {}
 
     def adopt(self, limits: Limits) -> None:
@@ -170,10 +172,12 @@ class Gate:
         `caller` is None if nobody says who calls: then only the common limit counts.
         """
         if self.inside >= self.most:
+            self.refused[Bound.GATEWAY] += 1
             return Bound.GATEWAY
         if caller is not None:
             count = self._callers.get(caller, 0)
             if count >= self.per_caller:
+                self.refused[Bound.CALLER] += 1
                 return Bound.CALLER
             self._callers[caller] = count + 1
         self.inside += 1

@@ -78,17 +78,23 @@ def pause_s(attempt: int, draw: float) -> float:
 class Budget(Window):
     """The repeats of one server: a window of its requests, those that are repeats marked."""
 
-    __slots__ = ("share",)
+    __slots__ = ("denied", "share", "spent")
 
     def __init__(self, share: float, now: float) -> None:
         """`share` is repeats per request; 0: none at all."""
         super().__init__(WINDOW_S, now)
+        self.spent = 0
+        """Repeats in all."""
+        self.denied = 0
+        """Repeats that there was no budget for."""
         self.share = share
 
     def spend(self, now: float) -> bool:
         """Take one repeat; False if there is none left."""
         requests, repeated = self.counts(now)
         if not self.share or repeated + 1 > max(FLOOR, requests * self.share):
+            self.denied += 1
             return False
+        self.spent += 1
         self.marked += 1
         return True

@@ -1,18 +1,25 @@
-"""Results for clients of older revisions: only what they would refuse is changed.
+"""Results and questions for clients of older revisions: only what they would refuse is changed.
 
     structuredContent that is no object    before 2026-07-28  left out; said as text if nothing is
     resource_link blocks                   before 2025-06-18  a text block with the link
     audio blocks                           before 2025-03-26  a text block that says what was there
+    mode of an elicitation                 before 2025-11-25  left out
+    a choice of values with titles         before 2025-11-25  enum and enumNames
+    a choice of several values             before 2025-11-25  left out; refused if it is required
+    several blocks in a sampling message   before 2025-11-25  one as it is; refused if more
 
 Unknown members are harmless to clients, so they stay; types a client does not know are not.
-Source  schema of each revision, "ContentBlock" and "CallToolResult".
+Source  schema of each revision, "ContentBlock", "CallToolResult", "PrimitiveSchemaDefinition"
+        and "SamplingMessage".
 """
 
 from typing import Any, Final
 
 from only1mcp.protocol import message
+from only1mcp.protocol.errors import InvalidParams
 from only1mcp.protocol.message import Params, as_raw
-from only1mcp.protocol.methods import R2025_03_26, R2025_06_18, R2026_07_28
+from only1mcp.protocol.methods import R2025_03_26, R2025_06_18, R2025_11_25, R2026_07_28
+from only1mcp.protocol.questions import ELICIT, SAMPLE
 
 _STRUCTURED: Final = b'"structuredContent"'
 _LINK: Final = b'"resource_link"'
@@ -70,3 +77,67 @@ def _said(block: Params, revision: str) -> str | None:
     if kind == "audio" and revision < R2025_03_26:
         return f"[audio, {message.text(block.get('mimeType')) or 'unknown type'}]"
     return None
+
+
+def question(method: str, params: bytes, revision: str) -> bytes:
+    """The params of a server's question for a client of `revision`.
+
+    Raises:
+        InvalidParams: the revision has no form for it.
+    """
+    if revision >= R2025_11_25 or method not in (ELICIT, SAMPLE):
+        return params
+    members = message.members(params)
+    changed = (_plain_form if method == ELICIT else _plain_messages)(members)
+    return message.encode(members) if changed else params
+
+
+def _plain_form(members: Params) -> bool:
+    """A form with one plain value for each question; True if it was another."""
+    changed = members.pop("mode", None) is not None
+    schema = message.any_value(members.get("requestedSchema", message.NO_RAW))
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    if not isinstance(properties, dict):
+        return changed
+    plain = {name: _plain_choice(one) for name, one in properties.items()}
+    if plain == properties:
+        return changed
+    required = schema.get("required")
+    for name in [name for name, one in plain.items() if one is None]:
+        if isinstance(required, list) and name in required:
+            raise InvalidParams(f"the client's revision has no choice of several: {name}")
+        del plain[name]
+    members["requestedSchema"] = as_raw({**schema, "properties": plain})
+    return True
+
+
+def _plain_choice(one: Any) -> Any:
+    """A property as revision 2025-06-18 has it; None for a choice of several values."""
+    if not isinstance(one, dict):
+        return one
+    if one.get("type") == "array":
+        return None
+    choices = one.get("oneOf")
+    if not isinstance(choices, list) or not all(isinstance(each, dict) for each in choices):
+        return one
+    values = [each.get("const") for each in choices]
+    titles = [each.get("title", each.get("const")) for each in choices]
+    kept = {name: value for name, value in one.items() if name != "oneOf"}
+    return {**kept, "enum": values, "enumNames": titles}
+
+
+def _plain_messages(members: Params) -> bool:
+    """Messages of one block each; True if one was in an array."""
+    messages: list[Any] = list(message.objects(members.get("messages", message.NO_RAW)))
+    changed = False
+    for one in messages:
+        if bytes(one.get("content", message.NO_RAW)).lstrip()[:1] != b"[":
+            continue
+        blocks = message.objects(one["content"])
+        if len(blocks) != 1:
+            raise InvalidParams("the client's revision has no message of several blocks")
+        one["content"] = as_raw(blocks[0])
+        changed = True
+    if changed:
+        members["messages"] = as_raw(messages)
+    return changed

@@ -11,8 +11,14 @@ from typing import Any, Final
 from msgspec import Raw
 
 from only1mcp import __version__
-from only1mcp.protocol import message
-from only1mcp.protocol.errors import InvalidParams, McpError, ResourceNotFound, UpstreamError
+from only1mcp.protocol import message, questions
+from only1mcp.protocol.errors import (
+    InvalidParams,
+    McpError,
+    ResourceNotFound,
+    ServerProtocolError,
+    UpstreamError,
+)
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.protocol.methods import NEWEST_MODERN
 
@@ -23,12 +29,15 @@ CAPABILITIES_KEY: Final = META + "clientCapabilities"
 CLIENT_INFO_KEY: Final = META + "clientInfo"
 LOG_LEVEL_KEY: Final = META + "logLevel"
 SERVER_INFO_KEY: Final = META + "serverInfo"
+GATEWAYS_KEY: Final = "only1mcp/gateways"
+"""Ours: the gateways that the answers of this server come through."""
 
 IMPLEMENTATION: Final = {"name": "only1mcp", "version": __version__}
 LOG_LEVELS: Final = (
     "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency",
 )  # fmt: skip
 
+_CACHEABLE: Final = frozenset({"resources/read"})
 _COMPLETE: Final = b'"resultType":"complete"'
 _META: Final = message.encode({SERVER_INFO_KEY: IMPLEMENTATION})
 _MAYBE_PRESENT: Final = (b'"resultType"', b'"ttlMs"', b'"cacheScope"', rb"\u00")
@@ -64,6 +73,13 @@ def own_meta(capabilities: dict[str, Any], log_level: str | None = None) -> dict
         CAPABILITIES_KEY: capabilities,
         CLIENT_INFO_KEY: IMPLEMENTATION,
     }
+
+
+def gateways_in(greeting: Any) -> tuple[str, ...]:
+    """The gateways that an answer to `initialize` or `server/discover` names."""
+    meta = greeting.get("_meta") if isinstance(greeting, dict) else None
+    found = meta.get(GATEWAYS_KEY) if isinstance(meta, dict) else None
+    return tuple(id for id in found if isinstance(id, str)) if isinstance(found, list) else ()
 
 
 def log_level(params: Raw) -> int:
@@ -124,11 +140,13 @@ def _merged(body: bytes, cacheable: bool) -> bytes:
     return message.encode(members)
 
 
-def error_across(error: UpstreamError, method: str) -> McpError:
+def error_across(error: UpstreamError, method: str, *, modern: bool) -> McpError:
     """A server's own error for a client of the other era: the same, unless a code has moved.
 
-    Source  2026-07-28 changelog: -32002 became -32602, recognised by data.uri.
+    Source  2026-07-28 changelog: -32002 became -32602, recognised by data.uri; -32042 is gone.
     """
+    if modern and error.own_code == questions.URL_REQUIRED:
+        return questions.no_urls()
     fields = message.any_value(error.raw)
     data = fields.get("data") if isinstance(fields, dict) else None
     moved = error.own_code == InvalidParams.code and method == "resources/read"
@@ -137,6 +155,23 @@ def error_across(error: UpstreamError, method: str) -> McpError:
     ):
         return ResourceNotFound(error.message, data)
     return error
+
+
+def result_across(result: bytes, server: str, method: str, *, modern: bool) -> bytes:
+    """A server's result for a client of the other era; `modern` is that client's.
+
+    Raises:
+        ServerProtocolError: it is none; the server's fault, whatever the parser calls it.
+    """
+    if result.lstrip()[:1] != b"{":
+        raise ServerProtocolError(server, f"server '{server}' answered {method} with no object")
+    try:
+        if modern:
+            return result_to_modern(result, cacheable=method in _CACHEABLE)
+        return result_to_legacy(result)
+    except McpError as error:
+        said = f"server '{server}' answered {method} with a broken result: {error}"
+        raise ServerProtocolError(server, said) from None
 
 
 def result_to_legacy(result: bytes) -> bytes:

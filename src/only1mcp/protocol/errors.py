@@ -101,14 +101,24 @@ class UnsupportedVersion(McpError):
 class UpstreamError(McpError):
     """A server's own JSON-RPC error. `raw` is its error object, byte for byte.
 
-    `status` is the HTTP status it came with, or None (stdio).
+    `status` is the HTTP status it came with, or None (stdio). `retry_after_ms` is for how long
+    it wants no calls, if it said so.
     """
 
-    def __init__(self, raw: bytes, own_code: int, message: str, status: int | None = None) -> None:
+    def __init__(
+        self,
+        raw: bytes,
+        own_code: int,
+        message: str,
+        status: int | None = None,
+        *,
+        retry_after_ms: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.raw = raw
         self.own_code = own_code
         self.status = status
+        self.retry_after_ms = retry_after_ms
 
 
 class ClientRefused(UpstreamError):

@@ -10,6 +10,7 @@ the one server that can be meant (`Route.OTHER`); so is one that the client's re
 Source  the schema of each revision; mcp-types `methods` is the oracle in the tests.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -128,11 +129,17 @@ FROM_SERVERS: Final = _named(
     Passing("notifications/elicitation/complete", Fate.OWNER, (R2025_11_25,)),
     Passing("notifications/tasks/status", Fate.OWNER, (R2025_11_25,)),
 )
+_NAME: Final = re.compile(r"[\x21-\x7e]+")
 
 
 def known(method: str, revision: str) -> Method | None:
-    """The row of `method` if `revision` has it; one of its own for what no revision has."""
+    """The row of `method` if `revision` has it; one of its own for what no revision has.
+
+    A name that is not printable ASCII without blanks is none: it goes into headers as it is.
+    """
     row = METHODS.get(method)
+    if row is None and not _NAME.fullmatch(method):
+        return None
     if row is None:
         return Method(method, Route.OTHER, (revision,), repeatable=False)
     return row if revision in row.revisions else None

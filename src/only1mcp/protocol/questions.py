@@ -17,6 +17,7 @@ from only1mcp.protocol.errors import (
     InvalidParams,
     MethodNotFound,
     MissingCapability,
+    ServerProtocolError,
     UpstreamError,
 )
 from only1mcp.protocol.message import Params, as_raw
@@ -33,9 +34,12 @@ REFUSALS: Final = {ELICIT: b'{"action":"cancel"}'}
 EVERYTHING: Final[dict[str, Any]] = {
     "elicitation": {"form": {}, "url": {}},
     "sampling": {"tools": {}, "context": {}},
-    "roots": {"listChanged": True},
+    "roots": {},
 }
-"""What the gateway declares to a legacy server: whether a client can be asked is seen per call."""
+"""What the gateway declares to a legacy server: whether a client can be asked is seen per call.
+
+Without `listChanged`: a server that shares its connection would have to ask anew at once, outside
+every call, and there is nobody to put that to."""
 
 
 def check(method: str, params: Params, capabilities: dict[str, Any]) -> None:
@@ -56,26 +60,39 @@ def check(method: str, params: Params, capabilities: dict[str, Any]) -> None:
         raise InvalidParams("the client does not take sampling with tools")
 
 
-def urls(error: UpstreamError, capabilities: dict[str, Any]) -> dict[str, Any]:
+def urls(error: UpstreamError, server: str, capabilities: dict[str, Any]) -> dict[str, Any]:
     """The `inputRequests` behind a legacy server's -32042: one visit per listed elicitation.
 
     Raises:
         MissingCapability: the client does not take URLs.
+        ServerProtocolError: it lists none, or what is none: a repeat would only run it again.
     """
     declared = capabilities.get("elicitation")
     if not isinstance(declared, dict) or "url" not in declared:
-        needed: dict[str, Any] = {"requiredCapabilities": {"elicitation": {"url": {}}}}
-        raise MissingCapability("the server wants the user to visit a URL", needed)
+        raise no_urls()
     fields = message.any_value(error.raw)
-    listed = fields.get("data", {}).get("elicitations", ())
+    data = fields.get("data")
+    listed = data.get("elicitations") if isinstance(data, dict) else None
+    if not isinstance(listed, list) or not listed or not all(map(_is_visit, listed)):
+        said = f"server '{server}' wants URLs visited ({URL_REQUIRED}) and names none"
+        raise ServerProtocolError(server, said)
     return {
         f"elicitation-{place}": {
             "method": ELICIT,
             "params": {key: value for key, value in one.items() if key != "elicitationId"},
         }
         for place, one in enumerate(listed, 1)
-        if isinstance(one, dict)
     }
+
+
+def no_urls() -> MissingCapability:
+    """What a client gets that cannot be asked to visit a URL, where the server wants that."""
+    needed: dict[str, Any] = {"requiredCapabilities": {"elicitation": {"url": {}}}}
+    return MissingCapability("the server wants the user to visit a URL", needed)
+
+
+def _is_visit(one: Any) -> bool:
+    return isinstance(one, dict) and isinstance(one.get("url"), str)
 
 
 def answers(params: Params) -> Params:
@@ -134,10 +151,3 @@ def to_legacy(method: str, params: Params) -> Params:
     if method == ELICIT and message.text(params.get("mode")) == "url":
         params.setdefault("elicitationId", as_raw(secrets.token_urlsafe(12)))
     return params
-
-
-def spelt_for(revision: str, method: str, params: Params) -> Raw:
-    """The question as clients of this legacy revision know it: before 2025-11-25 no mode."""
-    if method == ELICIT and revision < "2025-11-25":
-        params.pop("mode", None)
-    return as_raw(params)

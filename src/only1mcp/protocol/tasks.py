@@ -1,4 +1,8 @@
-"""Tasks: calls that go on after their answer. Their ids name the server on an endpoint of many.
+"""Tasks: calls that go on after their answer. Their ids say where that is: on an endpoint of many
+the server, and of a server with several replicas the one that has it.
+
+    place   search, or search@5d41402a: a server, or one replica of it
+    id      search.17, or search@5d41402a.17
 
     2026-07-28   extension io.modelcontextprotocol/tasks: flat, the id at the top of the object
     2025-11-25   experimental core: in `task`, at the top, or beside a result in `_meta`
@@ -8,33 +12,47 @@ Source  SEP-2663; MCP 2025-11-25 basic/utilities/tasks.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
+from hashlib import blake2s
 from typing import Any, Final
 
 from msgspec import Raw
 
 from only1mcp.protocol import message
-from only1mcp.protocol.errors import MissingCapability
+from only1mcp.protocol.errors import InvalidParams, MissingCapability
 from only1mcp.protocol.message import Params, as_raw
 
 EXTENSION: Final = "io.modelcontextprotocol/tasks"
 RELATED: Final = "io.modelcontextprotocol/related-task"
 STATUS: Final = "notifications/tasks/status"
 _SIGN: Final = b'"taskId"'
+_OVER: Final = ("completed", "failed", "cancelled")
 _SEPARATOR: Final = "."
+_REPLICA: Final = "@"
 
 Respell = Callable[[str], str]
 """From the server's own id to the one the client sees, or back."""
 
 
-def shown(server: str, id: str) -> str:
-    """The id of a task on an endpoint of many servers; a server id has no full stop."""
-    return f"{server}{_SEPARATOR}{id}"
+def place(server: str, replica: str) -> str:
+    """Names a replica in ids: the same as long as its URL or command is."""
+    return f"{server}{_REPLICA}{blake2s(replica.encode(), digest_size=4).hexdigest()}"
+
+
+def server(place: str) -> str:
+    """The server of a place."""
+    return place.partition(_REPLICA)[0]
+
+
+def shown(place: str, id: str) -> str:
+    """The id of a task on an endpoint of many; a place has no full stop."""
+    return f"{place}{_SEPARATOR}{id}"
 
 
 def owner(id: str) -> tuple[str, str]:
-    """Server and own id of a shown one; an empty server for what is none."""
-    server, found, own = id.partition(_SEPARATOR)
-    return (server, own) if found else ("", id)
+    """Place and own id of a shown one; an empty place for what is none."""
+    place, found, own = id.partition(_SEPARATOR)
+    return (place, own) if found else ("", id)
 
 
 def check_declared(capabilities: dict[str, Any]) -> None:
@@ -66,6 +84,15 @@ def respelt_result(result: bytes, method: str, respell: Respell, *, modern: bool
     return message.encode(members) if found else result
 
 
+def is_over(found: bytes) -> bool:
+    """Whether an object that tells of a task says that it has ended."""
+    with suppress(InvalidParams):  # of another form: it tells of none
+        members = message.members(found)
+        task = message.members(members["task"]) if "task" in members else members
+        return message.text(task.get("status")) in _OVER
+    return False
+
+
 def respelt_status(params: Raw, respell: Respell) -> Raw:
     """The params of a status notification, respelt."""
     members = message.members(params)
@@ -78,6 +105,17 @@ def respelt_question(params: Raw, respell: Respell) -> Raw:
         return params
     members = message.members(params)
     return as_raw(members) if _related(members, respell) else params
+
+
+def related(params: Raw) -> str | None:
+    """The id of the task that a message of a server belongs to; None if it names none."""
+    if RELATED.encode() not in bytes(params):
+        return None
+    with suppress(InvalidParams):
+        meta = message.members(message.members(params).get("_meta", message.NO_RAW))
+        task = message.members(meta.get(RELATED, message.NO_RAW))
+        return message.text(task.get("taskId"))
+    return None
 
 
 def _top(members: Params, respell: Respell) -> bool:

@@ -2,12 +2,15 @@
 
     refuse     a request that the gate of all requests keeps out
     once_more  a request whose server failed it: wait until it may be sent again, or give up
+    after      the error of the second attempt, as true as that of the first
 
 The decisions are those of `policy/limit.py` and `policy/retry.py`.
 """
 
 import asyncio
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from time import monotonic
 from typing import Final, NamedTuple, NoReturn
@@ -79,6 +82,21 @@ async def once_more(fault: ServerFault, live: Live, row: Method, name: str, bega
     if live.upstream is None and not await live.returns(RETURN_S):
         raise fault
     return Before(monotonic() - began, tried)
+
+
+@contextmanager
+def after(first: ServerFault) -> Iterator[None]:
+    """The second attempt; that it was not sent does not undo that the first may have run.
+
+    Raises:
+        ServerFault: that of the second, or `first`.
+    """
+    try:
+        yield
+    except ServerFault as second:
+        if first.may_have_run and not second.may_have_run:
+            raise first from second
+        raise
 
 
 def _is_idempotent(name: str, patterns: tuple[str, ...]) -> bool:

@@ -26,7 +26,7 @@ from only1mcp.protocol.errors import Draining, InvalidRequest, McpError
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.subscription import ACKNOWLEDGED, TAG_KEY, UPDATED, Filter
 from only1mcp.relay import local
-from only1mcp.relay.handed import Handed
+from only1mcp.relay.handed import TASK, VISIT, Handed, Thing
 from only1mcp.relay.subscriptions import Place, Subscriptions
 from only1mcp.upstream.base import NotificationSink
 from only1mcp.upstream.roster import FromServer, Live
@@ -43,7 +43,7 @@ CHANGED: Final = {
 }
 
 
-_HANDED: Final = {tasks.STATUS: "taskId", "notifications/elicitation/complete": "elicitationId"}
+_HANDED: Final = {tasks.STATUS: TASK, "notifications/elicitation/complete": VISIT}
 """Notifications for one client, and the member that says whose."""
 
 
@@ -118,6 +118,8 @@ class Audience:
         self._listens: set[Listen] = set()
         self._said: set[tuple[str, str]] = set()
         self._draining = False
+        self.announced = 0
+        """Changes of lists that clients were told of."""
 
     def __len__(self) -> int:
         return len(self._listens)
@@ -186,6 +188,7 @@ class Audience:
         """
         said, self._said = self._said, set()
         found: dict[str | None, list[str]] = {}
+        self.announced += 1
         for member in self._members():
             if member.mount not in found:
                 found[member.mount] = changes(before, now, member.mount)
@@ -200,15 +203,19 @@ class Audience:
             for method in sorted(listen.heard.methods & heard.union(found[mount])):
                 listen.tell(method)
 
-    def hear(self, server: str, method: str, params: Raw) -> None:
-        """Pass on what a server says outside any call."""
+    def hear(
+        self, server: str, method: str, params: Raw, place: str = "", who: str | None = None
+    ) -> None:
+        """Pass on what a server says outside any call: `place` is the replica that says it, `who`
+        has that connection to itself."""
         with suppress(McpError):  # params that are no object: nobody's
             if method == UPDATED:
                 self._updated(server, subscription.untagged(params))
             elif method == "notifications/message":
                 self._log_message(server, method, params)
-            elif (key := _HANDED.get(method)) is not None:
-                self._handed_out(server, method, params, key)
+            elif (kind := _HANDED.get(method)) is not None:
+                id = message.text(message.members(params).get(kind)) or ""
+                self._handed_out(Thing(place or server, who, kind, id), method, params)
 
     def _updated(self, server: str, params: Raw) -> None:
         uri = message.text(message.members(params).get("uri"))
@@ -218,15 +225,16 @@ class Audience:
             elif (member := self._member(str(owner))) is not None and member.outlet is not None:
                 member.outlet(message.notification(UPDATED, params))
 
-    def _handed_out(self, server: str, method: str, params: Raw, key: str) -> None:
+    def _handed_out(self, thing: Thing, method: str, params: Raw) -> None:
         """News of what was handed to one client: for its session, while that lasts."""
-        id = message.text(message.members(params).get(key)) or ""
-        owner = self.handed.owner(server, id)
+        owner = self.handed.owner(thing)
+        if method == tasks.STATUS and tasks.is_over(bytes(params)):
+            self.handed.ended(thing)
         member = self._member(owner.session) if owner is not None and owner.session else None
         if member is None or member.outlet is None:
             return
-        if method == tasks.STATUS and member.mount is None:
-            params = tasks.respelt_status(params, lambda own: tasks.shown(server, own))
+        if method == tasks.STATUS and member.mount != thing.place:
+            params = tasks.respelt_status(params, lambda own: tasks.shown(thing.place, own))
         member.outlet(message.notification(method, params))
 
     def _log_message(self, server: str, method: str, params: Raw) -> None:

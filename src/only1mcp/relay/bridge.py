@@ -4,16 +4,20 @@
     modern client ◄─ input_required, sealed state ── park ◄──── request ──────── legacy server
     modern client ◄─ input_required, state resealed ◄────────── input_required ─ modern server
 
-A parked call stays open at the server while the client answers; it is resumed, never repeated.
-Bounds  MAX_PARKED calls, STATE_TTL_S each; MAX_ROUNDS of questions per unfolded call.
+A parked call stays open at the server while the client answers, without its turn there; it is
+resumed, never repeated.
+Bounds  MAX_PARKED calls, MAX_PARKED_EACH of one client that has a name, STATE_TTL_S each;
+        MAX_ROUNDS of questions per unfolded call.
 Source  MCP 2026-07-28 basic/patterns/mrtr; 2025-11-25 client/elicitation, sampling, roots.
 """
 
 import asyncio
 import itertools
 import logging
+from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Protocol
+from contextlib import suppress
+from typing import Any, Final
 
 from msgspec import Raw
 
@@ -23,40 +27,26 @@ from only1mcp.protocol.errors import (
     ClientRefused,
     InvalidParams,
     McpError,
+    OverLimit,
     Overloaded,
     ServerFault,
     ServerProtocolError,
     UpstreamError,
 )
 from only1mcp.protocol.message import Params, as_raw
+from only1mcp.relay.parked import Asked, Parked
 from only1mcp.relay.seal import STATE_TTL_S, Claims, Seal, digest
 from only1mcp.upstream.base import Call, Callee, QuestionSink
+from only1mcp.upstream.turns import InTurn
 
 log = logging.getLogger("only1mcp.bridge")
 
 MAX_PARKED: Final = 1024
+MAX_PARKED_EACH: Final = 256
 MAX_ROUNDS: Final = 10
-GATHER_S: Final = 0.005
-"""After a question, how long to wait for more that a server asks at the same time."""
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 0.25
 _INPUT: Final = b'"input_required"'
-
-
-class Asked(Protocol):
-    """The client of a call, as far as questions go; part of relay.call.Caller."""
-
-    principal: str
-
-    @property
-    def capabilities(self) -> dict[str, Any]:
-        """What the client declared, in the words of its era."""
-
-    def notify(self, method: str, params: Raw) -> None:
-        """See relay/call.py."""
-
-    async def ask(self, method: str, params: bytes) -> bytes:
-        """Put a question to a legacy client on this call's stream; its result as JSON text."""
 
 
 def asks(result: bytes) -> Params | None:
@@ -86,12 +76,22 @@ class Bridge:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._seal = Seal()
-        self._parked: dict[int, _Parked] = {}
+        self._parked: dict[int, Parked] = {}
+        self._each: Counter[str] = Counter()  # of them, by whose they are
         self._ids = itertools.count(1)
         self._tasks = Tasks()
 
     def __len__(self) -> int:
         return len(self._parked)
+
+    def place(self, params: Params) -> str:
+        """The replica whose question a retry answers; empty if there is none to go back to."""
+        state = message.text(params.get("requestState", message.NO_RAW))
+        if state is None:
+            return ""
+        with suppress(InvalidParams):  # refused later, in words that fit
+            return self._seal.read(state).place
+        return ""
 
     # --- modern client, modern server: only the state is wrapped ---
 
@@ -99,8 +99,8 @@ class Bridge:
         """The server's own questions reach the client as they are; the state comes back here."""
         call.params = params = dict(call.params or {})  # the request keeps its own
         if (state := params.pop("requestState", None)) is not None:
-            claims = self._open(state, call, caller)
-            if claims.server != upstream.server or claims.parked is not None:
+            claims = self._open(state, upstream, call, caller)
+            if claims.parked is not None:
                 raise InvalidParams("requestState belongs to another call")
             if claims.inner is not None:
                 params["requestState"] = as_raw(claims.inner)
@@ -148,21 +148,22 @@ class Bridge:
 
     # --- modern client, legacy server: park ---
 
-    async def park(self, upstream: Callee, call: Call, caller: Asked) -> bytes:
+    async def park(self, upstream: InTurn, call: Call, caller: Asked) -> bytes:
         """Call, and turn the server's questions into input_required results.
 
         Raises:
             InvalidParams: a retry whose state is forged, expired or of another call, or whose
                 answers are no objects.
+            Overloaded: too many are parked, or there was no turn; a retry may come again.
         """
         call.params = params = dict(call.params or {})  # the request keeps its own
         state = params.pop("requestState", None)
         answers = questions.answers(params)
-        claims = None if state is None else self._open(state, call, caller)
+        claims = None if state is None else self._open(state, upstream, call, caller)
         if claims is None or claims.parked is None:  # after -32042 the call is made anew
             parked = self._begin(upstream, call, caller)
         else:
-            parked = self._resume(claims, answers, caller)
+            parked = await self._resume(claims, answers, caller)
         try:
             await parked.turn()
         except asyncio.CancelledError:  # the client hung up: that cancels the call
@@ -194,7 +195,7 @@ class Bridge:
     def _ended(self, found: bytes | McpError, upstream: Callee, call: Call, caller: Asked) -> bytes:
         """The end of a parked call; -32042 asks the client to visit URLs and call again."""
         if isinstance(found, UpstreamError) and found.own_code == questions.URL_REQUIRED:
-            wanted = questions.urls(found, caller.capabilities)
+            wanted = questions.urls(found, upstream.server, caller.capabilities)
             sealed = self._sealed(upstream.server, call, caller)
             return message.encode(
                 {"resultType": "input_required", "inputRequests": wanted, "requestState": sealed}
@@ -203,21 +204,23 @@ class Bridge:
             raise found
         return found
 
-    def _begin(self, upstream: Callee, call: Call, caller: Asked) -> "_Parked":
+    def _begin(self, upstream: InTurn, call: Call, caller: Asked) -> Parked:
+        hint = "answer or abandon some; try again later"
         if len(self._parked) >= MAX_PARKED:
-            raise Overloaded(
-                upstream.server,
-                f"{MAX_PARKED} calls wait for answers of their clients already",
-                hint="answer or abandon some; try again later",
-            )
-        parked = _Parked(next(self._ids), upstream.server, caller)
+            said = f"{MAX_PARKED} calls wait for answers of their clients already"
+            raise Overloaded(upstream.server, said, hint=hint)
+        if call.who and self._each[call.who] >= MAX_PARKED_EACH:
+            said = f"{MAX_PARKED_EACH} calls of yours wait for your answers already"
+            raise OverLimit(upstream.server, said, hint=hint)
+        parked = Parked(next(self._ids), upstream, call.who, caller)
         call.on_question = parked.asked
         call.on_notification = parked.notify
         parked.run(self._tasks.start(_value(upstream.call(call)), f"parked {upstream.server}"))
         self._parked[parked.id] = parked
+        self._each[call.who] += 1
         return parked
 
-    def _resume(self, claims: Claims, answers: Params, caller: Asked) -> "_Parked":
+    async def _resume(self, claims: Claims, answers: Params, caller: Asked) -> Parked:
         parked = self._parked.get(claims.parked or 0)
         if parked is None:
             raise InvalidParams(
@@ -226,21 +229,36 @@ class Bridge:
             )
         if parked.caller is not None:
             raise InvalidParams("this call is being resumed already")
-        parked.resume(caller, answers)
+        parked.awake(caller)
+        try:
+            await parked.take_turn()
+        except Overloaded:
+            parked.rest(self._clock() + STATE_TTL_S)
+            raise
+        except asyncio.CancelledError:
+            self._forget(parked)
+            raise
+        parked.resume(answers)
         return parked
 
-    def _forget(self, parked: "_Parked") -> None:
-        self._parked.pop(parked.id, None)
+    def _forget(self, parked: Parked) -> None:
+        if self._parked.pop(parked.id, None) is not None:
+            self._each[parked.who] -= 1
+            if not self._each[parked.who]:
+                del self._each[parked.who]
         parked.end()
 
     # --- state ---
 
-    def _open(self, state: Raw, call: Call, caller: Asked) -> Claims:
+    def _open(self, state: Raw, upstream: Callee, call: Call, caller: Asked) -> Claims:
         text = message.text(state)
         if text is None:
             raise InvalidParams("requestState must be a string")
         params = call.params or {}
-        return self._seal.open(text, caller.principal, call.method, params, self._clock())
+        claims = self._seal.open(text, caller.principal, call.method, params, self._clock())
+        if claims.server != upstream.server:  # its tool may have the same name, and arguments
+            raise InvalidParams("requestState belongs to another call")
+        return claims
 
     def _sealed(
         self,
@@ -253,94 +271,11 @@ class Bridge:
     ) -> str:
         expires_at = self._clock() + STATE_TTL_S
         mark = digest(call.params or {})
-        claims = Claims(server, caller.principal, call.method, mark, expires_at, inner, parked)
+        place = "" if parked is not None or call.place == server else call.place
+        claims = Claims(
+            *(server, caller.principal, call.method, mark, expires_at, inner, parked, place)
+        )
         return self._seal.seal(claims)
-
-
-class _Question:
-    """One request of a server that waits for its answer."""
-
-    __slots__ = ("answer", "wanted")
-
-    def __init__(self, method: str, params: Params) -> None:
-        self.wanted: dict[str, Any] = {"method": method}
-        if params:
-            self.wanted["params"] = params
-        self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-
-class _Parked:
-    """A call to a legacy server that goes on while its modern client comes and goes."""
-
-    def __init__(self, id: int, server: str, caller: Asked) -> None:
-        self.id = id
-        self.server = server
-        self.caller: Asked | None = caller  # None while nobody waits for the result
-        self.open: dict[str, _Question] = {}
-        self.expires_at = float("inf")
-        self.running: asyncio.Task[bytes | McpError]
-        self._capabilities = caller.capabilities
-        self._keys = itertools.count(1)
-        self._turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def run(self, task: "asyncio.Task[bytes | McpError]") -> None:
-        """`task` is the call at the server."""
-        self.running = task
-        task.add_done_callback(lambda _: self._wake())
-
-    async def asked(self, method: str, params: Raw) -> bytes:
-        """The server asks: wait until the client has answered.
-
-        Raises:
-            MethodNotFound, InvalidParams: this client cannot be asked that.
-        """
-        members = message.members(params)
-        questions.check(method, members, self._capabilities)
-        question = _Question(method, questions.to_modern(method, members))
-        key = f"{method.partition('/')[0]}-{next(self._keys)}"
-        self.open[key] = question
-        self._wake()
-        try:
-            return await question.answer
-        finally:
-            self.open.pop(key, None)
-
-    def notify(self, method: str, params: Raw) -> None:
-        """Pass on a notification while the client listens; in between it is lost."""
-        if self.caller is not None:
-            self.caller.notify(method, params)
-
-    async def turn(self) -> None:
-        """Wait until the call is over or the server asks."""
-        await self._turn
-        if not self.running.done():
-            await asyncio.wait([self.running], timeout=GATHER_S)
-
-    def rest(self, until: float) -> None:
-        """The client has been asked; nobody waits until it comes back."""
-        self.caller = None
-        self.expires_at = until
-
-    def resume(self, caller: Asked, answers: Params) -> None:
-        """The client is back. Unknown keys are ignored, missing ones asked again."""
-        for key in self.open.keys() & answers.keys():
-            question = self.open.pop(key)
-            if not question.answer.done():
-                question.answer.set_result(bytes(answers[key]))
-        self.caller = caller
-        self.expires_at = float("inf")
-        self._turn = asyncio.get_running_loop().create_future()
-        if self.open or self.running.done():
-            self._wake()
-
-    def end(self) -> None:
-        """Nobody wants the result any more: cancel what still runs."""
-        if not self.running.done():
-            self.running.cancel()
-
-    def _wake(self) -> None:
-        if not self._turn.done():
-            self._turn.set_result(None)
 
 
 async def _value(answer: Coroutine[Any, Any, bytes]) -> bytes | McpError:

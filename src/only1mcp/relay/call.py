@@ -7,103 +7,49 @@ Cost    one table row, one name look-up, one await; the payload is never parsed 
 Source  docs/life-of-a-request.md.
 """
 
-from collections.abc import Mapping
+import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from itertools import count
 from time import monotonic, perf_counter
-from typing import Any, Final, Protocol
+from typing import Final
 
 from msgspec import Raw
 
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
-from only1mcp.catalog.view import Target, View
-from only1mcp.config.servers import Timeouts
+from only1mcp.catalog.view import Target
+from only1mcp.config.servers import Stdio
 from only1mcp.policy.access import ANONYMOUS
-from only1mcp.protocol import downlevel, eras, message, questions
+from only1mcp.protocol import downlevel, eras, message, questions, tasks
 from only1mcp.protocol.errors import (
     InvalidParams,
     McpError,
     MethodNotFound,
-    ResourceNotFound,
     ServerFault,
-    ServerProtocolError,
+    ServerTimeout,
     UpstreamError,
 )
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
-from only1mcp.relay import extensions, mirror
-from only1mcp.relay.admission import FIRST, Before, once_more, refuse
+from only1mcp.relay import extensions, mirror, targets, whose
+from only1mcp.relay.admission import FIRST, Before, after, once_more, refuse
 from only1mcp.relay.bridge import asker
+from only1mcp.relay.request import Caller, Request
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
+from only1mcp.relay.traced import Traced, passed
+from only1mcp.relay.wanted import Fetch, Wanted
 from only1mcp.upstream.base import Call, Callee
-from only1mcp.upstream.roster import State
+from only1mcp.upstream.roster import Live, Replica
+from only1mcp.upstream.standing import Counted
 from only1mcp.upstream.turns import InTurn
 
 _KIND_OF: Final = {row.value: row for row in Kind}
-_CACHEABLE: Final = frozenset({"resources/read"})
 _TOOLS_CALL: Final = METHODS["tools/call"]
 _LINK: Final = b'"resource_link"'
 _TASK: Final = b'"taskId"'
-_UP: Final = (State.READY, State.IDLE)
-"""A server in these states has said what it offers."""
-
-
-class Caller(Protocol):
-    """The client of one request while it runs; implemented by each edge."""
-
-    principal: str
-    headers: Mapping[bytes, bytes] | None
-    """Of its HTTP request, names in lower case; None on stdio."""
-
-    @property
-    def session(self) -> str | None:
-        """The id of its session; None for a modern client."""
-
-    @property
-    def capabilities(self) -> dict[str, Any]:
-        """What it declared, in the words of its era."""
-
-    @property
-    def log_level(self) -> str | None:
-        """The least grave log message it wants; None: it has not said."""
-
-    def notify(self, method: str, params: Raw) -> None:
-        """Pass on a notification that belongs to this request. Never blocks."""
-
-    async def ask(self, method: str, params: bytes) -> bytes:
-        """Put a server's question to a legacy client; its result as JSON text.
-
-        Raises:
-            ClientRefused: the client's own error.
-        """
-
-    def resumable(self, retry_s: float | None) -> None:
-        """The server's stream can be resumed, or it hung up and wants to be asked in so long."""
-
-
-@dataclass(slots=True)
-class Request:
-    """One client request. `params` belongs to it: the relay rewrites members in place."""
-
-    method: str
-    params: Params
-    revision: str
-    modern: bool
-    view: View
-    caller: Caller
-    number: int = field(default_factory=count(1).__next__)
-    """Counts all requests of this process."""
-    target: Target | None = None
-    """Whose it is, once the relay has found that."""
-    upstream_s: float = 0.0
-    """How long servers have had it."""
-    waited_s: float = 0.0
-    """How long it waited for a turn, or to be sent again."""
 
 
 async def relay(request: Request, snapshot: Snapshot) -> bytes:
@@ -119,18 +65,65 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         raise MethodNotFound(f"unknown method {request.method}")
     if row.route is Route.LIST:
         return await _list(request, row, snapshot)
-    if row.route is Route.TASKS:
-        return await _task_list(request, row, snapshot)
+    answers, target, wanted = snapshot.answers, None, None
+    if cached := row.name in answers.methods:
+        target = request.target = targets.listed(request, row, snapshot)
+        wanted = _wanted(request, row, target, snapshot)
+        if wanted is not None and (kept := answers.kept(wanted)) is not None:
+            return kept
     gate, who = snapshot.gate, request.caller.principal
     caller = None if who == ANONYMOUS else who
     if (bound := gate.enter(caller)) is not None:
         refuse(bound, gate)
     try:
-        target = request.target = await _target(request, row, snapshot)
+        if row.route is Route.TASKS:
+            return await _task_list(request, row, snapshot)
+        if target is None:
+            target = await targets.find(request, row, snapshot)
+            wanted = _wanted(request, row, target, snapshot) if cached else None
+        request.target = target
+        if snapshot.servers[target.server].upstream is None:
+            await targets.wake(target, snapshot)
         if row.name in (SUBSCRIBE, UNSUBSCRIBE):
             return await _subscribe(request, row, target, snapshot)
-        live, began = snapshot.servers[target.server], monotonic()
-        live.repeats.total += 1
+        if wanted is not None:
+            return await answers.ask(wanted)
+        return await _attempts(request, row, target, snapshot)
+    finally:
+        gate.leave(caller)
+
+
+def _wanted(
+    request: Request, row: Method, target: Target | None, snapshot: Snapshot
+) -> Wanted | None:
+    """The request as the cache sees it; None: it has nothing to do with it."""
+    if target is None:
+        return None
+    call = partial(_as, request, row, target, snapshot)
+    return snapshot.answers.reader.read(request, row, snapshot.servers[target.server], target, call)
+
+
+async def _as(
+    request: Request,
+    row: Method,
+    target: Target,
+    snapshot: Snapshot,
+    caller: Caller,
+    fetch: Fetch | None,
+) -> bytes:
+    """The call for the cache: in the name of `caller`, and `fetch` hears of the result."""
+    mine = replace(request, params=dict(request.params), caller=caller, fetch=fetch)
+    try:
+        return await _attempts(mine, row, target, snapshot)
+    finally:
+        request.upstream_s, request.waited_s = mine.upstream_s, mine.waited_s
+
+
+async def _attempts(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
+    """The call, and once more where that is safe."""
+    live, began = snapshot.servers[target.server], monotonic()
+    live.repeats.total += 1
+    try:
         try:
             return await _call(request, row, target, snapshot)
         except ServerFault as fault:
@@ -138,9 +131,11 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
                 raise
             before = await once_more(fault, live, row, target.name, began)
             request.waited_s = before.spent_s - request.upstream_s
-        return await _call(request, row, target, snapshot, before)
+            with after(fault):
+                return await _call(request, row, target, snapshot, before)
     finally:
-        gate.leave(caller)
+        if row is _TOOLS_CALL and request.fetch is None:
+            snapshot.answers.wrote(target)
 
 
 async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
@@ -148,20 +143,35 @@ async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
     start = message.text(cursor)
     if cursor is not None and start is None:
         raise InvalidParams("cursor must be a string")
-    view = request.view
+    view, kind, listings = request.view, _KIND_OF[row.items or ""], snapshot.listings
     if start is None:  # a further page belongs to the list it was cut from
-        view = await snapshot.listings.renewed(view)
-    return view.page(_KIND_OF[row.items or ""], start, request.modern)
+        view, hit = await listings.renewed(view, (kind,))
+        snapshot.answers.listed(kind, hit=hit, caller=request.caller)
+    if not request.modern:
+        return view.page(kind, start, modern=False)
+    return view.page(kind, start, modern=True, promise=listings.promise(view, kind))
 
 
 async def _task_list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
-    async def ask(server: str, params: Params) -> bytes:
-        asked = replace(request, params=params)
-        return await _call(asked, row, Target(server, "", message.NO_RAW), snapshot)
+    began = asyncio.get_running_loop().time()
 
-    audience = snapshot.audience
-    place = request.view, request.caller, audience.handed
-    return await extensions.task_list(row, *place, ask, alone=audience.one_principal)
+    async def ask(place: str, params: Params) -> bytes:
+        asked = replace(request, params=params)
+        target = Target(tasks.server(place), "", message.NO_RAW, place=place)
+        list_s = snapshot.servers[target.server].config.timeouts.list
+        try:
+            async with asyncio.timeout_at(began + list_s):
+                return await _call(asked, row, target, snapshot)
+        except TimeoutError:
+            said = f"server '{target.server}' has not listed its tasks within {list_s:g} s"
+            hint = "see timeouts.list of that server"
+            raise ServerTimeout(target.server, said, hint=hint) from None
+
+    def places(server: str) -> list[str]:
+        return [one.place for one in snapshot.servers[server].replicas]
+
+    mine = whose.holder(request.caller, snapshot)
+    return await extensions.task_list(request.view, request.caller, mine, ask, places)
 
 
 async def _subscribe(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
@@ -180,56 +190,93 @@ async def _call(
 ) -> bytes:
     """One attempt; `before` is what has been tried."""
     live = snapshot.servers[target.server]
-    who = _isolated(live.config.isolation, request.caller)
-    key = _hash_key(live.hash_key, request) if live.hash_key else None
-    replica = live.pick(who, key, before.tried)
+    who = whose.isolated(live.config.isolation, request.caller)
+    if live.several:
+        replica = _chosen(request, target, live, who, before, snapshot)
+    else:
+        replica = live.pick(who)
     upstream = replica.calls
     if upstream is None or not replica.shares(request.modern):
         upstream = await replica.apart(request.modern, who)
-    modern = upstream.greeting.modern
+    modern, fetch = upstream.greeting.modern, request.fetch
     if row.route is Route.OTHER and modern != request.modern:
         raise MethodNotFound(f"unknown method {request.method}")
-    call = _outgoing(request, target, modern, live.config.timeouts, before.spent_s)
+    call = _outgoing(request, target, modern, replica, before.spent_s)
     if request.modern and not modern and (level := request.caller.log_level) is not None:
         await snapshot.levels.called(upstream.upstream, level)
+    callee = _traced(upstream, replica, request)
+    if fetch is not None:
+        callee = snapshot.answers.before(callee, fetch)
     if row.asks and modern != request.modern:  # a client may think between two calls to the server
-        sent, callee = perf_counter(), InTurn(upstream, live.turns, _line(request.caller))
+        sent, in_turn = perf_counter(), InTurn(callee, live.turns, whose.line(request.caller))
         try:
-            result = await _asking(call, callee, request, snapshot)
+            result = await _answer(call, in_turn, request, row, snapshot)
         finally:
             request.upstream_s += perf_counter() - sent
     else:
         turns = live.turns
         if not turns.enter():
-            request.waited_s += await turns.wait(_line(request.caller))
+            request.waited_s += await turns.wait(whose.line(request.caller))
         sent = perf_counter()
         try:
-            result = await (
-                _asking(call, upstream, request, snapshot) if row.asks else upstream.call(call)
-            )
+            result = await _answer(call, callee, request, row, snapshot)
         finally:
             request.upstream_s += perf_counter() - sent
             turns.end()
-    if _LINK in result:
-        _learn(result, target.server, snapshot.catalog)
-    if _TASK in result and (row is _TOOLS_CALL or row.route is Route.TASK):
-        place = request.view, request.caller, snapshot.audience.handed
-        result = extensions.respelt(result, row, target.server, *place)
+    if fetch is not None:
+        fetch.hear(result)
+    result = _noted(result, replica.place, request, row, snapshot)
     if modern != request.modern:
-        result = _translated(result, request, row, target)
+        result = eras.result_across(result, target.server, row.name, modern=request.modern)
     return downlevel.tool_result(result, request.revision) if row is _TOOLS_CALL else result
 
 
+def _noted(result: bytes, place: str, request: Request, row: Method, snapshot: Snapshot) -> bytes:
+    """Remember what the server has linked or handed out; ids of tasks say where they are."""
+    if _LINK in result:
+        _learn(result, tasks.server(place), snapshot.catalog)
+    if _TASK in result and (row is _TOOLS_CALL or row.route is Route.TASK):
+        mine = request.view, request.caller, whose.holder(request.caller, snapshot)
+        result = extensions.respelt(result, row, place, *mine)
+    return result
+
+
+def _chosen(
+    request: Request,
+    target: Target,
+    live: Live,
+    who: str | None,
+    before: Before,
+    snapshot: Snapshot,
+) -> Replica:
+    """One of several replicas: the only one that can answer, the one that asked, or any."""
+    if target.place:
+        return live.at(target.place)
+    if not before.tried and (place := snapshot.bridge.place(request.params)):
+        with suppress(ServerFault):  # a state should be enough for the others, too
+            return live.at(place)
+    kind = live.hash_key
+    key = whose.hash_key(kind, request.params, request.caller) if kind else None
+    return live.pick(who, key, before.tried)
+
+
+def _traced(upstream: Counted, replica: Replica, request: Request) -> Callee:
+    if request.span is None:
+        return upstream
+    return Traced(upstream, request.span, pipe=isinstance(replica.transport, Stdio))
+
+
 def _outgoing(
-    request: Request, target: Target, modern: bool, timeouts: Timeouts, spent_s: float
+    request: Request, target: Target, modern: bool, replica: Replica, spent_s: float
 ) -> Call:
     """The request as a server of this era gets it."""
-    params, wanted = request.params, target.header_params
-    if wanted and request.modern and request.caller.headers is not None:
-        mirror.check(wanted, params, request.caller.headers)
+    params, wanted, headers = request.params, target.header_params, request.caller.headers
+    if wanted and request.modern and headers is not None:
+        mirror.check(wanted, params, headers)
     if modern != request.modern:
         params = dict(params)  # the next attempt may be at a server of another era
         params = eras.params_to_legacy(params) if request.modern else _stamped(params, request)
+    timeouts = replica.config.timeouts
     return Call(
         request.method,
         params,
@@ -239,81 +286,31 @@ def _outgoing(
         timeouts.call_max - spent_s,
         mirror.mirrored(wanted, params) if wanted and modern else (),
         on_resumable=request.caller.resumable,
+        place=replica.place,
+        who=whose.line(request.caller),
+        trace=passed(headers) if headers is not None and b"traceparent" in headers else b"",
     )
 
 
-def _translated(result: bytes, request: Request, row: Method, target: Target) -> bytes:
-    """A result of one era for a client of the other."""
-    if result.lstrip()[:1] != b"{":
-        raise ServerProtocolError(
-            target.server, f"server '{target.server}' answered {row.name} with no object"
-        )
+async def _answer(
+    call: Call, upstream: Callee, request: Request, row: Method, snapshot: Snapshot
+) -> bytes:
+    """The server's answer, its own error as the client's era spells it."""
     try:
-        if request.modern:
-            return eras.result_to_modern(result, cacheable=row.name in _CACHEABLE)
-        return eras.result_to_legacy(result)
-    except McpError as error:  # the server's fault, whatever the parser calls it
-        said = f"server '{target.server}' answered {row.name} with a broken result: {error}"
-        raise ServerProtocolError(target.server, said) from None
-
-
-async def _target(request: Request, row: Method, snapshot: Snapshot) -> Target:
-    """Whose it is. A client need not list before it calls: while servers start, wait for them."""
-    try:
-        target = _resolve(request, row, snapshot)
-        if (live := snapshot.servers[target.server]).upstream is None:
-            await live.awake()
-            await snapshot.listings.started((target.server,))
-        return target
-    except McpError:
-        if not await snapshot.listings.started(request.view.servers):
-            raise
-    request.view = snapshot.listings.catalog.view(request.view.server) or request.view
-    return _resolve(request, row, snapshot)
-
-
-def _isolated(isolation: str, caller: Caller) -> str | None:
-    """Whose own connection it is: a session's (a modern client has none: its principal's)."""
-    if isolation == "shared":
-        return None
-    return caller.session or caller.principal if isolation == "session" else caller.principal
-
-
-def _hash_key(kind: str, request: Request) -> str | None:
-    """What consistent_hash goes by for this call; None: it has nothing of the kind."""
-    caller = request.caller
-    match kind:
-        case "session":
-            return caller.session or caller.principal
-        case "principal":
-            return caller.principal
-        case "tool":
-            return message.text(request.params.get("name"))
-    with suppress(McpError):
-        arguments = message.members(request.params.get("arguments", message.NO_RAW))
-        value = arguments.get(kind.removeprefix("argument:"))
-        return None if value is None else bytes(value).decode()
-    return None
-
-
-def _line(caller: Caller) -> str:
-    """In whose line a call waits for its turn: sessions count as callers if nobody has a name."""
-    return (caller.session or "") if caller.principal == ANONYMOUS else caller.principal
-
-
-async def _asking(call: Call, upstream: Callee, request: Request, snapshot: Snapshot) -> bytes:
-    """A call in which the server may ask the client; see relay/bridge.py for the four ways."""
-    try:
-        return await _asked(call, upstream, request, snapshot)
+        if row.asks:
+            return await _asked(call, upstream, request, snapshot)
+        return await upstream.call(call)
     except UpstreamError as error:
         if upstream.greeting.modern == request.modern:
             if error.own_code == questions.URL_REQUIRED:
-                _note_visits(error, upstream.server, request, snapshot)
+                mine = whose.holder(request.caller, snapshot)
+                extensions.note_visits(error, call.place, mine)
             raise
-        raise eras.error_across(error, call.method) from None
+        raise eras.error_across(error, call.method, modern=request.modern) from None
 
 
 async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snapshot) -> bytes:
+    """A call in which the server may ask the client; see relay/bridge.py for the four ways."""
     bridge, caller = snapshot.bridge, request.caller
     match request.modern, upstream.greeting.modern:
         case True, True:
@@ -321,88 +318,24 @@ async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snaps
         case False, True:
             return await bridge.unfold(upstream, call, caller)
         case True, False if questions.can_be_asked(caller.capabilities):
+            assert isinstance(upstream, InTurn)  # as every call between the eras
             return await bridge.park(upstream, call, caller)
         case True, False:
             questions.answers(call.params or {})  # to no question; malformed ones are refused
         case False, False:
-            place = upstream.server, request.view, caller, snapshot.audience.handed
-            call.on_question = asker(caller, partial(extensions.question, *place))
+            seen = partial(_question_seen, call.place, request, snapshot)
+            call.on_question = asker(caller, seen)
     return await upstream.call(call)
 
 
-def _note_visits(error: UpstreamError, server: str, request: Request, snapshot: Snapshot) -> None:
-    with suppress(McpError):  # an error of another form is the client's to judge
-        data = message.members(message.members(error.raw).get("data", message.NO_RAW))
-        for one in message.objects(data.get("elicitations", message.NO_RAW)):
-            extensions.note_visit(one, server, request.caller, snapshot.audience.handed)
+def _question_seen(place: str, request: Request, snapshot: Snapshot, params: Raw) -> Raw:
+    mine = whose.holder(request.caller, snapshot)
+    return extensions.question(place, request.view, mine, params)
 
 
 def _stamped(params: Params, request: Request) -> Params:
     capabilities = questions.client_capabilities(request.caller.capabilities)
     return eras.params_to_modern(params, capabilities, request.caller.log_level)
-
-
-def _resolve(request: Request, row: Method, snapshot: Snapshot) -> Target:
-    """Whose it is; `params` then name it as that server does."""
-    params, view = request.params, request.view
-    if row.route is Route.REF:
-        return _resolve_ref(params, view, snapshot)
-    if row.route is Route.TASK:
-        handed = snapshot.audience.handed
-        return extensions.task_target(row, params, view, request.caller, handed)
-    if row.route is Route.OTHER:
-        return extensions.other_target(row.name, view, request.caller, modern=request.modern)
-    name = message.text(params.get(row.target or ""))
-    if name is None:
-        raise InvalidParams(f"params.{row.target} must be a string")
-    if row.route is Route.URI:
-        target = view.resource(name)
-        if target is None:
-            hint = "resources/list and resources/templates/list show what there is"
-            raise ResourceNotFound(f"resource not found: {name}", {"uri": name, "hint": hint})
-        return target
-    tools = row.name == "tools/call"
-    target = view.tool(name) if tools else view.prompt(name)
-    if target is None:
-        raise _unknown(Kind.TOOLS if tools else Kind.PROMPTS, name, view, snapshot)
-    if target.name != name:
-        params["name"] = target.raw_name
-    return target
-
-
-def _resolve_ref(params: Params, view: View, snapshot: Snapshot) -> Target:
-    ref = message.members(params.get("ref", message.NO_RAW))
-    kind = message.text(ref.get("type"))
-    if kind == "ref/prompt":
-        name = message.text(ref.get("name")) or ""
-        target = view.prompt(name)
-        if target is None:
-            raise _unknown(Kind.PROMPTS, name, view, snapshot)
-        if target.name != name:
-            ref["name"] = target.raw_name
-            params["ref"] = message.as_raw(ref)
-        return target
-    if kind == "ref/resource":
-        uri = message.text(ref.get("uri")) or ""
-        target = view.template(uri)
-        if target is None:
-            hint = "resources/templates/list shows what there is"
-            raise InvalidParams(f"unknown resource template: {uri}", {"hint": hint})
-        return target
-    raise InvalidParams("params.ref.type must be ref/prompt or ref/resource")
-
-
-def _unknown(kind: Kind, name: str, view: View, snapshot: Snapshot) -> McpError:
-    """Why there is no such tool or prompt: its server may not be up, or the name is wrong."""
-    meant = None
-    if view.server is None:
-        owner = snapshot.catalog.prefix_owner(name)
-        if owner is not None and snapshot.servers[owner].state not in _UP:
-            return snapshot.servers[owner].unavailable()
-        meant = snapshot.catalog.suggest(kind, name)
-    word = "tool" if kind is Kind.TOOLS else "prompt"
-    hint = f"did you mean {meant}?" if meant else f"{word}s/list shows what there is"
-    return InvalidParams(f"unknown {word}: {name}", {"hint": hint})
 
 
 def _learn(result: bytes, server: str, catalog: Catalog) -> None:

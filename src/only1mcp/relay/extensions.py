@@ -1,14 +1,18 @@
 """What is beyond the core: tasks of both eras, and methods of extensions that one server has.
 
-    tasks/…           the server named in the id; on /mcp/{server} that server, ids as they are
-    any other method  the only server here that has extensions, in the client's own era
+    tasks/…           the server named in the id, the replica if there are several;
+                      on /mcp/{server} that server, ids as they are unless they name a replica
+    any other method  the only server here that has extensions, in the client's own era;
+                      where there are several, each has its own at /mcp/{server} alone
 
 A task belongs to the principal it was made for, and so does a visit to a URL.
 Source  SEP-2663; MCP 2025-11-25 basic/utilities/tasks; 2026-07-28 basic/extensions.
 """
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from msgspec import Raw
@@ -16,19 +20,22 @@ from msgspec import Raw
 from only1mcp.catalog.listing import Target
 from only1mcp.catalog.view import View
 from only1mcp.protocol import headers, message, tasks
-from only1mcp.protocol.errors import InvalidParams, McpError, MethodNotFound
+from only1mcp.protocol.errors import InvalidParams, McpError, MethodNotFound, UpstreamError
 from only1mcp.protocol.message import Params, as_raw
-from only1mcp.protocol.methods import Method
-from only1mcp.relay.handed import Handed, Owner
+from only1mcp.protocol.methods import METHODS, Method
+from only1mcp.relay.handed import TASK, VISIT, Holder
 
 log = logging.getLogger("only1mcp.extensions")
 
 MAX_PAGES: Final = 100
 """Of the task list of one server."""
 _ELICITATION: Final = b'"elicitationId"'
+_LIST: Final = METHODS["tasks/list"]
 
 Ask = Callable[[str, Params], Awaitable[bytes]]
-"""Puts the request with these params to a server; its result."""
+"""Puts the request with these params to a place; its result."""
+Places = Callable[[str], Sequence[str]]
+"""The places of a server (see protocol/tasks.py)."""
 
 
 class Client(Protocol):
@@ -49,16 +56,15 @@ class Client(Protocol):
 # --- what is offered ---
 
 
-def offered(view: View) -> dict[str, Any]:
-    """The `extensions` that a modern client can use here: those of one server, and tasks."""
-    found = view.declared("extensions")
-    names = [name for one in found.values() for name in one]
-    return {
-        name: setting
-        for one in found.values()
-        for name, setting in one.items()
-        if names.count(name) == 1 or name == tasks.EXTENSION
-    }
+def offered(view: View, *, modern: bool) -> dict[str, Any]:
+    """The `extensions`, or `experimental` features, that a client can use here: those of the
+    only server that has any, and tasks."""
+    able = [*_beyond(view, modern=modern).values()]
+    found = dict(able[0]) if len(able) == 1 else {}
+    for one in view.declared("extensions").values() if modern else ():
+        if tasks.EXTENSION in one:
+            found[tasks.EXTENSION] = one[tasks.EXTENSION]
+    return found
 
 
 def offered_tasks(view: View) -> dict[str, Any]:
@@ -72,7 +78,7 @@ def offered_tasks(view: View) -> dict[str, Any]:
 # --- whose it is ---
 
 
-def task_target(row: Method, params: Params, view: View, caller: Client, handed: Handed) -> Target:
+def task_target(row: Method, params: Params, view: View, caller: Client, mine: Holder) -> Target:
     """The server that handed out `params.taskId`; `params` then hold its own id.
 
     Raises:
@@ -84,13 +90,15 @@ def task_target(row: Method, params: Params, view: View, caller: Client, handed:
     id = message.text(params.get("taskId"))
     if id is None:
         raise InvalidParams("params.taskId must be a string")
-    server, own = tasks.owner(id) if view.server is None else (view.server, id)
-    known = handed.owner(server, own)
-    if server not in able or (known is not None and known.principal != caller.principal):
+    place, own = tasks.owner(id)
+    server = tasks.server(place)
+    if view.server is not None and (server != view.server or place == server):
+        place, server, own = view.server, view.server, id
+    if server not in able or not mine.has(place, TASK, own):
         raise InvalidParams(f"unknown task: {id}", {"hint": "it may have expired"})
     if own != id:
         params["taskId"] = as_raw(own)
-    return Target(server, own, as_raw(own))
+    return Target(server, own, as_raw(own), place="" if place == server else place)
 
 
 def other_target(method: str, view: View, caller: Client, *, modern: bool) -> Target:
@@ -99,17 +107,23 @@ def other_target(method: str, view: View, caller: Client, *, modern: bool) -> Ta
     Raises:
         MethodNotFound: there is none, or more than one.
     """
-    if modern:
-        found = view.declared("extensions").items()
-        able = [server for server, names in found if set(names) - {tasks.EXTENSION}]
-    else:
-        able = [server for server, names in view.declared("experimental").items() if names]
+    able = [*_beyond(view, modern=modern)]
     if len(able) != 1:
         hint = {"hint": f"servers with extensions: {', '.join(able)}; ask one at its own path"}
         raise MethodNotFound(f"unknown method {method}", hint if able else None)
     said = caller.headers.get(headers.NAME) if caller.headers is not None else None
     name = "" if said is None else headers.decode(said)
     return Target(able[0], name, as_raw(name))
+
+
+def _beyond(view: View, *, modern: bool) -> dict[str, dict[str, Any]]:
+    """What the servers here have beyond the core and tasks; without those that have nothing."""
+    declared = view.declared("extensions" if modern else "experimental")
+    found = {
+        server: {name: setting for name, setting in one.items() if name != tasks.EXTENSION}
+        for server, one in declared.items()
+    }
+    return {server: one for server, one in found.items() if one}
 
 
 def _with_tasks(row: Method, view: View, caller: Client) -> list[str]:
@@ -130,72 +144,84 @@ def _with_tasks(row: Method, view: View, caller: Client) -> list[str]:
 
 
 def respelt(
-    result: bytes, row: Method, server: str, view: View, caller: Client, handed: Handed
+    result: bytes, row: Method, place: str, view: View, caller: Client, mine: Holder
 ) -> bytes:
-    """A result with the ids of tasks as this client sees them; a new task is noted as its own."""
-    owner = Owner(caller.principal, caller.session)
+    """A result of `place` with ids of tasks as this client sees them; a new task is its own."""
 
     def respell(own: str) -> str:
         if row.name == "tools/call":
-            handed.note(server, own, owner)
-        return own if view.server is not None else tasks.shown(server, own)
+            mine.take(place, TASK, own)
+        if row.name == "tasks/result" or tasks.is_over(result):
+            mine.ended(place, own)
+        return _spelt(place, own, view.server)
 
     return tasks.respelt_result(result, row.name, respell, modern=caller.session is None)
 
 
-def question(server: str, view: View, caller: Client, handed: Handed, params: Raw) -> Raw:
+def _spelt(place: str, own: str, mount: str | None) -> str:
+    return own if mount == place else tasks.shown(place, own)
+
+
+def question(place: str, view: View, mine: Holder, params: Raw) -> Raw:
     """A legacy server's question for the legacy client of a call, as that client sees it."""
     if _ELICITATION in bytes(params):
-        note_visit(message.members(params), server, caller, handed)
-    if view.server is not None:
+        note_visit(message.members(params), place, mine)
+    if view.server == place:
         return params
-    return tasks.respelt_question(params, lambda own: tasks.shown(server, own))
+    return tasks.respelt_question(params, lambda own: tasks.shown(place, own))
 
 
-def note_visit(elicitation: Params, server: str, caller: Client, handed: Handed) -> None:
+def note_visit(elicitation: Params, place: str, mine: Holder) -> None:
     """The client is asked to open a URL; that it is done will be told to it alone."""
     if id := message.text(elicitation.get("elicitationId")):
-        handed.note(server, id, Owner(caller.principal, caller.session))
+        mine.take(place, VISIT, id)
 
 
-async def task_list(
-    row: Method, view: View, caller: Client, handed: Handed, ask: Ask, *, alone: bool
-) -> bytes:
-    """`tasks/list` of all servers here: the tasks of this client's principal.
+def note_visits(error: UpstreamError, place: str, mine: Holder) -> None:
+    """A server's -32042 asks the client to open URLs."""
+    with suppress(McpError):  # an error of another form is the client's to judge
+        data = message.members(message.members(error.raw).get("data", message.NO_RAW))
+        for one in message.objects(data.get("elicitations", message.NO_RAW)):
+            note_visit(one, place, mine)
 
-    In  `alone`: all clients are one principal, so that what nobody noted is its own, too.
+
+async def task_list(view: View, caller: Client, mine: Holder, ask: Ask, places: Places) -> bytes:
+    """`tasks/list` of all servers here, all asked at once: the tasks of this client's principal.
+
+    In  `places` are the replicas of a server, each with tasks of its own.
 
     Raises:
         MethodNotFound: no server here has tasks. McpError: of the only server that has.
     """
-    able = _with_tasks(row, view, caller)
+    able = [place for one in _with_tasks(_LIST, view, caller) for place in places(one)]
     found: list[Params] = []
-    for server in able:
-        try:
-            entries = await _entries(server, ask)
-        except McpError as error:
+    listed = await asyncio.gather(*(_entries(place, ask) for place in able))
+    for place, entries in zip(able, listed, strict=True):
+        if isinstance(entries, McpError):
             if len(able) == 1:
-                raise
-            log.warning("server %s: tasks/list: %s", server, error.message)
+                raise entries
+            log.warning("server %s: tasks/list: %s", place, entries.message)
             continue
         for entry in entries:
             own = message.text(entry.get("taskId")) or ""
-            known = handed.owner(server, own)
-            if not (alone if known is None else known.principal == caller.principal):
+            if not mine.has(place, TASK, own):
                 continue
-            if view.server is None:
-                entry["taskId"] = as_raw(tasks.shown(server, own))
+            entry["taskId"] = as_raw(_spelt(place, own, view.server))
             found.append(entry)
     return message.encode({"tasks": found})
 
 
-async def _entries(server: str, ask: Ask) -> list[Params]:
+async def _entries(place: str, ask: Ask) -> list[Params] | McpError:
+    """All pages of one place; the error as a value, for it hides no other."""
     entries: list[Params] = []
     params: Params = {}
-    for _ in range(MAX_PAGES):
-        page = message.members(await ask(server, params))
-        entries += message.objects(page.get("tasks", message.NO_RAW))
-        if message.text(page.get("nextCursor")) is None:
-            break
-        params = {"cursor": page["nextCursor"]}
+    try:
+        for _ in range(MAX_PAGES):
+            page = message.members(await ask(place, params))
+            entries += message.objects(page.get("tasks", message.NO_RAW))
+            if message.text(page.get("nextCursor")) is None:
+                break
+            params = {"cursor": page["nextCursor"]}
+    except McpError as error:
+        return error
     return entries

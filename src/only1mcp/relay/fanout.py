@@ -4,74 +4,54 @@
     server is down ──stale_lists──► hidden, until it is back
 
 Requests never wait for a server that is merely slow: after GRACE_S they get the last list.
-Bounds  pages, entries and bytes per list, one fetch at a time per server.
+Bounds  one fetch at a time per server; what one may bring: relay/fetch.py.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import NOTHING, Kind, Listing
+from only1mcp.catalog.pages import NO_PROMISE, Promise
 from only1mcp.catalog.view import View
-from only1mcp.config.model import Naming
+from only1mcp.config.model import Config
 from only1mcp.observe.tasks import Tasks
-from only1mcp.protocol import message
-from only1mcp.protocol.eras import own_meta
-from only1mcp.protocol.errors import (
-    InvalidParams,
-    McpError,
-    MethodNotFound,
-    ParseError,
-    ServerFault,
-    ServerProtocolError,
-    ServerTimeout,
-    UpstreamError,
-)
-from only1mcp.protocol.message import Params, as_raw
+from only1mcp.protocol.caching import LONGEST_TTL_S
+from only1mcp.protocol.errors import McpError, ServerFault, ServerTimeout
 from only1mcp.protocol.methods import METHODS
 from only1mcp.relay.admission import once_more
-from only1mcp.upstream.base import Call, Callee
+from only1mcp.relay.fetch import FAILED_TTL_S, Hold, fetch
+from only1mcp.upstream.base import Callee
 from only1mcp.upstream.roster import Live, Roster, State
 
 log = logging.getLogger("only1mcp.lists")
 
-MAX_PAGES: Final = 1000
-MAX_ENTRIES: Final = 50_000
-MAX_BYTES: Final = 64 * 1024 * 1024
-"""Of all pages of one list; 50 000 tools with usual schemas are about as much."""
-DEFAULT_TTL_S: Final = 300.0
-"""How long a list is kept from a server that gives no ttlMs; list_changed ends it at once."""
-LONGEST_TTL_S: Final = 86_400.0
-FAILED_TTL_S: Final = 30.0
-"""How long a list that could not be had is not asked for again."""
 CALM_S: Final = 0.1
 """Between list_changed and the fetch: changes within this time make one fetch, and a server
 that says it at every list is not asked without end."""
 GRACE_S: Final = 2.0
 """How long a list request waits for a server that is starting or slow to list."""
 
-_METHODS: Final = {
-    Kind.TOOLS: "tools/list",
-    Kind.PROMPTS: "prompts/list",
-    Kind.RESOURCES: "resources/list",
-    Kind.TEMPLATES: "resources/templates/list",
-}
-_CAPABILITY: Final = {
-    Kind.TOOLS: "tools",
-    Kind.PROMPTS: "prompts",
-    Kind.RESOURCES: "resources",
-    Kind.TEMPLATES: "resources",
-}
-
 
 @dataclass(slots=True)
 class _Kept:
     listing: Listing
-    expires_at: float
+    holds: dict[Kind, Hold]
+    ends_at: dict[Kind, float]
+    """Of the lists that were asked for; the others never end."""
+
+    def is_due(self, kinds: Iterable[Kind], now: float) -> bool:
+        """Whether one of these lists has to be asked for again."""
+        return any(self.ends_at.get(kind, inf) <= now for kind in kinds)
+
+    def due(self, now: float) -> tuple[Kind, ...]:
+        """What to ask for: these, and what the server may have had no word of before."""
+        return tuple(kind for kind in Kind if self.ends_at.get(kind, now) <= now)
 
 
 @dataclass(slots=True)
@@ -83,9 +63,17 @@ class _Fetch:
 class Listings:
     """The last list of every server, refreshed when needed, and the catalogue of them all."""
 
-    def __init__(self, roster: Roster, naming: Naming, on_change: Callable[[], None]) -> None:
+    def __init__(self, roster: Roster, config: Config, on_change: Callable[[], None]) -> None:
         self._roster = roster
-        self._naming = naming
+        self._naming = config.naming
+        self._keeps = config.cache.enabled
+        self._ttl_s = {
+            Kind.TOOLS: config.cache.l1.ttl,
+            Kind.RESOURCES: config.cache.l2.ttl,
+            Kind.TEMPLATES: config.cache.l2.ttl,
+            Kind.PROMPTS: config.cache.l3.ttl,
+        }
+        self._for_all = config.server.auth in (None, "none")
         self._on_change = on_change
         self._catalog: Catalog | None = None
         self._outdated = True
@@ -118,17 +106,42 @@ class Listings:
         if not self._roster.is_current(live):
             await self._try(live)
             return
+        self.end(live.id)  # it may be another version
         if (fault := await self._refresh(live).task) is not None:
             raise fault
 
     def changed(self, live: Live) -> None:
         """The server said list_changed: what we hold is old from now on."""
-        if (kept := self._kept.get(live.id)) is not None:
-            kept.expires_at = asyncio.get_running_loop().time()
+        self.end(live.id)
         if live.id in self._fetching:
             self._again.add(live.id)  # the answer under way may predate the change
         else:
             self._refresh(live, CALM_S)
+
+    def end(self, server: str, kinds: Iterable[Kind] = Kind) -> None:
+        """These lists are old from now on: the next who wants them waits for new ones."""
+        if (kept := self._kept.get(server)) is not None:
+            now = asyncio.get_running_loop().time()
+            kept.ends_at.update({kind: now for kind in kinds if kind in kept.ends_at})
+
+    def promise(self, view: View, kind: Kind) -> Promise:
+        """What a list may say of itself: the least that is left of what its servers said.
+
+        Nothing is promised while a server is missing, and nothing on behalf of one that is silent.
+        It is private where callers have to say who they are.
+        """
+        now = asyncio.get_running_loop().time()
+        left_s, public = LONGEST_TTL_S, self._for_all
+        for id in view.servers:
+            if (kept := self._kept.get(id)) is None:
+                return NO_PROMISE
+            if (hold := kept.holds.get(kind)) is None:
+                continue  # it has no such list
+            if not hold.said:
+                return NO_PROMISE
+            left_s = min(left_s, kept.ends_at[kind] - now)
+            public = public and hold.public
+        return Promise(max(0, int(left_s * 1000)), public) if view.servers else NO_PROMISE
 
     def noticed(self, live: Live) -> None:
         """Its state has changed. The last lists of a server that is down are shown for a while
@@ -151,9 +164,10 @@ class Listings:
             self._kept[live.id] = tried[1]
         self._change()
 
-    def adopt(self, naming: Naming) -> None:
+    def adopt(self, config: Config) -> None:
         """The configuration is another: names, and the servers of the roster."""
-        self._naming = naming
+        self._naming = config.naming
+        self._for_all = config.server.auth in (None, "none")
         for id in (self._kept.keys() | self._tried.keys()) - self._roster.servers.keys():
             self._kept.pop(id, None)
             self._tried.pop(id, None)
@@ -171,8 +185,9 @@ class Listings:
         await self._roster.settle(late, grace_s)
         return True
 
-    async def renewed(self, view: View) -> View:
-        """The view to list from: its servers' lists brought up to date, within GRACE_S.
+    async def renewed(self, view: View, kinds: Iterable[Kind] = Kind) -> tuple[View, bool]:
+        """The view to list from: its servers' lists brought up to date, within GRACE_S. And
+        whether that was so without asking any.
 
         Only the first of those who ask wait for a server that hangs.
         """
@@ -185,12 +200,12 @@ class Listings:
             if id in servers
             and servers[id].upstream is not None
             and (kept := self._kept.get(id)) is not None
-            and kept.expires_at <= now
+            and kept.is_due(kinds, now)
         ]
         waiting = [one.task for one in fetches if one.began + GRACE_S > now]
         if waiting:
             await asyncio.wait(waiting, timeout=GRACE_S)
-        return self.catalog.view(view.server) or view
+        return self.catalog.view(view.server) or view, not fetches
 
     async def close(self) -> None:
         """End the fetches under way."""
@@ -249,145 +264,44 @@ class Listings:
 
     def _put_off(self, live: Live, fault: McpError) -> None:
         if (kept := self._kept.get(live.id)) is not None:
-            kept.expires_at = asyncio.get_running_loop().time() + FAILED_TTL_S
+            again_at = asyncio.get_running_loop().time() + FAILED_TTL_S
+            kept.ends_at = {kind: max(end, again_at) for kind, end in kept.ends_at.items()}
             log.warning("server %s: lists not refreshed: %s", live.id, fault.message)
 
     async def _try(self, live: Live) -> None:
         """Fetch the lists of a server that is to take the place of another."""
         assert live.lead is not None
         assert live.lead.calls is not None
-        listing, ttl_s = await fetch(live.lead.calls, live.config.timeouts.list)
-        expires_at = asyncio.get_running_loop().time() + ttl_s
-        self._tried[live.id] = live, _Kept(listing, expires_at)
+        listing, holds = await fetch(live.lead.calls, live.config.timeouts.list)
+        self._tried[live.id] = live, self._held(listing, holds, None)
 
     async def _fetch(self, live: Live, upstream: Callee) -> None:
         kept = self._kept.get(live.id)
         last = kept.listing if kept is not None else NOTHING
         began, timeout_s = monotonic(), live.config.timeouts.list
+        kinds = tuple(Kind) if kept is None else kept.due(asyncio.get_running_loop().time())
         try:
-            listing, ttl_s = await fetch(upstream, timeout_s, last)
+            listing, holds = await fetch(upstream, timeout_s, last, kinds)
         except ServerFault as fault:
             if live.calls is not upstream or isinstance(fault, ServerTimeout):
                 raise  # connected again it is listed anew; and who hangs has had its time
-            await once_more(fault, live, METHODS[_METHODS[Kind.TOOLS]], "", began)
-            listing, ttl_s = await fetch(upstream, timeout_s, last)
+            await once_more(fault, live, METHODS["tools/list"], "", began)
+            listing, holds = await fetch(upstream, timeout_s, last, kinds)
         if not self._roster.is_current(live):  # it was replaced or removed meanwhile
             return
-        expires_at = asyncio.get_running_loop().time() + ttl_s
-        if kept is not None and kept.listing == listing:
-            kept.expires_at = expires_at  # unchanged: keep the object, and all built from it
-            return
-        self._kept[live.id] = _Kept(listing, expires_at)
-        self._change()
+        unchanged = kept is not None and kept.listing == listing
+        if kept is not None and unchanged:
+            listing = kept.listing  # the object, and all that is built from it
+        self._kept[live.id] = self._held(listing, holds, kept if len(kinds) < len(Kind) else None)
+        if not unchanged:
+            self._change()
 
-
-async def fetch(
-    upstream: Callee, timeout_s: float, last: Listing = NOTHING
-) -> tuple[Listing, float]:
-    """Everything a server offers, and for how many seconds that holds.
-
-    A list that cannot be had stays as it was in `last`; the others still count.
-
-    Raises:
-        McpError: the server is lost, or not one of its lists could be had.
-    """
-    greeting = upstream.greeting
-    ttl_s = LONGEST_TTL_S
-    lists: dict[Kind, tuple[Params, ...]] = {}
-    faults: list[McpError] = []
-    for kind in _asked(greeting.capabilities):
-        try:
-            lists[kind], kind_ttl_s = await _pages(upstream, kind, timeout_s)
-        except (UpstreamError, ServerTimeout, ServerProtocolError) as fault:
-            faults.append(fault)
-            lists[kind], kind_ttl_s = _missing(upstream, kind, fault, last)
-        ttl_s = min(ttl_s, kind_ttl_s)
-    serious = [fault for fault in faults if isinstance(fault, ServerFault)]
-    if serious and len(faults) == len(lists):
-        raise serious[0]
-    listing = Listing(
-        tools=lists.get(Kind.TOOLS, ()),
-        prompts=lists.get(Kind.PROMPTS, ()),
-        resources=lists.get(Kind.RESOURCES, ()),
-        templates=lists.get(Kind.TEMPLATES, ()),
-        capabilities=greeting.capabilities,
-        instructions=greeting.instructions,
-        server_info=greeting.server_info,
-    )
-    return listing, ttl_s
-
-
-def _asked(declared: Mapping[str, object]) -> list[Kind]:
-    """The lists to ask for; all of them if the server declares nothing at all."""
-    return [kind for kind in Kind if not declared or _CAPABILITY[kind] in declared]
-
-
-def _missing(
-    upstream: Callee, kind: Kind, fault: McpError, last: Listing
-) -> tuple[tuple[Params, ...], float]:
-    if isinstance(fault, UpstreamError) and fault.own_code == MethodNotFound.code:
-        return (), DEFAULT_TTL_S  # declared in part, e.g. resources without templates
-    log.warning("server %s: %s failed: %s", upstream.server, _METHODS[kind], fault.message)
-    return last.entries(kind), FAILED_TTL_S
-
-
-async def _pages(
-    upstream: Callee, kind: Kind, timeout_s: float
-) -> tuple[tuple[Params, ...], float]:
-    """One whole list and its time to live.
-
-    Raises:
-        McpError: as the server says; ServerProtocolError for what is no list.
-    """
-    entries: list[Params] = []
-    seen: set[str] = set()
-    cursor: str | None = None
-    ttl_s = LONGEST_TTL_S
-    size = 0
-    while True:
-        raw = await upstream.call(_page_call(upstream, kind, cursor, timeout_s))
-        size += len(raw)
-        try:
-            page = message.members(raw)
-            entries += message.objects(page.get(kind.value, message.NO_RAW))
-            ttl_s = min(ttl_s, _ttl_s(page))
-            cursor = message.text(page.get("nextCursor"))
-        except (InvalidParams, ParseError):
-            raise _no_list(upstream, kind) from None
-        if cursor is None:
-            break
-        if (
-            cursor in seen
-            or len(seen) >= MAX_PAGES
-            or len(entries) > MAX_ENTRIES
-            or size > MAX_BYTES
-        ):
-            log.warning(
-                "server %s: %s never ends; cut at %d", upstream.server, _METHODS[kind], len(entries)
-            )
-            break
-        seen.add(cursor)
-    return tuple(entries[:MAX_ENTRIES]), ttl_s
-
-
-def _page_call(upstream: Callee, kind: Kind, cursor: str | None, timeout_s: float) -> Call:
-    params: Params = {} if cursor is None else {"cursor": as_raw(cursor)}
-    if upstream.greeting.modern:
-        params["_meta"] = as_raw(own_meta({}))
-    return Call(_METHODS[kind], params, idle_s=timeout_s, max_s=timeout_s)
-
-
-def _no_list(upstream: Callee, kind: Kind) -> ServerProtocolError:
-    server, method = upstream.server, _METHODS[kind]
-    return ServerProtocolError(
-        server,
-        f"server '{server}' answered {method} with something that is no list",
-        hint="its log may say more",
-    )
-
-
-def _ttl_s(page: Params) -> float:
-    ttl: Any = message.any_value(page.get("ttlMs", message.NO_RAW))
-    if isinstance(ttl, int | float) and not isinstance(ttl, bool):
-        return min(max(ttl, 0), LONGEST_TTL_S * 1000) / 1000
-    return DEFAULT_TTL_S
+    def _held(self, listing: Listing, holds: dict[Kind, Hold], before: _Kept | None) -> _Kept:
+        """What is kept now; `before` has the lists that were not asked for this time."""
+        now = asyncio.get_running_loop().time()
+        ends_at = {}
+        for kind, hold in holds.items():
+            ends_at[kind] = now + hold.lasts_s(self._ttl_s[kind]) * self._keeps
+        if before is not None:
+            holds, ends_at = before.holds | holds, before.ends_at | ends_at
+        return _Kept(listing, holds, ends_at)

@@ -8,10 +8,15 @@ No call tells anything by itself: what a breaker or a health check has changed i
 second, and the way of a request stays as short as it is.
 """
 
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from only1mcp.catalog.catalog import Catalog
+from only1mcp.config.diff import Diff
+from only1mcp.config.faults import Fault
+from only1mcp.observe import logs
 from only1mcp.observe.events import BREAKER, HEALTH, LISTS, LOG, RELOAD, RESTART, SERVER, Events
 from only1mcp.relay.audience import changes
 from only1mcp.upstream.live import Live
@@ -29,10 +34,11 @@ class _Seen(NamedTuple):
 class Happenings:
     """Compares what is with what was."""
 
-    def __init__(self, events: Events, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
         """`clock` gives seconds since 1970."""
-        self._events = events
+        self.events = Events(uuid4().hex[:8])
         self._clock = clock
+        self._unhear = logs.hear(self._logged)
         self._states: dict[str, tuple[str, str]] = {}
         self._seen: dict[tuple[str, str], _Seen] = {}
 
@@ -61,15 +67,19 @@ class Happenings:
             kinds = [method.split("/")[1] for method in methods]
             self._tell(LISTS, lists=kinds)
 
-    def reloaded(self, changed: str, restart: Iterable[str], faults: Iterable[str]) -> None:
+    def reloaded(self, changes: Diff, faults: Iterable[Fault]) -> None:
         """The configuration was read again: what has changed, what waits, what is wrong."""
-        found = list(faults)
-        self._tell(RELOAD, ok=not found, changed=changed, restart=list(restart), faults=found)
+        said = [str(fault) for fault in faults]
+        restart = list(changes.restart)
+        self._tell(RELOAD, ok=not said, changed=str(changes), restart=restart, faults=said)
 
-    def logged(self, at: float, level: str, logger: str, message: str) -> None:
-        """Something was logged."""
-        said = {"level": level, "logger": logger, "message": message}
-        self._events.tell(LOG, at, said)
+    def close(self) -> None:
+        """Nothing more will happen."""
+        self.events.close()
+        self._unhear()
+
+    def _logged(self, at: float, level: str, logger: str, message: str) -> None:
+        self.events.tell(LOG, at, {"level": level, "logger": logger, "message": message})
 
     def _look_at(self, one: Replica) -> None:
         now = _Seen(str(one.health.status), str(one.breaker.state), one.restarts)
@@ -90,4 +100,4 @@ class Happenings:
             self._tell(BREAKER, **where, breaker=now.breaker, was=was.breaker, reason=reason)
 
     def _tell(self, kind: str, **said: Any) -> None:
-        self._events.tell(kind, self._clock(), said)
+        self.events.tell(kind, self._clock(), said)

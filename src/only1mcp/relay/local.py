@@ -18,7 +18,7 @@ from only1mcp.protocol.methods import (
     NEWEST_MODERN,
     R2025_11_25,
 )
-from only1mcp.relay import extensions
+from only1mcp.relay import behind, extensions
 
 
 def negotiate(params: Params) -> str:
@@ -41,6 +41,7 @@ def initialize(view: View, revision: str) -> bytes:
             "capabilities": capabilities(view, modern=False) | _beyond(view, revision),
             "serverInfo": IMPLEMENTATION,
             **_instructions(view),
+            "_meta": behind.told(view),
         }
     )
 
@@ -55,7 +56,7 @@ def discover(view: View) -> bytes:
             **_instructions(view),
             "ttlMs": 0,
             "cacheScope": "private",
-            "_meta": {SERVER_INFO_KEY: IMPLEMENTATION},
+            "_meta": {SERVER_INFO_KEY: IMPLEMENTATION, **behind.told(view)},
         }
     )
 
@@ -82,10 +83,9 @@ def capabilities(view: View, *, modern: bool) -> dict[str, Any]:
 def _beyond(view: View, revision: str) -> dict[str, Any]:
     """What is offered beyond the core, where it can be routed."""
     if revision in MODERN:
-        found = {"extensions": extensions.offered(view)}
+        found = {"extensions": extensions.offered(view, modern=True)}
     else:
-        experimental = view.declared("experimental")
-        found = {"experimental": experimental.get(view.server or "", {})}
+        found = {"experimental": extensions.offered(view, modern=False)}
         if revision == R2025_11_25:
             found["tasks"] = extensions.offered_tasks(view)
     return {name: what for name, what in found.items() if what}

@@ -30,7 +30,10 @@ _UNBOUND: Final = frozenset(("_meta", "inputResponses", "requestState"))
 
 
 class Claims(msgspec.Struct, frozen=True, array_like=True):
-    """What a sealed state says. `inner` is the server's own state, `parked` a call that waits."""
+    """What a sealed state says. `inner` is the server's own state, `parked` a call that waits.
+
+    `place` is the replica that asked: it may remember more than its state says.
+    """
 
     server: str
     principal: str
@@ -39,6 +42,7 @@ class Claims(msgspec.Struct, frozen=True, array_like=True):
     expires_at: float  # s, monotonic clock of this process
     inner: str | None = None
     parked: int | None = None
+    place: str = ""
 
 
 class Seal:
@@ -61,20 +65,28 @@ class Seal:
         Raises:
             InvalidParams: forged, expired, or somebody else's.
         """
-        try:
-            sealed = base64.urlsafe_b64decode(state.encode("ascii"))
-            if base64.urlsafe_b64encode(sealed) != state.encode("ascii"):
-                raise ValueError("not as it was given out")  # the decoder forgives much
-            plain = self._key.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _CONTEXT)
-            claims = self._decode(plain)
-        except (UnicodeEncodeError, binascii.Error, ValueError, InvalidTag, msgspec.MsgspecError):
-            raise InvalidParams("invalid requestState", {"hint": "make the call anew"}) from None
+        claims = self.read(state)
         mine = (claims.principal, claims.method, claims.digest)
         if mine != (principal, method, digest(params)):
             raise InvalidParams("requestState belongs to another call")
         if now > claims.expires_at:
             raise InvalidParams("requestState has expired", {"hint": "make the call anew"})
         return claims
+
+    def read(self, state: str) -> Claims:
+        """What a state says, whoever brings it.
+
+        Raises:
+            InvalidParams: forged.
+        """
+        try:
+            sealed = base64.urlsafe_b64decode(state.encode("ascii"))
+            if base64.urlsafe_b64encode(sealed) != state.encode("ascii"):
+                raise ValueError("not as it was given out")  # the decoder forgives much
+            plain = self._key.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _CONTEXT)
+            return self._decode(plain)
+        except (UnicodeEncodeError, binascii.Error, ValueError, InvalidTag, msgspec.MsgspecError):
+            raise InvalidParams("invalid requestState", {"hint": "make the call anew"}) from None
 
 
 def digest(params: Params) -> str:

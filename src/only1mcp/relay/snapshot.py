@@ -14,6 +14,7 @@ from only1mcp.config.model import Config
 from only1mcp.observe.watch import Watch
 from only1mcp.policy.limit import Gate
 from only1mcp.protocol.errors import InvalidParams
+from only1mcp.relay.answers import Answers
 from only1mcp.relay.audience import Audience
 from only1mcp.relay.bridge import Bridge
 from only1mcp.relay.fanout import Listings
@@ -40,6 +41,7 @@ class Snapshot:
     bridge: Bridge
     audience: Audience
     gate: Gate
+    answers: Answers
     watch: Watch | None = None
     """Hears of each finished request; None: nobody does."""
 

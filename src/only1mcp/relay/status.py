@@ -34,10 +34,12 @@ def describe_server(live: Live, snapshot: Snapshot) -> dict[str, Any]:
         "state": str(live.state),
         "reason": live.reason,
         **_health(replicas),
-        "transport": live.config.instances[0].transport.type,
+        "transport": "sse" if live.replicas[0].is_sse else live.config.instances[0].transport.type,
         "target": ", ".join(one["target"] for one in replicas),
         "revision": greeting.revision if greeting else None,
+        "revisions": _revisions(live) if greeting else [],
         "era": None if greeting is None else "modern" if greeting.modern else "legacy",
+        "protocol": live.config.protocol,
         "restarts": live.restarts,
         "isolation": live.config.isolation,
         "pid": live.lead.pid if live.lead is not None else None,
@@ -69,6 +71,11 @@ def describe_replica(one: Replica) -> dict[str, Any]:
         "restarts": one.restarts,
         "pid": one.pid,
     }
+
+
+def _revisions(live: Live) -> list[str]:
+    """All that it is spoken to in now: clients of another era may have connections of their own."""
+    return sorted({one.greeting.revision for one in live.connections()}, reverse=True)
 
 
 def describe_tools(snapshot: Snapshot) -> list[dict[str, Any]]:

@@ -121,6 +121,10 @@ class Subscriptions:
         """`owner` is no more."""
         self._leave(owner, list(self._places.get(owner, ())))
 
+    def counts(self) -> dict[str, int]:
+        """How many resources of each server somebody wants to hear of."""
+        return {server: len(uris) for server, uris in self._watched.items()}
+
     def owners(self, server: str, uri: str) -> set[Owner]:
         """Who wants to hear that this resource, or one that it is part of, has changed."""
         found: set[Owner] = set()

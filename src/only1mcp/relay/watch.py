@@ -13,29 +13,38 @@ from only1mcp.observe.events import REQUEST
 from only1mcp.observe.meter import OTHER, Key
 from only1mcp.observe.watch import Watch
 from only1mcp.protocol import message
-from only1mcp.protocol.errors import McpError, UpstreamError
+from only1mcp.protocol.errors import McpError, ServerFault, UpstreamError
 from only1mcp.protocol.methods import METHODS, Route
-from only1mcp.relay.call import Request, relay
+from only1mcp.relay import traced
+from only1mcp.relay.call import relay
+from only1mcp.relay.request import Request
 from only1mcp.relay.snapshot import Snapshot
 
 
 async def watched(request: Request, snapshot: Snapshot, watch: Watch) -> bytes:
     """As `relay`; `watch` hears of it when it is over, whichever way."""
     name = _name(request) if watch.tell else None  # the relay gives it its server's name
+    tracer = watch.tracer
+    span = request.span = traced.begin(tracer, request) if tracer is not None else None
     began = perf_counter()
-    outcome, code = "error", None
+    outcome, code, fault = "error", None, None
     try:
         result = await relay(request, snapshot)
-        outcome = "tool_error" if _says_error(request, result) else "ok"
+        outcome = "tool_error" if traced.says_error(request.method, result) else "ok"
         return result
     except McpError as error:
+        fault = error
         code = error.own_code if isinstance(error, UpstreamError) else error.code
+        if watch.meter is not None and isinstance(error, ServerFault) and error.may_have_run:
+            watch.meter.failed_midway(error.server)
         raise
     except CancelledError:
         outcome = "cancelled"
         raise
     finally:
         took_s = perf_counter() - began
+        if span is not None:
+            traced.end(span, request, outcome, fault)
         if watch.meter is not None:
             labels = _labels(request, outcome, code)
             watch.meter.done(labels, took_s, request.upstream_s, request.waited_s)
@@ -77,7 +86,7 @@ def _finished(
         *(request.number, time() - took_s, took_s, request.upstream_s),
         *(caller.principal, caller.session, request.method, request.revision),
         *(name, request.view.server if target is None else target.server, outcome, code),
-        *(None if arguments is None else bytes(arguments), _traceparent(request)),
+        *(None if arguments is None else bytes(arguments), request.trace_field("traceparent")),
     )
 
 
@@ -90,23 +99,4 @@ def _name(request: Request) -> str | None:
             return message.text(params.get("name")) or message.text(params.get("uri"))
         if row is not None and row.target:
             return message.text(params.get(row.target))
-    return None
-
-
-def _says_error(request: Request, result: bytes) -> bool:
-    """Whether a tool says of itself that it failed."""
-    if request.method != "tools/call" or b'"isError"' not in result:
-        return False
-    with suppress(McpError):
-        return bytes(message.members(result).get("isError", b"")) == b"true"
-    return False
-
-
-def _traceparent(request: Request) -> str | None:
-    """The trace the client says it belongs to (SEP-414)."""
-    meta = request.params.get("_meta")
-    if meta is None or b"traceparent" not in bytes(meta):
-        return None
-    with suppress(McpError):
-        return message.text(message.members(meta).get("traceparent"))
     return None

@@ -30,7 +30,7 @@ PRIME_S: Final = 1.0
 class HttpCaller:
     """The client of one POST while its requests run."""
 
-    __slots__ = ("_exchange", "_peer", "headers", "last_sent", "principal")
+    __slots__ = ("_exchange", "_lines", "_peer", "headers", "last_sent", "principal")
 
     def __init__(self, exchange: Exchange, peer: Peer, now: float) -> None:
         self._exchange = exchange
@@ -38,6 +38,7 @@ class HttpCaller:
         self.principal = exchange.request.principal
         self.headers: Mapping[bytes, bytes] | None = exchange.request.headers
         self.last_sent = now
+        self._lines = b""
 
     def notify(self, method: str, params: Raw) -> None:
         """Send a notification on this POST's stream."""
@@ -96,6 +97,10 @@ class HttpCaller:
     def resumable(self, retry_s: float | None) -> None:
         """Nothing: this client could not come back."""
 
+    def label(self, lines: bytes) -> None:
+        """Header lines for the answer, unless it is a stream by then."""
+        self._lines = lines
+
     def finish(self, body: bytes, status: int) -> None:
         """The answer: JSON, or the last event of the stream."""
         if self._exchange.closed:
@@ -104,7 +109,8 @@ class HttpCaller:
             self._exchange.send(event(body))
             self._exchange.end()
         else:
-            self._exchange.respond(status, body, headers=reply.retry_after(status, body))
+            lines = self._lines + reply.retry_after(status, body)
+            self._exchange.respond(status, body, headers=lines)
 
     def finish_all(self, bodies: list[bytes]) -> None:
         """The answers to an array: one, or the last events of the stream; 202 for none."""

@@ -26,6 +26,7 @@ from only1mcp.policy.access import Access
 from only1mcp.server.exchange import Exchange, Handler, status_line
 from only1mcp.server.head import METHODS, Refused
 from only1mcp.server.reader import BODY, HEAD, SLICE, Reader, is_mcp
+from only1mcp.server.tally import Tally
 
 log = logging.getLogger("only1mcp.http")
 
@@ -48,7 +49,7 @@ class Shared:
     """What all connections of one edge have in common."""
 
     __slots__ = ("access", "app", "closing", "connections", "emptied", "loop", "max_body_bytes",
-                 "max_connections", "mcp", "running")  # fmt: skip
+                 "max_connections", "mcp", "running", "tally")  # fmt: skip
 
     def __init__(
         self, access: Access, max_body_bytes: int, max_connections: int, mcp: Handler, app: Handler
@@ -63,6 +64,7 @@ class Shared:
         self.connections: set[Connection] = set()
         self.emptied = asyncio.Event()  # set whenever the last connection ends
         self.running: set[Exchange] = set()  # those whose handler runs
+        self.tally = Tally()
 
 
 class Connection(asyncio.Protocol):
@@ -70,7 +72,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = ("_current", "_held", "_left", "_left_at", "_lingering", "_read", "_read_at",
                  "_reader", "_refusal", "_seen", "_shared", "_since", "_transport", "_unread",
-                 "_writable", "_written", "blocked", "closing")  # fmt: skip
+                 "_writable", "blocked", "closing", "received", "written")  # fmt: skip
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -90,7 +92,8 @@ class Connection(asyncio.Protocol):
         self._since = 0.0  # when a check saw it first
         self._read = 0  # body bytes
         self._read_at = 0.0
-        self._written = 0
+        self.received = 0  # bytes, heads included
+        self.written = 0
         self._left = -1  # bytes that have left us, while some still wait
         self._left_at = 0.0
 
@@ -100,6 +103,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         connections = self._shared.connections
         connections.add(self)
+        self._shared.tally.accepted += 1
         over = len(connections) - self._shared.max_connections
         if over > MAX_TURNED_AWAY:
             self._transport.abort()
@@ -110,6 +114,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         shared = self._shared
         shared.connections.discard(self)
+        shared.tally.ended(self.received, self.written)
         if not shared.connections:
             shared.emptied.set()
         self._reader.stop()
@@ -120,6 +125,7 @@ class Connection(asyncio.Protocol):
             exchange.lost()
 
     def data_received(self, data: bytes) -> None:
+        self.received += len(data)
         if self._unread or len(data) > SLICE:
             self._unread = self._unread + data if self._unread else data
             self._digest()
@@ -249,8 +255,13 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Bytes to the client; never blocks."""
-        self._written += len(data)
+        self.written += len(data)
         self._transport.write(data)
+
+    @property
+    def streaming(self) -> bool:
+        """Whether a stream of events is open on it."""
+        return self._current is not None and self._current.streaming
 
     def pending(self) -> int:
         """Bytes written that the client has not taken yet."""
@@ -282,6 +293,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, refused: Refused) -> None:
         """Answer a request that is none, after the answers that are due before it."""
         log.debug("refused: %d %s", refused.status, refused.message)
+        self._shared.tally.refused[refused.status] += 1
         self._reader.over = True
         self._unread = b""
         body = _error(refused.message)
@@ -369,7 +381,7 @@ class Connection(asyncio.Protocol):
         if not pending:
             self._left = -1
             return False
-        left = self._written - pending
+        left = self.written - pending
         if left != self._left:
             self._left = left
             self._left_at = now

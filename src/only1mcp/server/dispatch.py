@@ -18,7 +18,7 @@ from only1mcp.protocol.message import Message, Params
 from only1mcp.protocol.methods import MODERN, R2025_03_26
 from only1mcp.protocol.subscription import LISTEN
 from only1mcp.relay import local
-from only1mcp.relay.call import Caller, Request
+from only1mcp.relay.request import Caller, Request
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.server import reply
 from only1mcp.server.session import CLIENT_CANCELLED, Session
@@ -64,7 +64,7 @@ async def modern(
     assert view is not None
     if incoming.method == "server/discover":
         if mount is not None:  # what it can do is what its one server can do
-            view = await snapshot.listings.renewed(view)
+            view, _ = await snapshot.listings.renewed(view)
         return message.result(incoming.id, local.discover(view)), HTTPStatus.OK
     params = message.members(incoming.params)
     if incoming.method == LISTEN:

@@ -6,7 +6,9 @@
 An id names session, stream and place (`9f31c2d0-2-17`), so it means nothing to any other session.
 An answer in plain JSON never gets here: a stream begins with its first event.
 Bounds  MAX_EVENTS and MAX_BYTES per session, MAX_BYTES_IN_ALL for all together. A stream pushes
-        out its own past first, so what stays longest of each is its end: the answer.
+        out its own past first, so what stays longest of each is its end: the answer. Of the
+        stream of what belongs to no request every event counts: who comes back to it from before
+        what was pushed out is refused, and opens it anew.
 Source  MCP 2025-11-25 basic/transports "Resumability and Redelivery", "Sending Messages".
 """
 
@@ -89,7 +91,9 @@ class Events:
             return None
         number, place = map(int, places)
         stream = self._streams.get(number)
-        return None if stream is None or place > stream.last else (stream, place)
+        if stream is None or place > stream.last or (stream.listening and place < stream.lost):
+            return None
+        return stream, place
 
     def keep(self, stream: "Stream", data: bytes) -> None:
         """Keep the newest event of a stream, at the cost of older ones.
@@ -102,6 +106,7 @@ class Events:
         if size > MAX_BYTES:
             while stream.kept:
                 self._drop(stream)
+            stream.lost = stream.last
             return
         while self.count >= MAX_EVENTS or self.size + size > MAX_BYTES:
             if stream.kept:
@@ -134,7 +139,7 @@ class Events:
         return stream
 
     def _drop(self, stream: "Stream") -> None:
-        _, data = stream.kept.popleft()
+        stream.lost, data = stream.kept.popleft()
         size = len(data) + EVENT_BYTES
         self.count -= 1
         self.size -= size
@@ -146,14 +151,16 @@ class Events:
 class Stream:
     """One stream, over as many connections as its client needs, one at a time.
 
-    `last` is the place of its newest event, `kept` what can be replayed: (place, bytes).
+    `last` is the place of its newest event, `kept` what can be replayed: (place, bytes); `lost`
+    is the place of the newest that cannot.
     """
 
-    __slots__ = ("_events", "_exchange", "_prefix", "ended", "kept", "last", "number")
+    __slots__ = ("_events", "_exchange", "_prefix", "ended", "kept", "last", "lost", "number")
 
     def __init__(self, events: Events, number: int, prefix: bytes) -> None:
         self.number = number
         self.last = 0
+        self.lost = 0
         self.ended = False
         self.kept: deque[tuple[int, bytes]] = deque()
         self._events = events

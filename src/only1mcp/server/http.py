@@ -77,6 +77,11 @@ class Edge:
         return len(self._shared.connections) if self._shared else 0
 
     @property
+    def shared(self) -> Shared | None:
+        """What its connections have in common, once it has started."""
+        return self._shared
+
+    @property
     def requests_in_flight(self) -> int:
         """Requests whose handler runs; a stream left open by its handler is not one."""
         return len(self._shared.running) if self._shared else 0

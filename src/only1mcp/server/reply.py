@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec import Raw
 
+from only1mcp.observe import logs
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import (
     Draining,
@@ -29,7 +30,8 @@ from only1mcp.protocol.errors import (
     UnsupportedVersion,
     UpstreamError,
 )
-from only1mcp.relay.call import Request, relay
+from only1mcp.relay.call import relay
+from only1mcp.relay.request import Request
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.watch import watched
 
@@ -44,6 +46,7 @@ _MODERN_STATUS: Final[dict[int, int]] = {
     MissingCapability.code: HTTPStatus.BAD_REQUEST,
     UnsupportedVersion.code: HTTPStatus.BAD_REQUEST,
 }
+BYPASSED: Final = b"X-Only1MCP-Cache: bypass\r\n"
 _LATER: Final = frozenset((HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE))
 
 
@@ -97,6 +100,9 @@ def draining(id: Raw) -> bytes:
 
 async def answer(id: Raw, request: Request, snapshot: Snapshot) -> tuple[bytes, int]:
     """The complete answer to `request`, whatever happens, and its HTTP status if modern."""
+    logs.about.set(request)
+    if snapshot.answers.debug:
+        request.caller.label(BYPASSED)  # unless the relay says else
     try:
         if (watch := snapshot.watch) is not None:
             return message.result(id, await watched(request, snapshot, watch)), HTTPStatus.OK
@@ -107,3 +113,5 @@ async def answer(id: Raw, request: Request, snapshot: Snapshot) -> tuple[bytes, 
     except Exception:
         log.exception("request %s failed inside the gateway", request.method)
         return refusal(id, InternalError("internal error of the gateway")), HTTPStatus.OK
+    finally:
+        request.over = True

@@ -14,7 +14,8 @@ from typing import Any, Final, Protocol
 
 from msgspec import Raw
 
-from only1mcp.protocol import eras, message
+from only1mcp.observe.meter import Histogram
+from only1mcp.protocol import downlevel, eras, message
 from only1mcp.protocol.eras import LOG_LEVELS
 from only1mcp.protocol.errors import ClientRefused, InvalidParams, InvalidRequest, McpError
 from only1mcp.protocol.message import Message, Params
@@ -61,7 +62,7 @@ class Session:
 
     __slots__ = (
         "_asked", "_ids", "_running", "capabilities", "end_stream", "events", "id", "last_used",
-        "least", "mount", "outlet", "principal", "revision",
+        "least", "mount", "opened_at", "outlet", "principal", "revision",
     )  # fmt: skip
 
     def __init__(
@@ -81,7 +82,7 @@ class Session:
         self.outlet: Outlet | None = None  # for messages that belong to no request
         self.end_stream: Callable[[], None] | None = None  # of the outlet, while one is open
         self.events: Events | None = None  # of its streams that can be resumed; once it has one
-        self.last_used = 0.0
+        self.last_used = self.opened_at = 0.0
         self._running: dict[str | int, Task[Any]] = {}
         self._asked: dict[int, Future[bytes]] = {}
         self._ids = itertools.count(1)
@@ -135,7 +136,9 @@ class Session:
 
         Raises:
             ClientRefused: the client answered with an error.
+            InvalidParams: its revision has no form for the question.
         """
+        params = downlevel.question(method, params, self.revision)
         id = next(self._ids)
         answer: Future[bytes] = get_running_loop().create_future()
         self._asked[id] = answer
@@ -205,6 +208,10 @@ class Sessions:
         self._clock = clock
         self._ended = ended
         self._sessions: dict[str, Session] = {}
+        self.opened = 0
+        """Sessions in all."""
+        self.durations = Histogram()
+        """How long those lasted that have ended, in seconds."""
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -223,8 +230,9 @@ class Sessions:
         session = Session(
             secrets.token_urlsafe(24), revision, client_capabilities(params), principal, mount
         )
-        session.last_used = self._clock()
+        session.last_used = session.opened_at = self._clock()
         self._sessions[session.id] = session
+        self.opened += 1
         return session
 
     def _make_room(self) -> None:
@@ -248,7 +256,8 @@ class Sessions:
 
     def close(self, session: Session) -> None:
         """The client is done; what it still asks for is cancelled."""
-        self._sessions.pop(session.id, None)
+        if self._sessions.pop(session.id, None) is not None:
+            self.durations.add(self._clock() - session.opened_at)
         if session.end_stream is not None:
             session.end_stream()
         for task in list(session._running.values()):

@@ -86,6 +86,9 @@ class StdioCaller:
     def resumable(self, retry_s: float | None) -> None:
         """Nothing: a pipe has no streams."""
 
+    def label(self, lines: bytes) -> None:
+        """Nothing: a line has no headers."""
+
 
 class StdioEdge:
     """One conversation with one client over a pair of pipes."""

@@ -194,7 +194,7 @@ class Streamable:
         view = snapshot.view(mount)
         assert view is not None
         if mount is not None:  # what it can do is what its one server can do
-            view = await snapshot.listings.renewed(view)
+            view, _ = await snapshot.listings.renewed(view)
         exchange.respond(
             HTTPStatus.OK,
             message.result(incoming.id, local.initialize(view, revision)),

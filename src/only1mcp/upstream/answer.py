@@ -33,6 +33,7 @@ from only1mcp.upstream.lines import is_text
 
 EXCERPT_BYTES: Final = 120  # of a body, in an error text
 _SESSION_WORDS: Final = ("session", "not initialized")
+_BUSY: Final = (429, 503)
 
 
 _OLDER: Final = frozenset((400, 404, 405))
@@ -130,14 +131,15 @@ def refusal(endpoint: Endpoint, response: Response) -> McpError:
     if status in (401, 403):
         return _forbidden(endpoint, response)
     found = _message(response)
+    after_ms = _retry_after_ms(response) if status in _BUSY else None
     if found is not None and found.error:
-        return _own_error(found.error, status)
-    if status in (429, 503):
+        return _own_error(found.error, status, after_ms)
+    if status in _BUSY:
         return ServerBusy(
             endpoint.server,
             endpoint.say(f"it is overloaded or not ready (HTTP {status})"),
             hint="try again later",
-            retry_after_ms=_retry_after_ms(response),
+            retry_after_ms=after_ms,
         )
     if status >= 500:
         return ServerLost(
@@ -159,12 +161,13 @@ def _message(response: Response) -> Message | None:
     return next((one for one in found if one.result or one.error), None)
 
 
-def _own_error(error: Raw, status: int) -> UpstreamError:
+def _own_error(error: Raw, status: int, after_ms: int | None = None) -> UpstreamError:
     try:
         members = _decode_error(error)
     except msgspec.MsgspecError:
         members = _Error(message="the server's error has an unusual form")
-    return UpstreamError(bytes(error), members.code, members.message, status)
+    own = members.code, members.message, status
+    return UpstreamError(bytes(error), *own, retry_after_ms=after_ms)
 
 
 def _moved(endpoint: Endpoint, response: Response) -> ServerRefused:

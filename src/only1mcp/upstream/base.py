@@ -9,13 +9,16 @@ Errors  UpstreamError: the server's own error. ServerUnavailable: never sent.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Raw
 
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import McpError, UpstreamError
 from only1mcp.protocol.message import Message, Params
+
+if TYPE_CHECKING:
+    from only1mcp.upstream.array import Array
 
 MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
 """Bound on one message from a server; a longer one is AnswerTooLarge."""
@@ -37,7 +40,11 @@ class Call:
     `mirrored` are the arguments a tool wants in headers too: (Mcp-Param-…, value) pairs.
     `on_resumable` hears None when the answer will come on a stream that can be resumed, and each
     time the server hangs up on it, in how many seconds it wants to be asked for the rest. We ask.
+    `array` is of those that may go in one message with this one, where a server takes such.
+    `trace` are the header lines that say which trace it is part of.
+    `place` is where it goes: the server, and the replica if there are several.
     `idle_s` restarts with each message that belongs to the call; `max_s` does not.
+    `who` is the client it is made for, "" if that has no name.
     """
 
     method: str
@@ -49,13 +56,18 @@ class Call:
     mirrored: tuple[tuple[str, str], ...] = ()
     on_question: QuestionSink | None = None
     on_resumable: Callable[[float | None], None] | None = None
+    who: str = ""
+    array: "Array | None" = None
+    trace: bytes = b""
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
     """What a server said of itself, in either era.
 
-    `capabilities` and `server_info` are the JSON objects as received.
+    `capabilities` and `server_info` are the JSON objects as received. `gateways` are those that
+    its answers come through: see relay/behind.py.
     """
 
     revision: str
@@ -63,6 +75,7 @@ class Greeting:
     capabilities: dict[str, object] = field(default_factory=dict)
     server_info: dict[str, object] = field(default_factory=dict)
     instructions: str | None = None
+    gateways: tuple[str, ...] = ()
 
 
 class Upstream(Protocol):
@@ -70,6 +83,8 @@ class Upstream(Protocol):
 
     server: str
     greeting: Greeting
+    who: str | None
+    """Who has it alone; None: all share it."""
 
     @property
     def busy(self) -> bool:

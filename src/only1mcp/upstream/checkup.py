@@ -128,7 +128,7 @@ class Checkup:
             breaker.unprobed(standing.clock())
             raise
         breaker.probed(not fault, fault, standing.clock())
-        if not working:
+        if self._settings.enabled and not working:  # else nobody would ever find it well again
             self._judge(fault)
         log.info(
             "server %s: its probe %s", standing.name, f"failed: {fault}" if fault else "is good"
@@ -148,6 +148,15 @@ class Checkup:
 
     async def _ask(self, upstream: Upstream) -> str:
         """What is wrong with it; empty if nothing is."""
+        standing = self._standing
+        began = standing.clock()
+        fault = await self._answer(upstream)
+        standing.checks.add(standing.clock() - began)
+        standing.good_checks += not fault
+        standing.failed_checks += bool(fault)
+        return fault
+
+    async def _answer(self, upstream: Upstream) -> str:
         try:
             if self._settings.path is not None:
                 return await self._page_of(self._settings.path).ask(self._settings.timeout)
@@ -187,7 +196,7 @@ class Page:
         """GET it; what is wrong, empty for 2xx."""
         try:
             async with asyncio.timeout(timeout_s):
-                response = await self._pool.request(Exchange(), self._head, repeatable=True)
+                response = await self._pool.request(Exchange(), self._head)
         except TimeoutError:
             return self._endpoint.say(f"no answer to its health check within {timeout_s:g} s")
         if 200 <= response.status < 300:

@@ -145,6 +145,7 @@ class Connection(asyncio.Protocol):
         exchange.connection = self
         exchange.sent = True
         self._future = future = asyncio.get_running_loop().create_future()
+        self._pool.endpoint.traffic.sent += len(data)
         self._transport.write(data)
         return future
 
@@ -178,6 +179,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._pool.endpoint.traffic.opened += 1
         self._poll = select.poll()
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
@@ -186,6 +188,7 @@ class Connection(asyncio.Protocol):
             self.abort()  # nobody asked: it could be taken for the answer to the next request
             return
         self.begun = True
+        self._pool.endpoint.traffic.received += len(data)
         self._overhead += len(data)
         try:
             self._parser.feed_data(data)

@@ -1,8 +1,8 @@
 """Further connections to one server, beside the one that serves its lists.
 
     its other era    a server of both eras is spoken to in the era of the client, so that
-                     nothing has to be translated (HTTP only: two processes of one stdio
-                     server would not share what they remember)
+                     nothing has to be translated. Not in a process that clients share: a
+                     process has one era, and two would not share what they remember
     isolation        one connection, or process, per session or principal
 
 Opened on demand, one at a time per key; closed after IDLE_S without a call.
@@ -11,7 +11,7 @@ Bounds  MAX_CONNECTIONS per server.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Final, NamedTuple
 
 from only1mcp.observe.tasks import Tasks
@@ -87,11 +87,13 @@ class Connections:
         for key in [key for key in self._branches if key.who == who]:
             self._drop(key)
 
-    def sweep(self) -> None:
-        """Close what nobody has used for IDLE_S."""
+    def sweep(self, at_work: Collection[str | None] = ()) -> None:
+        """Close what nobody has used for IDLE_S; not theirs whose server is still at work."""
         oldest = asyncio.get_running_loop().time() - IDLE_S
         for key, branch in list(self._branches.items()):
             upstream = branch.upstream
+            if key.who in at_work:
+                continue
             if upstream is not None and not upstream.busy and branch.used_at < oldest:
                 self._drop(key)
 
@@ -114,6 +116,7 @@ class Connections:
 
     async def _open(self, key: Key, branch: _Branch) -> Upstream | McpError:
         upstream = self._make("modern" if key.modern else "legacy")
+        upstream.who = key.who
         try:
             await upstream.connect()
             await self._greeted(upstream)

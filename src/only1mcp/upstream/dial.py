@@ -23,6 +23,7 @@ from only1mcp.protocol.errors import (
     ServerProtocolError,
     ServerUnavailable,
 )
+from only1mcp.upstream import traffic
 from only1mcp.upstream.base import MAX_MESSAGE_BYTES
 
 HEAD_START_S: Final = 0.25  # RFC 8305 section 8 "Connection Attempt Delay"
@@ -58,6 +59,7 @@ class Endpoint:
         "server",
         "shown",
         "tls",
+        "traffic",
     )
 
     def __init__(
@@ -69,6 +71,7 @@ class Endpoint:
     ) -> None:
         parts = urlsplit(url)
         self.server = server
+        self.traffic = traffic.of(server)
         self.host = _ascii(parts.hostname or "")
         self.port = parts.port or _PORTS[parts.scheme]
         self.tls = (tls or system_tls()) if parts.scheme == "https" else None

@@ -4,8 +4,9 @@
 
 Errors  ServerUnavailable: nothing was sent. ServerLost: sent, and no whole answer came, so it
         may have run. AnswerTooLarge, ServerProtocolError: what came is no answer.
+        Nothing is sent twice here: that is decided where there is a budget for it.
 Source  idle rules as Go net/http: an idle connection may be dead, so it is looked at before
-        use, and one that sat long is not used at all for what must not repeat.
+        use, and one that sat long is not used at all.
 """
 
 import asyncio
@@ -22,8 +23,8 @@ from only1mcp.upstream.dial import Endpoint
 CONNECT_S: Final = 10.0
 IDLE_S: Final = 55.0  # below the 60 s after which common proxies drop an idle connection
 FRESH_AFTER_S: Final = 4.0
-"""Longer idle, a connection carries nothing that must not repeat: uvicorn and Node close after
-5 s, and a request that crosses the close on the wire may or may not have run."""
+"""Longer idle, a connection is not used again: uvicorn and Node close after 5 s, and a request
+that crosses the close on the wire may or may not have run."""
 MAX_CONNECTIONS: Final = 128
 CLOSE_S: Final = 1.0
 _END: Final = b"\r\n"
@@ -54,29 +55,24 @@ class HttpPool:
         self._reaper: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Future[None] | None = None  # set once closing
 
-    async def request(
-        self, exchange: Exchange, head: bytes, body: bytes = b"", *, repeatable: bool = False
-    ) -> Response:
+    async def request(self, exchange: Exchange, head: bytes, body: bytes = b"") -> Response:
         """Send one request and return its answer; `head` lacks only its Content-Length.
 
         Events of an event stream go to `exchange.on_event` as they arrive. Cancelling the
-        awaiting task closes the connection. What is `repeatable` is sent again, once, when a
-        kept-alive connection turns out to have died unnoticed.
+        awaiting task closes the connection.
         """
         data = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body) if body else head + _END
-        while True:
-            connection = await self._acquire(repeatable)
-            try:
-                return await connection.send(exchange, data)
-            except asyncio.CancelledError:
-                connection.abandon(exchange)
-                raise
-            except ServerLost:
-                if not repeatable or connection.begun or not connection.used:
-                    raise
-            repeatable = exchange.sent = False
-            for idle in self._idle:  # as old as the one that was dead, or older
-                idle.abort()
+        connection = await self._acquire()
+        try:
+            return await connection.send(exchange, data)
+        except asyncio.CancelledError:
+            connection.abandon(exchange)
+            raise
+        except ServerLost:
+            if connection.used and not connection.begun:  # the server closes those it kept
+                for idle in self._idle:  # as old, or older: none for the next try
+                    idle.abort()
+            raise
 
     async def close(self) -> None:
         """Cut every connection; requests that run end with ServerLost. Bounded by CLOSE_S."""
@@ -93,9 +89,9 @@ class HttpPool:
 
     # --- taking one ---
 
-    async def _acquire(self, repeatable: bool) -> Connection:
+    async def _acquire(self) -> Connection:
         while True:
-            connection = self._take_idle(repeatable)
+            connection = self._take_idle()
             if connection is not None:
                 return connection
             if self._slots < self._max:
@@ -108,14 +104,13 @@ class HttpPool:
                 return handed
             handed.abort()
 
-    def _take_idle(self, repeatable: bool) -> Connection | None:
+    def _take_idle(self) -> Connection | None:
         """The connection used last, if it can be trusted."""
         idle = self._idle
         while idle:
             connection = idle.pop()
             age_s = self._clock() - connection.idle_since
-            trusted_s = connection.idle_s if repeatable else min(connection.idle_s, FRESH_AFTER_S)
-            if age_s < trusted_s and connection.is_quiet():
+            if age_s < min(connection.idle_s, FRESH_AFTER_S) and connection.is_quiet():
                 return connection
             connection.abort()
         return None

@@ -13,17 +13,17 @@ import random
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import suppress
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Raw
 
 from only1mcp.config.servers import Server
 from only1mcp.observe.tasks import Tasks
 from only1mcp.policy.balance import Balancer, balancer
-from only1mcp.policy.breaker import State as BreakerState
 from only1mcp.policy.ejection import FIRST_SHARE, GROUP, eligible
 from only1mcp.policy.retry import Budget
-from only1mcp.protocol.errors import CircuitOpen, McpError, ServerFault, ServerUnavailable
+from only1mcp.protocol.errors import McpError, ServerFault, ServerUnavailable
+from only1mcp.upstream import excuse
 from only1mcp.upstream.base import Upstream
 from only1mcp.upstream.replica import Replica, State, names_of
 from only1mcp.upstream.standing import Counted
@@ -36,7 +36,6 @@ _BEST_FIRST: Final = (
     *(State.FAILED, State.DISABLED, State.STOPPED),
 )
 """The state of a server is the first of these that one of its replicas is in."""
-_SOON: Final = "try again in a moment"
 
 
 class Live:
@@ -66,6 +65,7 @@ class Live:
         self.repeats = Budget(config.retry.budget, monotonic())
         self.lead: Replica | None = None
         """The replica whose lists and subscriptions are those of the server."""
+        self.several = len(self.replicas) > 1
         self.hash_key = self._hash_key()
         """What the policy wants to know of a call; None: nothing."""
         self._balancer: Balancer[Replica] = balancer(
@@ -80,7 +80,7 @@ class Live:
         self._awake = asyncio.Event()
         self._awake.set()
         self._waking = 0
-        self._held: Held = _free
+        self._held: Held = lambda _: False
         self._idle: asyncio.Task[None] | None = None
         self._tasks = Tasks()
         self.state, self.reason = self._sum_up()
@@ -145,6 +145,23 @@ class Live:
             self._homes[who] = chosen
         return chosen
 
+    def at(self, place: str) -> Replica:
+        """The replica for a call that only one can serve: the one at `place`.
+
+        Raises:
+            ServerUnavailable, CircuitOpen: it takes no calls, or is no more.
+        """
+        one = next((one for one in self.replicas if one.place == place), None)
+        if one is None:
+            said = f"server '{self.id}' no longer has the replica that this belongs to"
+            raise ServerUnavailable(self.id, said, hint="make the call anew")
+        if one not in self._group:
+            now = self.clock()
+            if one.connected:
+                raise excuse.left_alone(one, now)
+            raise excuse.down(one, one.name, now)
+        return one
+
     def ready(self) -> Upstream:
         """The connection for lists and subscriptions.
 
@@ -173,35 +190,12 @@ class Live:
 
     def unavailable(self) -> ServerFault:
         """What to tell a client while no replica takes calls."""
-        connected = [one for one in self.replicas if one.connected]
-        if self._group or not connected:
-            return self._down()
         now = self.clock()
-        soonest = min(connected, key=lambda one: one.wait_s(now))
-        wait_s = soonest.wait_s(now)
-        kind: type[ServerFault] = CircuitOpen
-        breaker = soonest.breaker
-        if breaker.state is not BreakerState.CLOSED:
-            why = f"fails and is left alone: {breaker.reason}"
-        elif not breaker.admits(now):
-            why = "has asked for a pause"
-        else:
-            kind, why = ServerUnavailable, f"is unhealthy: {soonest.health.reason}"
-        hint = f"the call was not sent; it is looked at again within {wait_s:.1f} s"
-        said, after_ms = f"server '{soonest.name}' {why}", int(wait_s * 1000) + 1
-        return kind(self.id, said, hint=hint, retry_after_ms=after_ms)
-
-    def _down(self) -> ServerUnavailable:
-        said = f"server '{self.id}' is {self.state}: {self.reason or 'not connected yet'}"
-        if self.state is State.DISABLED:
-            return ServerUnavailable(
-                self.id, said, hint=f"set enabled: true for server '{self.id}'"
-            )
-        if self.state not in (State.WAITING, State.FAILED):
-            return ServerUnavailable(self.id, said, hint=_SOON)
-        wait_s = max(min(one.tries_at for one in self.replicas) - self.clock(), 0.0)
-        hint = f"it is tried again within {wait_s:.1f} s"
-        return ServerUnavailable(self.id, said, hint=hint, retry_after_ms=int(wait_s * 1000) + 1)
+        connected = [one for one in self.replicas if one.connected]
+        if connected and not self._group:
+            return excuse.left_alone(min(connected, key=lambda one: excuse.wait_s(one, now)), now)
+        best = [one for one in self.replicas if one.state is self.state] or self.replicas
+        return excuse.down(min(best, key=lambda one: one.tries_at), self.id, now)
 
     # --- its life ---
 
@@ -256,10 +250,10 @@ class Live:
         for one in self.replicas:
             one.further.leave(who)
 
-    def sweep(self) -> None:
-        """Close connections that nobody uses."""
+    def sweep(self, at_work: Collection[str | None] = ()) -> None:
+        """Close connections that nobody uses; not theirs for whom it is still at work."""
         for one in self.replicas:
-            one.further.sweep()
+            one.further.sweep(at_work)
         self._homes = {who: one for who, one in self._homes.items() if one.further.has(who)}
 
     async def close(self, reason: str) -> None:
@@ -369,7 +363,7 @@ class Live:
 
     def _hash_key(self) -> str | None:
         settings = self.config.load_balancing
-        hashes = settings.policy == "consistent_hash" and len(self.replicas) > 1
+        hashes = settings.policy == "consistent_hash" and self.several
         return settings.hash_key if hashes else None
 
 
@@ -383,8 +377,15 @@ Notice = Callable[[Live], None]
 """Called after each change of state; must not block."""
 Held = Callable[[Live], bool]
 """Whether somebody waits for what the server will say, so that it must not be stopped."""
-FromServer = Callable[[Live, str, Raw], None]
-"""Takes a notification of a server that belongs to no call."""
+
+
+class FromServer(Protocol):
+    """Takes a notification of a server that belongs to no call."""
+
+    def __call__(
+        self, live: Live, method: str, params: Raw, place: str = "", who: str | None = None, /
+    ) -> None:
+        """`place` names the replica that sent it; `who` has that connection to itself."""
 
 
 async def _nobody(live: Live) -> None:
@@ -393,8 +394,3 @@ async def _nobody(live: Live) -> None:
 
 def _ignore(live: Live) -> None:
     """Nobody is told."""
-
-
-def _free(live: Live) -> bool:
-    """Nobody waits for what it says."""
-    return False

@@ -3,7 +3,7 @@
     begin ──► own id, own progress token ──► the request to write
     take  ──► answer ────────► the call with that id
           ──► progress ──────► the call with that token
-          ──► log message ───► the only call that runs, else the server-wide sink
+          ──► log message ───► the only call that can be at work, else the server-wide sink
          ──► tagged ────────► acknowledgement: the listen with that id; else as the next
           ──► notification ──► the server-wide sink
           ──► request ───────► the client of the only call that could have asked, else refused
@@ -31,6 +31,8 @@ from only1mcp.protocol.errors import (
 )
 from only1mcp.protocol.message import NO_RAW, Message
 from only1mcp.protocol.subscription import ACKNOWLEDGED, LISTEN
+from only1mcp.upstream import traffic
+from only1mcp.upstream.askers import GivenUp, asker, take_back
 from only1mcp.upstream.base import Call, NotificationSink, put, refusal
 from only1mcp.upstream.deadline import Deadlines
 from only1mcp.upstream.lines import is_text
@@ -46,8 +48,8 @@ class Mux:
     """The calls that wait on one channel. `late` counts answers and progress of ended calls."""
 
     __slots__ = (
-        "_deadlines", "_ids", "_on_notification", "_overdue", "_pending", "_questions", "_say",
-        "_server", "late",
+        "_deadlines", "_given_up", "_ids", "_on_notification", "_overdue", "_pending",
+        "_questions", "_say", "_server", "late",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +68,7 @@ class Mux:
         self._ids = itertools.count(1)
         self._pending: dict[bytes, Pending] = {}  # by id, as JSON text
         self._deadlines = Deadlines(self._pending.values(), monotonic)
+        self._given_up = GivenUp(monotonic)
         self._questions = Tasks()
 
     def __len__(self) -> int:
@@ -90,14 +93,16 @@ class Mux:
             self._give_up(pending, "the client cancelled the request")
             raise
         finally:
-            for question in pending.questions:
+            for question in pending.questions.values():
                 question.cancel()
 
     def _give_up(self, pending: Pending, reason: str) -> None:
         """Forget a call whose answer nobody waits for any more, and tell the server."""
-        if self._pending.pop(b"%d" % pending.id, None) and pending.call.method not in _GREETINGS:
+        id = b"%d" % pending.id
+        if self._pending.pop(id, None) and pending.call.method not in _GREETINGS:
             params = message.encode({"requestId": pending.id, "reason": reason})
             self._say(message.notification("notifications/cancelled", params))
+            self._given_up.note(id, pending.call)
 
     def _expire(self, pending: Pending) -> None:
         """The deadline of `pending` has passed."""
@@ -140,6 +145,8 @@ class Mux:
         pending = self._pending.pop(bytes(found.id), None)
         if pending is None:
             self.late += 1
+            self._given_up.answered(bytes(found.id))
+            traffic.of(self._server).late += 1
         elif not is_text(text):
             fault = f"server '{self._server}' sent an answer that is not UTF-8"
             pending.fail(ServerProtocolError(self._server, fault))
@@ -158,7 +165,8 @@ class Mux:
     def _attribute(self, found: Message) -> None:
         """A log line while exactly one call runs is that call's; a listen is none."""
         calls = [one.call for one in self._pending.values() if one.call.method != LISTEN]
-        only = calls[0].on_notification if len(calls) == 1 else None
+        alone = len(calls) == 1 and not self._given_up.apart_from(calls[0].who)
+        only = calls[0].on_notification if alone else None
         sink = only or self._on_notification
         sink(found.method, found.params)
 
@@ -173,29 +181,27 @@ class Mux:
             pending.call.on_notification(found.method, found.params)
 
     def _on_cancelled(self, found: Message) -> None:
-        """A server ends a listen so; what else it cancels are its own requests."""
+        """A server takes a question back, or ends a listen; nothing else is its to cancel."""
         id = bytes(message.members(found.params).get("requestId", NO_RAW))
         pending = self._pending.get(id)
         if pending is not None and pending.call.method == LISTEN:
             del self._pending[id]
             pending.fail(ServerLost(self._server, f"server '{self._server}' ended {LISTEN}"))
+            return
+        take_back(found.params, self._pending.values())
 
     def _on_request(self, found: Message) -> None:
-        """A request of the server. The channel does not say whose it is: it is put to a client
-        only when exactly one call could have asked, and refused otherwise, never guessed."""
         if found.method == "ping":
             self._say(message.result(found.id, b"{}"))
             return
-        asking = [one for one in self._pending.values() if one.call.on_question is not None]
-        if len(asking) == 1 and len(self._questions) < MAX_QUESTIONS:
-            one = asking[0]
-            task = self._questions.start(self._put(one, found), f"question of {self._server}")
-            one.questions.add(task)
+        one = asker(found, self._pending.values(), self._given_up)
+        if len(self._questions) >= MAX_QUESTIONS:
+            one = f"{MAX_QUESTIONS} questions of this server wait already"
+        if isinstance(one, str):
+            self._say(refusal(found, MethodNotFound(f"{found.method}: {one}")))
             return
-        why = f"{found.method}: {len(asking)} calls could have asked, so no client is asked"
-        if len(asking) == 1:
-            why = f"{found.method}: {MAX_QUESTIONS} questions of this server wait already"
-        self._say(refusal(found, MethodNotFound(why)))
+        task = self._questions.start(self._put(one, found), f"question of {self._server}")
+        one.questions[bytes(found.id)] = task
 
     async def _put(self, pending: Pending, found: Message) -> None:
         assert pending.call.on_question is not None
@@ -203,6 +209,7 @@ class Mux:
         try:
             self._say(await put(found, pending.call.on_question))
         finally:
+            pending.questions.pop(bytes(found.id), None)
             pending.asking(False)
             self._deadlines.watch(pending.due)
 

@@ -21,12 +21,13 @@ class Pending:
     """The call, its id on the pipe, its deadline, and the future that its caller awaits.
 
     `params` go to the server; `token` is the client's own progress token, falsy if none.
-    `line_end` is where its request ends in all input of the child.
+    `line_end` is where its request ends in all input of the child, `said_before` how many lines
+    the child had written on stderr before it.
     """
 
     __slots__ = (
         "_on_expiry", "answer", "asked", "call", "due", "ends", "id", "line_end", "params",
-        "questions", "token",
+        "questions", "said_before", "token",
     )  # fmt: skip
 
     def __init__(self, id: int, call: Call, on_expiry: Callable[["Pending"], None]) -> None:
@@ -35,9 +36,9 @@ class Pending:
         self.call = call
         self.params, self.token = own_token(call.params, id)
         self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self.line_end = 0
+        self.line_end = self.said_before = 0
         self.asked = 0  # questions of the server that wait for the client
-        self.questions: set[asyncio.Task[None]] = set()
+        self.questions: dict[bytes, asyncio.Task[None]] = {}
         self.ends = now + call.max_s
         self.due = min(now + call.idle_s, self.ends)
         self._on_expiry = on_expiry

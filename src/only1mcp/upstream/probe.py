@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from only1mcp.observe.tasks import Tasks
 from only1mcp.protocol import message, questions
-from only1mcp.protocol.eras import IMPLEMENTATION, SERVER_INFO_KEY, own_meta
+from only1mcp.protocol.eras import IMPLEMENTATION, SERVER_INFO_KEY, gateways_in, own_meta
 from only1mcp.protocol.errors import (
     ServerFault,
     ServerProtocolError,
@@ -50,35 +50,37 @@ class _NotModern(Exception):
 
 
 async def greet(upstream: Greetable, protocol: str, start_s: float) -> Greeting:
-    """Find the era (`protocol`: auto, legacy or modern) and open the conversation.
+    """Find the era (`protocol`: auto, legacy or modern) and open the conversation, all of it
+    within `start_s`.
 
     Raises:
         ServerUnavailable, ServerLost, ServerTimeout: as the upstream says.
         ServerProtocolError: it answers, but no revision is shared.
     """
+    ends_at = asyncio.get_running_loop().time() + start_s
     if protocol == "legacy":
-        return await _initialize(upstream, start_s)
+        return await _initialize(upstream, ends_at)
     if protocol == "modern":
         try:
-            return await _discover(upstream, start_s)
+            return await _discover(upstream, ends_at)
         except _NotModern as verdict:
             raise ServerProtocolError(
                 upstream.server,
                 f"server '{upstream.server}' does not speak {NEWEST_MODERN}: {verdict}",
                 hint="set protocol: auto (or legacy) for this server",
             ) from None
-    return await _either(upstream, start_s)
+    return await _either(upstream, ends_at)
 
 
-async def _either(upstream: Greetable, start_s: float) -> Greeting:
+async def _either(upstream: Greetable, ends_at: float) -> Greeting:
     """Discover, and once it has been silent for SILENCE_S shake hands beside it."""
     tasks = Tasks()
     try:
-        probe = tasks.start(_tried(_discover(upstream, start_s)), f"probe {upstream.server}")
+        probe = tasks.start(_tried(_discover(upstream, ends_at)), f"probe {upstream.server}")
         await asyncio.wait([probe], timeout=SILENCE_S)
         if probe.done():
-            return _accept(upstream, probe.result() or await _initialize(upstream, start_s))
-        shake = tasks.start(_tried(_initialize(upstream, start_s)), f"greet {upstream.server}")
+            return _accept(upstream, probe.result() or await _initialize(upstream, ends_at))
+        shake = tasks.start(_tried(_initialize(upstream, ends_at)), f"greet {upstream.server}")
         done, _ = await asyncio.wait([probe, shake], return_when=asyncio.FIRST_COMPLETED)
         first, second = (probe, shake) if probe in done else (shake, probe)
         found = first.result()
@@ -108,10 +110,10 @@ def _accept(upstream: Greetable, found: Greeting | ServerFault | None) -> Greeti
     )
 
 
-async def _discover(upstream: Greetable, start_s: float) -> Greeting:
+async def _discover(upstream: Greetable, ends_at: float) -> Greeting:
     upstream.revision = NEWEST_MODERN
     params: Params = {"_meta": as_raw(own_meta({}))}
-    call = Call("server/discover", params, idle_s=start_s, max_s=start_s)
+    call = _within("server/discover", params, ends_at)
     try:
         raw = await upstream.call(call)
     except UpstreamError as error:
@@ -144,7 +146,7 @@ def _refusal(error: UpstreamError) -> str:
     return f"it offers {', '.join(map(str, named))}" if named else error.message
 
 
-async def _initialize(upstream: Greetable, start_s: float) -> Greeting:
+async def _initialize(upstream: Greetable, ends_at: float) -> Greeting:
     upstream.revision = None
     params: Params = {
         "protocolVersion": as_raw(NEWEST_LEGACY),
@@ -152,13 +154,13 @@ async def _initialize(upstream: Greetable, start_s: float) -> Greeting:
         "clientInfo": as_raw(IMPLEMENTATION),
     }
     try:
-        raw = await upstream.call(Call("initialize", params, idle_s=start_s, max_s=start_s))
+        raw = await upstream.call(_within("initialize", params, ends_at))
     except UpstreamError as error:
         fault = NotStreamable if error.status in (404, 405) else ServerProtocolError
         raise fault(
             upstream.server,
             f"server '{upstream.server}' refused the handshake: {error.message}",
-            hint="check that the address is an MCP endpoint; protocol: modern skips the handshake",
+            hint="check that this is an MCP server; protocol: modern skips the handshake",
         ) from None
     found = message.any_value(raw)
     revision = found.get("protocolVersion") if isinstance(found, dict) else None
@@ -171,6 +173,12 @@ async def _initialize(upstream: Greetable, start_s: float) -> Greeting:
     upstream.revision = revision
     await upstream.notify("notifications/initialized")
     return _greeting(revision, found, modern=False)
+
+
+def _within(method: str, params: Params, ends_at: float) -> Call:
+    """A call for which there is as much time as is left of the start, in tenths of a second."""
+    left_s = max(round(ends_at - asyncio.get_running_loop().time(), 1), 0.1)
+    return Call(method, params, idle_s=left_s, max_s=left_s)
 
 
 def _greeting(revision: str, found: dict[str, Any], *, modern: bool) -> Greeting:
@@ -186,4 +194,5 @@ def _greeting(revision: str, found: dict[str, Any], *, modern: bool) -> Greeting
         capabilities=capabilities if isinstance(capabilities, dict) else {},
         server_info=info if isinstance(info, dict) else {},
         instructions=instructions if isinstance(instructions, str) else None,
+        gateways=gateways_in(found),
     )

@@ -18,6 +18,7 @@ from typing import Final
 
 from only1mcp.config.servers import Stdio
 from only1mcp.config.show import secret_values
+from only1mcp.upstream import traffic
 from only1mcp.upstream.launch import environment, find, spawn_fault
 from only1mcp.upstream.reaper import Tree, processes
 from only1mcp.upstream.spawn import spawn
@@ -72,7 +73,7 @@ class Exit:
 class Tail:
     """The last lines a child wrote on stderr: kept, logged at debug, never in its way."""
 
-    __slots__ = ("_lines", "_logged", "_rest", "_second", "_secrets", "_server")
+    __slots__ = ("_lines", "_logged", "_rest", "_second", "_secrets", "_server", "count")
 
     def __init__(self, server: str, transport: Stdio) -> None:
         self._server = server
@@ -81,6 +82,7 @@ class Tail:
         long = [value for value in values if len(value) >= MIN_SECRET_LENGTH]
         self._secrets = sorted(long, key=len, reverse=True)  # first those that hold others
         self._lines: deque[bytes] = deque(maxlen=TAIL_LINES)
+        self.count = 0  # lines that have ended so far
         self._rest = b""
         self._second = 0.0
         self._logged = 0
@@ -89,6 +91,7 @@ class Tail:
         """Take what was read, at `now` of a monotonic clock."""
         *lines, rest = (self._rest + data).rsplit(b"\n", TAIL_LINES + 1)
         self._rest = rest[-TAIL_LINE_BYTES:]
+        self.count += data.count(b"\n")
         fresh = [line[:TAIL_LINE_BYTES] for line in lines[-TAIL_LINES:]]
         self._lines.extend(fresh)
         if log.isEnabledFor(logging.DEBUG):
@@ -105,6 +108,11 @@ class Tail:
         """The last `count` lines as text: no control characters, no secret it was given."""
         kept = [*self._lines, self._rest] if self._rest else [*self._lines]
         return [self._clean(line) for line in kept[-count:]]
+
+    def since(self, count: int, most: int) -> list[str]:
+        """The lines after the first `count` there ever were: the last ones, at `most`."""
+        fresh = min(self.count - count + bool(self._rest), most)
+        return self.lines(fresh) if fresh else []
 
     def _clean(self, line: bytes) -> str:
         text = _ESCAPES.sub("", line.decode(errors="replace").rstrip())
@@ -139,6 +147,7 @@ class Child:
         self.path = ""
         """PATH of the child, on which its command was looked up."""
         self._config = transport
+        self._traffic = traffic.of(server)
         self._warden = warden
         self._on_output = on_output
         self._on_end = on_end
@@ -178,6 +187,7 @@ class Child:
         except (OSError, ValueError) as error:
             self._close_pipes()
             raise spawn_fault(self.server, self._config, self.path, error) from None
+        self._traffic.opened += 1
         self._tree = Tree(process.pid)
         self._warden.add(process.pid)
         self._loop.add_reader(self._stdout, self._read_output)
@@ -216,6 +226,7 @@ class Child:
     def _read_output(self) -> bool:
         data = _read(self._stdout)
         if data:
+            self._traffic.received += len(data)
             self._on_output(data)
         elif data is not None:
             self._loop.remove_reader(self._stdout)
@@ -254,6 +265,7 @@ class Child:
             self._end_soon("closed its input")
             return
         self.accepted += taken
+        self._traffic.sent += taken
         del self._unsent[:taken]
         if bool(self._unsent) is not self._waiting:
             self._wait_for_room(bool(self._unsent))

@@ -21,7 +21,13 @@ from only1mcp.config.servers import Http, Instance, Server, Sse, Stdio
 from only1mcp.config.show import mask_url
 from only1mcp.observe.tasks import Tasks
 from only1mcp.policy.restart import Restarts
-from only1mcp.protocol.errors import McpError, ServerFault, ServerLost, ServerProtocolError
+from only1mcp.protocol.errors import (
+    McpError,
+    ServerFault,
+    ServerLost,
+    ServerProtocolError,
+    ServerTimeout,
+)
 from only1mcp.protocol.methods import NEWEST_MODERN
 from only1mcp.upstream.answer import NotStreamable
 from only1mcp.upstream.base import Upstream
@@ -98,7 +104,8 @@ class Replica(Standing):
         self.is_sse = isinstance(self.transport, Sse)
         """Of the older HTTP transport: as configured, or as found out for a URL."""
         self._group = group
-        self._two_eras = isinstance(self.transport, Http) and config.protocol == "auto"
+        may_part = isinstance(self.transport, Http) or config.isolation != "shared"
+        self._two_eras = may_part and config.protocol == "auto"
         is_program = isinstance(self.transport, Stdio)
         self._restarts = Restarts(random.random, is_program=is_program)
         self._checkup = Checkup(self, self.transport, self.end)
@@ -146,10 +153,10 @@ class Replica(Standing):
         self.in_flight += 1  # who waits for a connection is a call to come
         try:
             return Counted(self, await self.further.get(Key(era, who)))
-        except ServerProtocolError:
+        except (ServerProtocolError, ServerLost, ServerTimeout):
             if era == both:
                 raise
-            self._two_eras = False  # it refused the handshake: bridge instead
+            self._two_eras = False  # it refused the handshake, or died of it: bridge instead
             if self.config.isolation == "shared":
                 return shared
             return Counted(self, await self.further.get(Key(both, who)))

@@ -10,7 +10,7 @@ Each replica has one task of its own, so what is slow or dead delays only itself
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from msgspec import Raw
@@ -198,10 +198,10 @@ class Roster:
                 for live in late:
                     await live.settled.wait()
 
-    def sweep(self) -> None:
-        """Close connections that nobody uses."""
+    def sweep(self, at_work: Callable[[str], Collection[str | None]]) -> None:
+        """Close connections that nobody uses; `at_work`: whose are busy all the same, by server."""
         for live in self.servers.values():
-            live.sweep()
+            live.sweep(at_work(live.id))
 
     def leave(self, who: str) -> None:
         """A session has ended: close what only it used."""
@@ -223,11 +223,14 @@ class Roster:
     def _connection(self, live: Live, replica: Replica, era: str) -> Upstream:
 
         def from_server(method: str, params: Raw) -> None:
-            self._from_server(live, method, params)
+            self._from_server(live, method, params, replica.place, made.who)
 
+        made: Upstream
         transport, timeouts = replica.transport, live.config.timeouts
         if isinstance(transport, Stdio):
-            return StdioServer(live.id, transport, timeouts, era, from_server, self._warden)
-        if isinstance(transport, Sse) or replica.is_sse:
-            return LegacySse(live.id, transport, timeouts, from_server)
-        return StreamableHttp(live.id, transport, timeouts, era, from_server)
+            made = StdioServer(live.id, transport, timeouts, era, from_server, self._warden)
+        elif isinstance(transport, Sse) or replica.is_sse:
+            made = LegacySse(live.id, transport, timeouts, from_server)
+        else:
+            made = StreamableHttp(live.id, transport, timeouts, era, from_server)
+        return made

@@ -6,7 +6,7 @@ Units   seconds of the clock passed in.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from math import inf
 from typing import Final
@@ -49,7 +49,7 @@ class Running(Exchange):
         "_endpoint",
         "_expired",
         "_hard",
-        "_on_question",
+        "_on_request",
         "_on_stray",
         "_task",
         "_token",
@@ -71,7 +71,7 @@ class Running(Exchange):
         id: int,
         clock: Callable[[], float],
         on_stray: Callable[[Message], None],
-        on_question: "Callable[[Running, Message], None]",
+        on_request: "Callable[[Message, Running], None]",
     ) -> None:
         super().__init__()
         self.call = call
@@ -82,9 +82,9 @@ class Running(Exchange):
         self._endpoint = endpoint
         self._clock = clock
         self._on_stray = on_stray
-        self._on_question = on_question
+        self._on_request = on_request
         self.asked = 0  # questions of the server that wait for the client
-        self.questions: set[asyncio.Task[None]] = set()
+        self.questions: dict[bytes, asyncio.Task[None]] = {}
         params, self._token = own_token(call.params, id)
         self.body = message.request(id, call.method, params)
         now = clock()
@@ -123,11 +123,6 @@ class Running(Exchange):
         cause = f"no answer to {call.method} within {limit_s:g} s"
         return ServerTimeout(server, self._endpoint.say(cause), hint=hint)
 
-    @property
-    def may_ask(self) -> bool:
-        """Whether its client can be asked something on the server's behalf."""
-        return self.sent and self.call.on_question is not None
-
     def asking(self, begun: bool) -> None:
         """The server waits for its client, so it is not idle: no idle deadline meanwhile."""
         self.asked += 1 if begun else -1
@@ -151,7 +146,7 @@ class Running(Exchange):
         for found in messages:
             self._touch()
             if found.method:
-                self._take(found)
+                self.take(found)
             elif found.id == self.raw_id or (found.error and id_is_open(found)):
                 self.answer = found
         return self.answer is not None
@@ -165,15 +160,15 @@ class Running(Exchange):
         if self.call.on_resumable is not None and not self.modern:
             self.call.on_resumable(retry_s)
 
-    def _take(self, found: Message) -> None:
+    def take(self, found: Message) -> None:
         """A notification of the call goes to its caller; all else is not the call's."""
         if found.id:
-            self._on_question(self, found)
-        elif found.method in UNBOUND:
+            self._on_request(found, self)
+        elif found.method in UNBOUND or found.method == CANCELLED:
             self._on_stray(found)
         elif found.method == PROGRESS:
             self.progress(found.params)
-        elif found.method != CANCELLED and self.call.on_notification is not None:
+        elif self.call.on_notification is not None:
             self.call.on_notification(found.method, found.params)
 
     def progress(self, params: Raw) -> None:
@@ -186,3 +181,11 @@ class Running(Exchange):
             if members.get("progressToken") == self.raw_id:
                 members["progressToken"] = self._token
                 self.call.on_notification(PROGRESS, message.as_raw(members))
+
+
+def stray_progress(params: Raw, running: Mapping[int, Running]) -> None:
+    """Progress outside the stream of its call, as some servers send it; `running` is by id."""
+    with suppress(InvalidParams):
+        token = message.any_value(message.members(params).get("progressToken", message.NO_RAW))
+        if isinstance(token, int) and (one := running.get(token)) is not None:
+            one.progress(params)

@@ -67,6 +67,7 @@ class LegacySse:
         on_notification: NotificationSink,
     ) -> None:
         self.server = server_id
+        self.who: str | None = None
         self.revision: str | None = None
         self._url = transport.url
         self._headers = {
@@ -97,12 +98,14 @@ class LegacySse:
         return len(self._mux) > 0
 
     async def connect(self) -> Greeting:
-        """Open the stream, learn where to post, shake hands; each within timeouts.start.
+        """Open the stream, learn where to post, shake hands; all within timeouts.start.
 
         Raises:
             ServerUnavailable, ServerTimeout, ServerLost.
             ServerProtocolError: it has no such stream, or posts would go to another host.
         """
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + self._start_s
         self._stream.start(self._listen(), f"listen to {self.server}")
         try:
             async with asyncio.timeout(self._start_s):
@@ -114,7 +117,7 @@ class LegacySse:
             ) from None
         if self._lost.is_set():
             raise self._fault()
-        self.greeting = await greet(self, "legacy", self._start_s)
+        self.greeting = await greet(self, "legacy", ends_at - loop.time())
         return self.greeting
 
     async def call(self, call: Call) -> bytes:
@@ -162,7 +165,8 @@ class LegacySse:
         """Post the request of a call; the call ends here only if that fails."""
         assert self._post_head is not None
         try:
-            response = await self._calls.request(exchange, self._post_head, body)
+            head = self._post_head + pending.call.trace
+            response = await self._calls.request(exchange, head, body)
         except McpError as fault:
             pending.fail(fault)
             return

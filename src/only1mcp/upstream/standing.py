@@ -2,7 +2,7 @@
 
     answered, be it with the server's own error   speaks for it, and is a good check
     no connection, no answer, no MCP, HTTP 5xx    speaks against it: the breaker hears of it
-    429, 503 with Retry-After                     pauses it
+    429, 503 with Retry-After                     pauses it, with an error of its own or without
     the client left                               says nothing
 
 Every call goes through `Counted`, which keeps the numbers true on every path.
@@ -15,9 +15,11 @@ import random
 from collections.abc import Callable
 
 from only1mcp.config.servers import Server
+from only1mcp.observe.meter import Histogram
 from only1mcp.policy.balance import Latency
 from only1mcp.policy.breaker import Breaker, is_failure
 from only1mcp.policy.health import Health
+from only1mcp.protocol import tasks
 from only1mcp.protocol.errors import McpError, ServerBusy, UpstreamError
 from only1mcp.upstream.base import Call, Greeting, Upstream
 
@@ -31,9 +33,16 @@ class Standing:
         now = clock()
         self.config = config
         self.id = id
+        self.place = tasks.place(config.id, id) if len(config.replicas) > 1 else config.id
+        """What it is called in ids that clients bring back."""
         self.weight = weight
         self.clock = clock
         self.in_flight = 0
+        self.taken = 0
+        """Calls in all."""
+        self.good_checks = self.failed_checks = 0
+        self.checks = Histogram()
+        """How long health checks took, in seconds."""
         self.latency = Latency(now)
         self.slow_start = 1.0
         """The part of its weight that it gets now."""
@@ -99,15 +108,22 @@ class Standing:
         """A call ended in `error`."""
         if isinstance(error, UpstreamError):
             self.answered(permit, began)
+            self._leave_alone(error.retry_after_ms)
             return
         now = self.used_at = self.clock()
         if self.config.replicas and isinstance(error.data, dict):
             error.data.setdefault("replica", self.id)
-        if isinstance(error, ServerBusy) and error.retry_after_ms is not None:
-            self.breaker.pause(now + error.retry_after_ms / 1000, now)
-            self.changed()
-        elif is_failure(error) and self.breaker.failed(permit, error.message, now):
+        if isinstance(error, ServerBusy):
+            self._leave_alone(error.retry_after_ms)
+        if is_failure(error) and self.breaker.failed(permit, error.message, now):
             log.warning("server %s is left alone: %s", self.name, self.breaker.reason)
+            self.changed()
+
+    def _leave_alone(self, for_ms: int | None) -> None:
+        """It has asked for time."""
+        if for_ms is not None:
+            now = self.clock()
+            self.breaker.pause(now + for_ms / 1000, now)
             self.changed()
 
 
@@ -131,6 +147,7 @@ class Counted:
         standing = self._standing
         permit, began = standing.breaker.epoch, standing.clock()
         standing.in_flight += 1
+        standing.taken += 1
         try:
             result = await self.upstream.call(call)
         except McpError as error:

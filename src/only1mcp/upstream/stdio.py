@@ -52,7 +52,7 @@ UNREAD_S: Final = 2.0
 """This much input, and none of it taken for so long: nobody reads it."""
 MAX_BAD_LINES: Final = 100  # in a row: whatever this is, it does not speak MCP
 NOISE_LOG_S: Final = 60.0
-ERROR_LINES: Final = 20  # of stderr, in an error
+ERROR_LINES: Final = 20  # of stderr, with an error
 ERROR_LINE_LENGTH: Final = 300
 
 _LOOK: Final = "run its command by hand to see what it needs"
@@ -87,6 +87,7 @@ class StdioServer:
     ) -> None:
         self.server = server_id
         self.protocol = protocol
+        self.who: str | None = None
         self.revision: str | None = None
         self.noise = 0
         self._transport = transport
@@ -131,7 +132,7 @@ class StdioServer:
         return self._child.tail.lines(count) if self._child else []
 
     async def connect(self) -> Greeting:
-        """Start the child, find its era, shake hands; bounded by timeouts.start for each step.
+        """Start the child, find its era, shake hands; all within timeouts.start.
 
         Raises:
             NotStartable: the command cannot be run.
@@ -145,8 +146,10 @@ class StdioServer:
             )
             self._child.spawn()
             self.greeting = await greet(self, self.protocol, self._start_s)
-        except BaseException:
+        except BaseException as fault:
             await self.close()
+            if self.noise and isinstance(fault, ServerProtocolError):
+                raise self._noisy(fault) from None
             raise
         self._greeted = True
         return self.greeting
@@ -184,6 +187,7 @@ class StdioServer:
             )
         pending, body = self._mux.begin(call)
         pending.line_end = child.write(message.one_line(body) + b"\n")
+        pending.said_before = child.tail.count
         return pending
 
     def _reads(self, child: Child) -> bool:
@@ -269,14 +273,29 @@ class StdioServer:
         if self._child is not None:
             for one in pending:
                 sent = not self._greeted or one.line_end <= self._child.accepted
-                one.fail((fault if sent else self._unsent)(self._reason))
+                self._fail(one, fault if sent else self._unsent, self._child)
             self._stopping = self._tasks.start(self._child.stop(), f"stop {self.server}")
+
+    def _fail(self, one: Pending, fault: Callable[[str], ServerFault], child: Child) -> None:
+        """End a call; what the child has said since it began is for programs and people to read
+        below the error, not in it."""
+        error = fault(self._reason)
+        if self._greeted and (lines := child.tail.since(one.said_before, ERROR_LINES)):
+            error.data["stderr"] = [line[:ERROR_LINE_LENGTH] for line in lines]
+        one.fail(error)
 
     def _unsent(self, text: str) -> ServerUnavailable:
         return ServerUnavailable(self.server, text, hint="the call did not reach it; repeat it")
 
+    def _noisy(self, fault: ServerProtocolError) -> ServerProtocolError:
+        """The fault of a start, with what may have led to it."""
+        text = f"{fault.message}; {self.noise} lines on its stdout are not MCP"
+        return ServerProtocolError(self.server, text, hint=_LOOK)
+
     def _text(self, what: str) -> str:
-        """`what` happened, to whom, and what it said of it."""
+        """`what` happened, to whom; of a start also what it said of it, which is all there is."""
         text = f"server '{self.server}' ({self._transport.command}) {what}"
+        if self._greeted:
+            return text
         lines = [line[:ERROR_LINE_LENGTH] for line in self.stderr_tail(ERROR_LINES)]
         return "\n".join([f"{text}; the end of its stderr:", *lines]) if lines else text

@@ -29,9 +29,10 @@ from only1mcp.protocol.errors import (
     ServerLost,
     ServerUnavailable,
 )
-from only1mcp.protocol.message import NO_RAW, Message, Params
-from only1mcp.protocol.methods import METHODS, NEWEST_MODERN
+from only1mcp.protocol.message import Message, Params
+from only1mcp.protocol.methods import NEWEST_MODERN
 from only1mcp.upstream import answer
+from only1mcp.upstream.askers import GivenUp, asker, take_back
 from only1mcp.upstream.base import Call, Greeting, NotificationSink, put, refusal
 from only1mcp.upstream.connection import Exchange, Response
 from only1mcp.upstream.deadline import Deadlines
@@ -39,7 +40,7 @@ from only1mcp.upstream.dial import Endpoint
 from only1mcp.upstream.http import CONNECT_S, TRY_LATER, HttpPool
 from only1mcp.upstream.listen import FIRST_PAUSE_S, Stream, follow, last_id, told_s
 from only1mcp.upstream.probe import greet
-from only1mcp.upstream.running import CANCELLED, PROGRESS, Running
+from only1mcp.upstream.running import CANCELLED, PROGRESS, Running, stray_progress
 
 log = logging.getLogger("only1mcp.upstream.http")
 
@@ -51,7 +52,6 @@ MAX_ANSWERS: Final = 256  # to requests of the server, at once; more are dropped
 MAX_BARREN_RESUMES: Final = 3  # in a row, without a new event
 _POST: Final = b"accept: application/json, text/event-stream\r\ncontent-type: application/json\r\n"
 _GET: Final = b"accept: text/event-stream\r\n"
-_REPEATABLE: Final = frozenset(row.name for row in METHODS.values() if row.repeatable)
 _HANDSHAKE: Final = frozenset(("initialize", "server/discover"))
 _CHANGES: Final = {
     "tools": "notifications/tools/list_changed",
@@ -73,6 +73,7 @@ class StreamableHttp:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.server = server_id
+        self.who: str | None = None
         self.greeting = Greeting("", modern=False)
         self._protocol = protocol
         self._timeouts = timeouts
@@ -87,6 +88,7 @@ class StreamableHttp:
         )
         self._ids = itertools.count(1)
         self._running: dict[int, Running] = {}
+        self._given_up = GivenUp(clock)
         self._deadlines = Deadlines(self._running.values(), clock)
         self._tasks = Tasks()
         self._listening: asyncio.Task[None] | None = None
@@ -121,13 +123,13 @@ class StreamableHttp:
         self._delete_head = self._endpoint.head(b"DELETE", lines)
 
     def _head(self, call: Call) -> bytes:
-        if not self._modern:
-            return self._post_head
-        head = b"%b%b: %b\r\n" % (self._post_head, headers.METHOD, call.method.encode())
-        if call.name is not None:
-            head = b"%b%b: %b\r\n" % (head, headers.NAME, headers.encode(call.name))
-        for name, value in call.mirrored:
-            head = b"%b%b: %b\r\n" % (head, name.encode(), headers.encode(value))
+        head = self._post_head + call.trace
+        if self._modern:
+            head += b"%b: %b\r\n" % (headers.METHOD, call.method.encode())
+            if call.name is not None:
+                head += b"%b: %b\r\n" % (headers.NAME, headers.encode(call.name))
+            for name, value in call.mirrored:
+                head += b"%b: %b\r\n" % (name.encode(), headers.encode(value))
         return head
 
     # --- Upstream ---
@@ -145,10 +147,8 @@ class StreamableHttp:
 
     async def call(self, call: Call) -> bytes:
         """The result of `call` as JSON text. See upstream/base.py for the errors."""
-        running = Running(
-            *(self._endpoint, call, next(self._ids), self._clock),
-            *(self._on_stray, self._on_question),
-        )
+        own = self._endpoint, call, next(self._ids), self._clock
+        running = Running(*own, self._on_stray, self._on_request)
         self._running[running.id] = running
         self._deadlines.watch(running.due)
         try:
@@ -160,9 +160,12 @@ class StreamableHttp:
             if running.has_expired():
                 raise running.overdue() from None
             raise
+        except ServerLost:
+            self._given_up.note(bytes(running.raw_id), call)
+            raise
         finally:
             del self._running[running.id]
-            for question in running.questions:
+            for question in running.questions.values():
                 question.cancel()
 
     async def notify(self, method: str, params: Params | None = None) -> None:
@@ -226,9 +229,8 @@ class StreamableHttp:
         head = self._head(call)
         running.modern = self._modern
         try:
-            response = await self._pool.request(
-                running, head, running.body, repeatable=call.method in _REPEATABLE
-            )
+            post = call.array.through(self._pool, self._tasks) if call.array else self._pool.request
+            response = await post(running, head, running.body)
             if running.answer is not None or not response.stream:
                 return response
             running.hung_up()
@@ -270,6 +272,7 @@ class StreamableHttp:
         """Tell a legacy server; for a modern one the closed connection says it."""
         if running.sent and not running.modern and running.call.method != "initialize":
             self._send(message.notification(CANCELLED, b'{"requestId":%d}' % running.id))
+            self._given_up.note(bytes(running.raw_id), running.call)
 
     # --- the session ---
 
@@ -333,25 +336,13 @@ class StreamableHttp:
         if found.method and found.id:
             self._on_request(found)
         elif found.method == PROGRESS:
-            self._on_progress(found.params)
-        elif found.method and found.method != CANCELLED:
+            stray_progress(found.params, self._running)
+        elif found.method == CANCELLED:
+            take_back(found.params, self._running.values())
+        elif found.method:
             self._on_notification(found.method, found.params)
-
-    def _on_progress(self, params: Raw) -> None:
-        """Progress outside the stream of its call, as some servers send it."""
-        with suppress(McpError):
-            token = message.any_value(message.members(params).get("progressToken", NO_RAW))
-            if isinstance(token, int) and (running := self._running.get(token)) is not None:
-                running.progress(params)
-
-    def _on_question(self, running: Running, request: Message) -> None:
-        """A request of the server on the stream of a call is for the client of that call."""
-        room = len(self._tasks) < MAX_ANSWERS and not self._modern
-        if not running.may_ask or request.method == "ping" or not room:
-            self._on_request(request)
-            return
-        task = self._tasks.start(self._put(running, request), f"question of {self.server}")
-        running.questions.add(task)
+        elif found.id:
+            self._given_up.answered(bytes(found.id))
 
     async def _put(self, running: Running, request: Message) -> None:
         assert running.call.on_question is not None
@@ -360,21 +351,25 @@ class StreamableHttp:
             body = await put(request, running.call.on_question)
             await self._deliver(self._post_head, body)
         finally:
+            running.questions.pop(bytes(request.id), None)
             running.asking(False)
             self._deadlines.watch(running.due)
 
-    def _on_request(self, request: Message) -> None:
-        """A request outside the streams of calls: put to a client only when exactly one call
-        could have asked, and refused otherwise, never guessed."""
+    def _on_request(self, request: Message, of: Running | None = None) -> None:
+        """A request of the server: on the stream of a call it is for the client of that call."""
         if self._modern or len(self._tasks) >= MAX_ANSWERS:
             log.debug("server '%s': request %s dropped", self.server, request.method)
-        elif request.method == "ping":
+            return
+        if request.method == "ping":
             self._send(message.result(request.id, b"{}"))
-        elif len(asking := [one for one in self._running.values() if one.may_ask]) == 1:
-            self._on_question(asking[0], request)
-        else:
-            why = f"{request.method}: {len(asking)} calls could have asked, so no client is asked"
-            self._send(refusal(request, MethodNotFound(why)))
+            return
+        sent = [running for running in self._running.values() if running.sent]
+        one = asker(request, sent, self._given_up) if of is None else asker(request, [of])
+        if isinstance(one, str):
+            self._send(refusal(request, MethodNotFound(f"{request.method}: {one}")))
+            return
+        task = self._tasks.start(self._put(one, request), f"question of {self.server}")
+        one.questions[bytes(request.id)] = task
 
     def _send(self, body: bytes) -> None:
         """Deliver without waiting."""

@@ -5,7 +5,7 @@
     finally: turns.end()
 
 A turn lasts as long as the server works on the call. While a client of the other era answers a
-question of the server, the calls of `InTurn` come and go one by one.
+question of the server, others have it: the calls of `InTurn` come and go, or rest.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from only1mcp.upstream.base import Call, Callee
 class Turns(Bulkhead):
     """The bulkhead of one server, with the futures of those who wait."""
 
-    __slots__ = ("_futures", "_server", "_settings", "waits")
+    __slots__ = ("_futures", "_server", "_settings", "expired", "refused", "waits")
 
     def __init__(self, server: str, settings: Concurrency) -> None:
         super().__init__(settings)
@@ -28,6 +28,10 @@ class Turns(Bulkhead):
         self._settings = settings
         self.waits = Histogram(FINE)
         """How long those who waited did, in seconds."""
+        self.refused = 0
+        """Calls for which the queue had no place."""
+        self.expired = 0
+        """Calls that waited too long."""
         self._futures: dict[Ticket, asyncio.Future[str]] = {}  # "", or why it is refused
 
     def renew(self, settings: Concurrency) -> None:
@@ -43,8 +47,10 @@ class Turns(Bulkhead):
             Overloaded: too many wait already, or it took too long.
         """
         if (crowded_out := self.crowd_out(caller)) is not None:
+            self.refused += 1
             self._refuse(crowded_out, self._full)
         if (ticket := self.join(caller)) is None:
+            self.refused += 1
             raise self._overloaded(self._full)
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -80,6 +86,7 @@ class Turns(Bulkhead):
 
     def _expire(self, ticket: Ticket) -> None:
         if ticket in self._futures:
+            self.expired += 1
             self.give_up(ticket, 0.0)
             waited_s = self._settings.queue_timeout
             self._refuse(ticket, f"none ended within {waited_s:g} s (concurrency.queue_timeout)")
@@ -104,9 +111,9 @@ class Turns(Bulkhead):
 
 
 class InTurn:
-    """A connection whose every call waits for a turn of its own."""
+    """A connection whose every call, one at a time, waits for a turn of its own."""
 
-    __slots__ = ("_callee", "_caller", "_turns", "greeting", "server")
+    __slots__ = ("_callee", "_caller", "_has_turn", "_turns", "greeting", "server")
 
     def __init__(self, callee: Callee, turns: Turns, caller: str) -> None:
         self.server = callee.server
@@ -114,6 +121,7 @@ class InTurn:
         self._callee = callee
         self._turns = turns
         self._caller = caller
+        self._has_turn = False
 
     async def call(self, call: Call) -> bytes:
         """The result of `call`.
@@ -121,9 +129,24 @@ class InTurn:
         Raises:
             Overloaded: it had no turn.
         """
-        if not self._turns.enter():
-            await self._turns.wait(self._caller)
+        await self.resume()
         try:
             return await self._callee.call(call)
         finally:
+            self.rest()
+
+    async def resume(self) -> None:
+        """Take a turn, to begin or to go on.
+
+        Raises:
+            Overloaded: it had none; the call rests as before.
+        """
+        if not self._turns.enter():
+            await self._turns.wait(self._caller)
+        self._has_turn = True
+
+    def rest(self) -> None:
+        """The server has nothing to do for the call, now or any more: give the turn back."""
+        if self._has_turn:
+            self._has_turn = False
             self._turns.end()

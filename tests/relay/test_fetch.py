@@ -6,15 +6,17 @@ from typing import Any
 import pytest
 
 from fakes.upstream import Answer, FakeUpstream, offers, plain
-from only1mcp.catalog.listing import NOTHING, Listing
+from only1mcp.catalog.listing import NOTHING, Kind, Listing
 from only1mcp.protocol import message
+from only1mcp.protocol.caching import LONGEST_TTL_S
 from only1mcp.protocol.errors import (
     ServerFault,
     ServerLost,
     ServerTimeout,
     UpstreamError,
 )
-from only1mcp.relay import fanout
+from only1mcp.relay import fetch
+from only1mcp.relay.fetch import Hold
 from only1mcp.upstream.base import Call
 
 BROKEN = UpstreamError(b'{"code":-32603,"message":"boom"}', -32603, "boom")
@@ -22,7 +24,7 @@ BROKEN = UpstreamError(b'{"code":-32603,"message":"boom"}', -32603, "boom")
 
 async def listed(fake: FakeUpstream, last: Listing = NOTHING) -> Listing:
     """What `fake` offers."""
-    listing, _ = await fanout.fetch(fake, 7, last)
+    listing, _ = await fetch.fetch(fake, 7, last)
     return listing
 
 
@@ -169,7 +171,7 @@ async def test_a_list_that_never_ends_is_cut(
     calls: int,
     entries: int,
 ) -> None:
-    monkeypatch.setattr(fanout, limit, value)
+    monkeypatch.setattr(fetch, limit, value)
     fake = FakeUpstream(answers={"tools/list": endless(cursor)})
     assert len(tools(await listed(fake))) == entries
     assert len(fake.calls) == calls
@@ -179,36 +181,81 @@ async def test_a_list_that_never_ends_is_cut(
 # --- how long a list holds ---
 
 
+async def held(fake: FakeUpstream, *kinds: Kind) -> dict[Kind, Hold]:
+    """How long each list of `fake` holds."""
+    return (await fetch.fetch(fake, 1, kinds=kinds or Kind))[1]
+
+
 @pytest.mark.parametrize(
     ("page", "seconds"),
     [
-        ({}, fanout.DEFAULT_TTL_S),
         ({"ttlMs": 1500}, 1.5),
         ({"ttlMs": 0}, 0),
         ({"ttlMs": -1}, 0),
         ({"ttlMs": 0.5}, 0.0005),
-        ({"ttlMs": 10**400}, fanout.LONGEST_TTL_S),
-        ({"ttlMs": True}, fanout.DEFAULT_TTL_S),
-        ({"ttlMs": "60000"}, fanout.DEFAULT_TTL_S),
-        ({"ttlMs": None}, fanout.DEFAULT_TTL_S),
+        ({"ttlMs": 10**400}, LONGEST_TTL_S),
     ],
 )
-async def test_time_to_live(page: dict[str, Any], seconds: float) -> None:
+async def test_a_server_says_how_long_its_list_holds(page: dict[str, Any], seconds: float) -> None:
     fake = FakeUpstream(answers={"tools/list": {"tools": []} | page})
-    _, ttl_s = await fanout.fetch(fake, 1)
-    assert ttl_s == seconds
+    assert await held(fake) == {Kind.TOOLS: Hold(seconds, said=True)}
 
 
-async def test_the_shortest_time_of_all_pages_and_lists_counts() -> None:
+@pytest.mark.parametrize("page", [{}, {"ttlMs": True}, {"ttlMs": "60000"}, {"ttlMs": None}])
+async def test_or_it_does_not(page: dict[str, Any]) -> None:
+    answers = {"tools/list": {"tools": []} | page}
+    fake = FakeUpstream(answers=answers, capabilities={"tools": {"listChanged": True}})
+    (found,) = (await held(fake)).values()
+    assert found == Hold()
+    assert found.lasts_s(300) == 300
+
+
+@pytest.mark.parametrize(
+    "tools", [{}, {"listChanged": False}, {"listChanged": "yes"}, True, []], ids=str
+)
+async def test_a_server_that_announces_no_changes_is_looked_at_again_soon(tools: Any) -> None:
+    fake = FakeUpstream(answers=offers(tools=["a"]), capabilities={"tools": tools})
+    (found,) = (await held(fake)).values()
+    assert found == Hold(told=False)
+    assert (found.lasts_s(300), found.lasts_s(1)) == (fetch.UNTOLD_TTL_S, 1)
+
+
+async def test_what_it_says_itself_goes_before() -> None:
+    fake = FakeUpstream(answers={"tools/list": {"tools": [], "ttlMs": 60_000}})
+    (found,) = (await held(fake)).values()
+    assert found.lasts_s(300) == 60
+
+
+async def test_each_list_has_its_own_time_and_of_its_pages_the_shortest_counts() -> None:
+    public = {"cacheScope": "public"}
     answers = {
-        "tools/list": paged({"tools": [], "ttlMs": 9000}, {"tools": [], "ttlMs": 3000}),
-        "prompts/list": {"prompts": [], "ttlMs": 7000},
+        "tools/list": paged({"tools": [], "ttlMs": 9000}, {"tools": [], "ttlMs": 3000, **public}),
+        "prompts/list": {"prompts": [], "ttlMs": 7000, **public},
     }
     fake = FakeUpstream(answers=answers, capabilities={"tools": {}, "prompts": {}})
-    assert (await fanout.fetch(fake, 1))[1] == 3
+    assert await held(fake) == {
+        Kind.TOOLS: Hold(3, said=True),
+        Kind.PROMPTS: Hold(7, said=True, public=True),
+    }
+
+
+async def test_a_page_that_says_nothing_leaves_it_open() -> None:
+    answers = {"tools/list": paged({"tools": [], "ttlMs": 9000}, {"tools": []})}
+    assert await held(FakeUpstream(answers=answers)) == {Kind.TOOLS: Hold(9)}
 
 
 async def test_a_failed_list_is_asked_for_again_soon() -> None:
     answers = offers(tools=["a"]) | {"prompts/list": BROKEN}
     fake = FakeUpstream(answers=answers, capabilities={"tools": {}, "prompts": {}})
-    assert (await fanout.fetch(fake, 1))[1] == fanout.FAILED_TTL_S
+    failed = Hold(fetch.FAILED_TTL_S)
+    assert await held(fake) == {Kind.TOOLS: Hold(told=False), Kind.PROMPTS: failed}
+
+
+async def test_what_is_not_asked_for_stays_as_it_was() -> None:
+    fake = FakeUpstream(answers=offers(tools=["a"], prompts=["p"]), capabilities={})
+    before, _ = await fetch.fetch(fake, 1)
+    fake.answers |= offers(tools=["b"])
+    listing, holds = await fetch.fetch(fake, 1, before, (Kind.TOOLS,))
+    assert tools(listing) == ["b"]
+    assert listing.prompts == before.prompts
+    assert list(holds) == [Kind.TOOLS]

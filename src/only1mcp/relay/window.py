@@ -1,0 +1,127 @@
+"""The batching window: calls to one server and method wait a moment for others, and go together.
+
+    first call ──► a window of its own, with its own clock
+    more       ──► the same window, until it is full or its time is up
+    flush      ──► each call at once; in one JSON-RPC array if the server takes such
+
+A call whose client could be asked something in the middle of it is never part of an array: on
+the stream of many calls nothing says whose question it is.
+The array itself: upstream/array.py.
+"""
+
+import asyncio
+from typing import Final
+
+from only1mcp.config.cache import Batching
+from only1mcp.protocol.errors import Draining
+from only1mcp.protocol.methods import R2025_03_26
+from only1mcp.upstream.array import Array
+from only1mcp.upstream.base import Call, Callee, Greeting
+
+ARRAYS: Final = R2025_03_26
+"""The only revision with JSON-RPC arrays."""
+
+
+class _Window:
+    """`members` are the calls, each with what it waits for: True is to go, False to give up."""
+
+    __slots__ = ("members", "timer")
+
+    def __init__(self) -> None:
+        self.members: dict[asyncio.Future[bool], Call] = {}
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Windows:
+    """All open windows. `windows` counts those that were flushed, `gathered` the calls in them,
+    `arrays` those windows that went as one message."""
+
+    def __init__(self, settings: Batching) -> None:
+        self.window_s = settings.window if settings.enabled else 0.0
+        self._max_size = settings.max_size
+        self._open: dict[tuple[int, str], _Window] = {}
+        self.windows = 0
+        self.gathered = 0
+        self.arrays = 0
+
+    @property
+    def waiting(self) -> int:
+        """Calls in windows that are open."""
+        return sum(len(one.members) for one in self._open.values())
+
+    async def gather(self, callee: Callee, call: Call) -> bytes:
+        """The result of `call`, sent with those that come within the window.
+
+        Raises:
+            McpError: as the call.
+        """
+        loop = asyncio.get_running_loop()
+        key = (id(callee), call.method)
+        if (window := self._open.get(key)) is None:
+            window = self._open[key] = _Window()
+            window.timer = loop.call_later(self.window_s, self._flush, key, callee)
+        over: asyncio.Future[bool] = loop.create_future()
+        window.members[over] = call
+        if len(window.members) >= self._max_size:
+            self._flush(key, callee)
+        try:
+            goes = await over
+        finally:
+            window.members.pop(over, None)  # it left before the window was over
+        if not goes:
+            raise Draining("gateway", "the gateway is stopping", hint="connect again")
+        return await callee.call(call)
+
+    def close(self) -> None:
+        """End what waits; from now on nothing does."""
+        self.window_s = 0.0
+        for key in list(self._open):
+            for over in self._take(key):
+                over.set_result(False)
+
+    def _take(self, key: tuple[int, str]) -> dict[asyncio.Future[bool], Call]:
+        """The calls of a window that is over."""
+        window = self._open.pop(key)
+        if window.timer is not None:
+            window.timer.cancel()
+        members, window.members = window.members, {}
+        return {over: call for over, call in members.items() if not over.done()}
+
+    def _flush(self, key: tuple[int, str], callee: Callee) -> None:
+        members = self._take(key)
+        if not members:
+            return
+        self.windows += 1
+        self.gathered += len(members)
+        together = [call for call in members.values() if call.on_question is None]
+        if len(together) > 1 and callee.greeting.revision == ARRAYS:
+            self.arrays += 1
+            array = Array()
+            for call in together:
+                call.array = array
+        for over in members:
+            over.set_result(True)
+
+
+class Gathered:
+    """A connection whose calls go through a window."""
+
+    __slots__ = ("_callee", "_windows")
+
+    def __init__(self, callee: Callee, windows: Windows) -> None:
+        self._callee = callee
+        self._windows = windows
+
+    @property
+    def server(self) -> str:
+        """Its id."""
+        return self._callee.server
+
+    @property
+    def greeting(self) -> Greeting:
+        """What it said of itself."""
+        return self._callee.greeting
+
+    async def call(self, call: Call) -> bytes:
+        """The result of `call`, a window later at most."""
+        return await self._windows.gather(self._callee, call)

@@ -1,0 +1,218 @@
+"""Calls that wait a moment for others: when they go, and that each gets its own answer."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+from fakes.answers import READ
+from fakes.edge import until
+from fakes.upstream import FakeUpstream, ask, gateway_of, library, offers
+from only1mcp.config.cache import Batching
+from only1mcp.gateway import Gateway
+from only1mcp.protocol.errors import Draining, McpError, UpstreamError
+from only1mcp.protocol.message import as_raw
+from only1mcp.relay.window import ARRAYS, Windows
+from only1mcp.upstream.base import Call, Greeting
+
+LONG = "10s"
+"""Of a window that a test does not wait for."""
+
+
+def books(*names: str, **answers: Any) -> FakeUpstream:
+    """A server of resources that answers with the URI it was asked for."""
+
+    def contents(call: Call) -> Any:
+        assert call.params is not None
+        uri = bytes(call.params["uri"]).decode().strip('"')
+        if uri.endswith("bad"):
+            return UpstreamError(b'{"code":7,"message":"bad"}', 7, "bad")
+        return {"contents": [{"uri": uri, "text": uri}]}
+
+    resources = [f"lib://{name}" for name in names]
+    return library(answers={**offers(resources=resources), READ: contents, **answers})
+
+
+async def get(gateway: Gateway, name: str) -> Any:
+    """The text of one book."""
+    return (await ask(gateway, READ, {"uri": f"lib://{name}"}))["contents"][0]["text"]
+
+
+def waiting(gateway: Gateway) -> int:
+    """How many calls wait in windows."""
+    return gateway._answers.windows.waiting
+
+
+async def test_a_full_window_goes_at_once() -> None:
+    fake = books("a", "b", "c")
+    slow = {"window": LONG, "max_size": 3}
+    async with gateway_of(fake, batching=slow) as gateway:
+        texts = await asyncio.gather(*(get(gateway, name) for name in "abc"))
+        assert texts == ["lib://a", "lib://b", "lib://c"]
+        assert waiting(gateway) == 0
+
+
+async def test_five_with_room_for_three_make_two_windows() -> None:
+    fake = books("a", "b", "c", "d", "e")
+    async with (
+        gateway_of(fake, batching={"window": LONG, "max_size": 3}) as gateway,
+        asyncio.TaskGroup() as group,
+    ):
+        reads = [group.create_task(get(gateway, name)) for name in "abcde"]
+        await asyncio.wait(reads[:3])
+        assert len(fake.asked(READ)) == 3
+        await until(lambda: waiting(gateway) == 2)
+        (key,) = gateway._answers.windows._open
+        gateway._answers.windows._flush(key, gateway.roster.servers["lib"].ready())
+        assert await reads[4] == "lib://e"
+    assert (gateway._answers.windows.windows, gateway._answers.windows.gathered) == (2, 5)
+
+
+async def test_a_window_goes_when_its_time_is_up() -> None:
+    loop = asyncio.get_running_loop()
+    async with gateway_of(books("a"), batching={"window": "50ms"}) as gateway:
+        began = loop.time()
+        assert await get(gateway, "a") == "lib://a"
+        assert loop.time() - began >= 0.05
+
+
+async def test_without_a_window_nothing_waits() -> None:
+    async with gateway_of(books("a")) as gateway:
+        assert await get(gateway, "a") == "lib://a"
+        assert gateway._answers.windows.windows == 0
+
+
+async def test_equal_ones_take_one_place() -> None:
+    fake = library()
+    async with gateway_of(fake, batching={"window": "20ms"}) as gateway:
+        found = await asyncio.gather(*(ask(gateway, READ, {"uri": "lib://a"}) for _ in range(5)))
+        assert found == [{"contents": []}] * 5
+        assert len(fake.asked(READ)) == 1
+        assert gateway._answers.windows.gathered == 1
+
+
+async def test_an_error_is_for_the_one_who_asked() -> None:
+    fake = books("a", "bad")
+    async with gateway_of(fake, batching={"window": LONG, "max_size": 2}) as gateway:
+        ends = await asyncio.gather(get(gateway, "a"), get(gateway, "bad"), return_exceptions=True)
+    assert ends[0] == "lib://a"
+    assert isinstance(ends[1], UpstreamError)
+
+
+async def test_methods_and_servers_have_windows_of_their_own() -> None:
+    one, two = library("one"), library("two")
+    async with (
+        gateway_of(one, two, batching={"window": LONG}) as gateway,
+        asyncio.TaskGroup() as group,
+    ):
+        wanted: list[tuple[str, Any]] = [
+            (READ, {"uri": "one://a"}),
+            (READ, {"uri": "two://a"}),
+            ("prompts/get", {"name": "one__greet"}),
+        ]
+        asked = [group.create_task(ask(gateway, *one)) for one in wanted]
+        await until(lambda: waiting(gateway) == 3)
+        assert len(gateway._answers.windows._open) == 3
+        for task in asked:
+            task.cancel()
+
+
+async def test_who_leaves_a_window_is_not_sent() -> None:
+    fake = books("a", "b")
+    async with (
+        gateway_of(fake, batching={"window": LONG, "max_size": 2}) as gateway,
+        asyncio.TaskGroup() as group,
+    ):
+        left = group.create_task(get(gateway, "a"))
+        await until(lambda: waiting(gateway) == 1)
+        left.cancel()
+        await until(lambda: waiting(gateway) == 0)
+        reads = [group.create_task(get(gateway, name)) for name in "ab"]
+        assert [await one for one in reads] == ["lib://a", "lib://b"]
+        assert len(fake.asked(READ)) == 2
+
+
+async def test_an_old_clock_does_not_end_a_new_window() -> None:
+    """The one of a window that was full is stopped."""
+    fake = books("a", "b", "c")
+    async with (
+        gateway_of(fake, batching={"window": LONG, "max_size": 2}) as gateway,
+        asyncio.TaskGroup() as group,
+    ):
+        first = group.create_task(get(gateway, "a"))
+        await until(lambda: waiting(gateway) == 1)
+        (window,) = gateway._answers.windows._open.values()
+        timer = window.timer
+        assert await get(gateway, "b") == "lib://b"
+        assert await first == "lib://a"
+        assert timer is not None
+        assert timer.cancelled()
+
+
+async def test_batching_can_be_turned_off() -> None:
+    fake = library()
+    off = {"enabled": False, "window": LONG}
+    async with gateway_of(fake, batching=off, cache={"enabled": False}) as gateway:
+        for _ in range(2):
+            await ask(gateway, READ, {"uri": "lib://a"})
+        assert len(fake.asked(READ)) == 2
+
+
+async def test_the_end_of_the_gateway_ends_what_waits() -> None:
+    windows = Windows(Batching(window=10.0))
+    async with asyncio.TaskGroup() as group:
+        one = group.create_task(ended(windows.gather(books("a"), call("a"))))
+        await until(lambda: len(windows._open) == 1)
+        windows.close()
+        assert isinstance(await one, Draining)
+    assert windows.window_s == 0  # whoever tries again does not wait
+
+
+async def ended(waits: Awaitable[bytes]) -> McpError | None:
+    """How a call fails."""
+    try:
+        await waits
+    except McpError as error:
+        return error
+    return None
+
+
+# --- arrays ---
+
+
+async def nobody(method: str, params: Any) -> bytes:
+    """Answers no question."""
+    return b"{}"
+
+
+async def flushed(revision: str, *calls: Call) -> Windows:
+    """What became of these calls in one window to a server of that revision."""
+    fake = books("a", "b")
+    fake.greeting = Greeting(revision, modern=False)
+    windows = Windows(Batching(window=10.0, max_size=len(calls)))
+    await asyncio.gather(*(windows.gather(fake, call) for call in calls))
+    return windows
+
+
+def call(name: str, **more: Any) -> Call:
+    """A reading of one book."""
+    return Call(READ, {"uri": as_raw(f"lib://{name}")}, **more)
+
+
+async def test_a_server_of_2025_03_26_gets_one_array() -> None:
+    calls = [call("a"), call("b"), call("a", on_question=nobody)]
+    windows = await flushed(ARRAYS, *calls)
+    assert windows.arrays == 1
+    assert calls[0].array is calls[1].array is not None
+    assert calls[2].array is None
+
+
+async def test_no_other_server_does() -> None:
+    calls = [call("a"), call("b")]
+    windows = await flushed("2025-06-18", *calls)
+    assert (windows.windows, windows.arrays) == (1, 0)
+    assert calls[0].array is None
+
+
+async def test_one_alone_is_no_array() -> None:
+    windows = await flushed(ARRAYS, call("a"))
+    assert (windows.windows, windows.arrays) == (1, 0)
