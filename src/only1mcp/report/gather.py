@@ -51,15 +51,15 @@ def gather(
     newest = history(root, "-1")
     return Evidence(
         today=today,
-        tests=junit and read_junit(junit, root),
-        coverage=coverage and read_coverage(coverage),
+        tests=read_junit(junit, root) if junit else None,
+        coverage=read_coverage(coverage) if coverage else None,
         checks={name: run_check(argv, root) for name, argv in registry.checks.commands.items()},
         sizes=sizes(registry, root),
         commits=commits,
         head=newest[0] if newest else None,
         packages=pins(root / registry.checks.lock) if registry.checks.lock else {},
         benchmarks=read_benchmarks(benchmarks) if benchmarks else {},
-        bench_source=benchmarks and Source(benchmarks.name, _changed(benchmarks)),
+        bench_source=Source(benchmarks.name, _changed(benchmarks)) if benchmarks else None,
     )
 
 
@@ -79,7 +79,7 @@ def read_junit(path: Path, root: Path) -> Tests:
 
 
 def _case(node: ET.Element, root: Path) -> Test:
-    path, name = _place(node.get("classname", ""), root)
+    path, classes = _place(node.get("classname", ""), root)
     outcome: Outcome = "passed"
     message = ""
     for child in node:
@@ -87,7 +87,7 @@ def _case(node: ET.Element, root: Path) -> Test:
             outcome, message = "failed", child.get("message") or ""
         elif child.tag == "skipped" and outcome == "passed":
             outcome, message = "skipped", child.get("message") or ""
-    name = "::".join([*name, node.get("name", "")])
+    name = "::".join([*classes, node.get("name", "")])
     seconds = float(node.get("time") or 0)
     return Test(path, name, outcome, seconds, " ".join(message.split())[:MESSAGE])
 

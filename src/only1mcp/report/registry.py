@@ -18,7 +18,7 @@ import msgspec
 NAME: Final = "features.toml"
 
 
-class Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class Strict(msgspec.Struct, forbid_unknown_fields=True):
     """A table of the file; a key it does not know is a fault."""
 
 
