@@ -131,4 +131,5 @@ def _plot(unit: str, values: dict[str, float]) -> str:
         lines.append(f'<text x="{LABEL + width + 6:.1f}" y="{top + 16}">{shown}</text>')
     size = f"0 0 {LABEL + BAR + 90} {len(values) * ROW}"
     label = html.escape(unit, quote=True)
-    return f'<figure><svg viewBox="{size}" role="img" aria-label="{label}">{"".join(lines)}</svg><figcaption>{label}</figcaption></figure>'
+    svg = f'<svg viewBox="{size}" role="img" aria-label="{label}">{"".join(lines)}</svg>'
+    return f"<figure>{svg}<figcaption>{label}</figcaption></figure>"

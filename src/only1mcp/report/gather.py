@@ -8,7 +8,6 @@ import json
 import re
 import subprocess
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -53,7 +52,9 @@ def gather(
         today=today,
         tests=read_junit(junit, root) if junit else None,
         coverage=read_coverage(coverage) if coverage else None,
-        checks={name: run_check(argv, root) for name, argv in registry.checks.commands.items()},
+        checks={
+            name: run_check(argv, root, today) for name, argv in registry.checks.commands.items()
+        },
         sizes=sizes(registry, root),
         commits=commits,
         head=newest[0] if newest else None,
@@ -118,14 +119,15 @@ def read_benchmarks(folder: Path) -> dict[str, Any]:
     return {file.stem: _json(file) for file in sorted(folder.glob("*.json"))}
 
 
-def run_check(argv: list[str], root: Path) -> Check:
+def run_check(argv: list[str], root: Path, today: datetime) -> Check:
     """Whether a command succeeds."""
+    source = Source(" ".join(argv), today)
     try:
         done = subprocess.run(argv, cwd=root, capture_output=True, text=True, check=False)  # noqa: S603 - of the project's own registry
     except OSError as error:
-        return Check(Source(" ".join(argv), _now()), False, str(error.strerror))
+        return Check(source, False, str(error.strerror))
     lines = (done.stdout + done.stderr).strip().splitlines()
-    return Check(Source(" ".join(argv), _now()), not done.returncode, lines[-1] if lines else "")
+    return Check(source, not done.returncode, lines[-1] if lines else "")
 
 
 def sizes(registry: Registry, root: Path) -> dict[str, Size]:
@@ -189,12 +191,3 @@ def _json(path: Path) -> Any:
 
 def _changed(path: Path) -> datetime:
     return datetime.fromtimestamp(path.stat().st_mtime, UTC)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def versions(packages: dict[str, str], names: list[str]) -> Iterator[str]:
-    """`name version` for each of `names`."""
-    return (f"{name} {packages.get(name, 'not pinned')}" for name in names)
