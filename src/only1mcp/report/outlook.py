@@ -1,15 +1,13 @@
 """The second half of the progress report: what comes next, what was learnt, was it reached?"""
 
 import operator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from only1mcp.report.derive import Standing, Status
 from only1mcp.report.document import NOT_MEASURED, Document, Section, spelt
 from only1mcp.report.evidence import number
+from only1mcp.report.facts import Facts
 from only1mcp.report.registry import Target
-
-if TYPE_CHECKING:
-    from only1mcp.report.progress import Facts
 
 HOLDS: Final = {
     "<": operator.lt,
@@ -21,7 +19,7 @@ HOLDS: Final = {
 RANKS: Final = {"high": 0, "medium": 1, "low": 2}
 
 
-def next_steps(document: Document, section: Section, facts: "Facts") -> None:
+def next_steps(document: Document, section: Section, facts: Facts) -> None:
     """What mends or completes the most, in the order it should be done."""
     run = facts.evidence.tests
     broken = [case.id for case in run.cases if case.outcome == "failed"] if run else []
@@ -40,12 +38,12 @@ def next_steps(document: Document, section: Section, facts: "Facts") -> None:
         section.items(items, "Nothing.")
 
 
-def by_rank(facts: "Facts", status: Status) -> list[Standing]:
+def by_rank(facts: Facts, status: Status) -> list[Standing]:
     """The features of the phase that stand so, the most important first."""
     return sorted(facts.of_phase(status), key=lambda one: RANKS[one.feature.priority])
 
 
-def lessons(document: Document, section: Section, facts: "Facts") -> None:
+def lessons(document: Document, section: Section, facts: Facts) -> None:
     """What people noted; nothing is made up."""
     notes = facts.registry.notes
     for title, items in (
@@ -57,13 +55,13 @@ def lessons(document: Document, section: Section, facts: "Facts") -> None:
         section.items(items, "Nothing noted.")
 
 
-def reached(target: Target, facts: "Facts") -> bool | None:
+def reached(target: Target, facts: Facts) -> bool | None:
     """Whether a target is met; None if its number was not measured."""
     value = number(facts.evidence, target.evidence)
     return None if value is None else bool(HOLDS[target.op](value[0], target.bound))
 
 
-def success(document: Document, section: Section, facts: "Facts") -> None:
+def success(document: Document, section: Section, facts: Facts) -> None:
     """Targets beside what was measured."""
     verdicts = {True: "met", False: "missed", None: NOT_MEASURED}
     rows = []
@@ -75,7 +73,7 @@ def success(document: Document, section: Section, facts: "Facts") -> None:
     section.table("target | bound | measured | verdict", rows, "No targets are set.")
 
 
-def achievements(document: Document, section: Section, facts: "Facts") -> None:
+def achievements(document: Document, section: Section, facts: Facts) -> None:
     """What is done and proven."""
     done = facts.of_phase(Status.COMPLETE)
     items = [
@@ -90,7 +88,7 @@ def achievements(document: Document, section: Section, facts: "Facts") -> None:
     section.items(items, "Nothing is complete yet.")
 
 
-def plain(document: Document, section: Section, facts: "Facts") -> None:
+def plain(document: Document, section: Section, facts: Facts) -> None:
     """The state in words that need no knowledge of the code."""
     done, total = facts.of_phase(Status.COMPLETE), facts.of_phase()
     section.text(f"{len(done)} of {len(total)} features of this phase are done and proven.")
@@ -99,7 +97,7 @@ def plain(document: Document, section: Section, facts: "Facts") -> None:
     section.text(f"Still to do: {', '.join(left)}." if left else "Nothing is left to do.")
 
 
-def footer(document: Document, section: Section, facts: "Facts") -> None:
+def footer(document: Document, section: Section, facts: Facts) -> None:
     """When it was made, and when to make the next one."""
     left = [one.feature.title for one in facts.of_phase() if one.status is not Status.COMPLETE]
     section.text(f"Generated {facts.evidence.today:%Y-%m-%d %H:%M}, from evidence only.")

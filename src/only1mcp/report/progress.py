@@ -2,40 +2,18 @@
 
 from collections.abc import Callable
 from datetime import date
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from only1mcp.report import outlook
 from only1mcp.report.derive import Standing, Status, unclaimed
 from only1mcp.report.document import NOT_MEASURED, Document, Section, spelt
-from only1mcp.report.evidence import Evidence, Source, number
-from only1mcp.report.registry import Phase, Registry
+from only1mcp.report.evidence import Source
+from only1mcp.report.facts import Facts, cited, figures, tests_source, trend, weeks
 
 SHOWN_COMMITS: Final = 5
 SHOWN_REASONS: Final = 8
-WEEK: Final = 7
 HISTORY: Final = Source("git log --numstat -- (source of the feature)")
 JUDGED: Final = Source("features.toml, held against the files and tests it names")
-
-
-class Facts(msgspec.Struct):
-    """What the sections are written from."""
-
-    registry: Registry
-    phase: Phase
-    evidence: Evidence
-    standings: list[Standing]
-    previous: dict[str, Any]
-    """The figures of the report before, by name."""
-
-    def of_phase(self, *statuses: Status) -> list[Standing]:
-        """The features of the phase that stand so; all of them without an argument."""
-        return [
-            one
-            for one in self.standings
-            if one.feature.phase == self.phase.id and (not statuses or one.status in statuses)
-        ]
 
 
 def report(facts: Facts) -> Document:
@@ -64,39 +42,6 @@ def report(facts: Facts) -> Document:
     for title, writer in write:
         writer(document, document.section(title), facts)
     return document
-
-
-def figures(facts: Facts) -> dict[str, Any]:
-    """The figures that the next report is compared with."""
-    done, all_of_them = facts.of_phase(Status.COMPLETE), facts.of_phase()
-    found: dict[str, Any] = {
-        "features.complete": len(done),
-        "features.total": len(all_of_them),
-        "status": {one.feature.id: str(one.status) for one in facts.standings},
-    }
-    names = ["tests.total", "tests.passed", "tests.failed", "tests.skipped", "coverage.percent"]
-    names += [f"size.{room}.code" for room in facts.evidence.sizes]
-    names += [target.evidence for target in facts.registry.target]
-    for name in names:
-        value = number(facts.evidence, name)
-        found[name] = value and value[0]
-    return found
-
-
-def trend(facts: Facts, name: str, now: float | None) -> str:
-    """How a figure moved since the report before, in brackets; empty if nothing is known."""
-    before = facts.previous.get(name)
-    if now is None or not isinstance(before, int | float) or before == now:
-        return ""
-    return f" ({'+' if now > before else '-'}{spelt(abs(now - before))} since the last report)"
-
-
-def cited(document: Document, facts: Facts, name: str, unit: str = "") -> str:
-    """The figure `name` with its source and trend."""
-    value = number(facts.evidence, name)
-    if value is None:
-        return NOT_MEASURED
-    return document.cite(value[0], value[1], unit) + trend(facts, name, value[0])
 
 
 def _header(document: Document, section: Section, facts: Facts) -> None:
@@ -136,13 +81,6 @@ def _summary(document: Document, section: Section, facts: Facts) -> None:
     )
 
 
-def weeks(days: int) -> str:
-    """A number of days as weeks and days."""
-    whole, rest = divmod(max(days, 0), WEEK)
-    parts = [f"{whole} weeks"] * bool(whole) + [f"{rest} days"] * bool(rest or not whole)
-    return " and ".join(parts)
-
-
 def _completed(document: Document, section: Section, facts: Facts) -> None:
     section.text(f"{len(facts.of_phase(Status.COMPLETE))} of {len(facts.of_phase())}.")
     for standing in facts.of_phase(Status.COMPLETE):
@@ -153,7 +91,6 @@ def _feature(document: Document, section: Section, standing: Standing, facts: Fa
     """What there is to say of one feature, from its evidence."""
     feature, commits = standing.feature, facts.evidence.commits.get(standing.feature.id, [])
     section.text(feature.summary)
-    run = facts.evidence.tests
     passed = sum(case.outcome == "passed" for case in standing.tests)
     added, removed = sum(one.added for one in commits), sum(one.removed for one in commits)
     packages = [f"{one} {facts.evidence.packages.get(one, '')}".strip() for one in feature.packages]
@@ -163,7 +100,7 @@ def _feature(document: Document, section: Section, standing: Standing, facts: Fa
         ["Lines", document.cite(f"+{added} -{removed} in {len(commits)} commits", HISTORY)],
         [
             "Tests",
-            f"{document.cite(f'{passed}/{len(standing.tests)} pass', run and run.source)},"
+            f"{document.cite(f'{passed}/{len(standing.tests)} pass', tests_source(facts))},"
             f" {len(standing.front_door)} of them through the front door",
         ],
         ["Metrics", _coded(feature.metrics)],
@@ -243,7 +180,7 @@ def _testing(document: Document, section: Section, facts: Facts) -> None:
             f"All: {cited(document, facts, 'tests.total')}; passing: {share}",
             f"Failed: {cited(document, facts, 'tests.failed')};"
             f" skipped: {cited(document, facts, 'tests.skipped')}",
-            f"Through the front door: {document.cite(len(front), run and run.source)}",
+            f"Through the front door: {document.cite(len(front), tests_source(facts))}",
         ]
     )
     rows = [
@@ -251,7 +188,7 @@ def _testing(document: Document, section: Section, facts: Facts) -> None:
             one.feature.title,
             document.cite(
                 f"{sum(case.outcome == 'passed' for case in one.tests)}/{len(one.tests)}",
-                run and run.source,
+                tests_source(facts),
             ),
             str(len(one.front_door)),
             spelt(round(sum(case.seconds for case in one.tests), 1)),
