@@ -17,11 +17,11 @@ UV := .cache/uv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help demo test check eras conformance bench soak lock format clean
+.PHONY: help demo test check eras conformance phase-report bench soak lock format clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this list
-	@sed -n 's/^\([a-z ]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+	@sed -n 's/^\([a-z -]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
 demo: $(READY)  ## Start the gateway with its bundled demo servers
 	@$(BIN)/only1mcp demo $(ARGS)
@@ -45,6 +45,10 @@ eras: $(READY)  ## Every client with every server; writes docs/eras.md
 
 conformance: $(READY)  ## The official suites, without and with the gateway (fetches Node.js, no root)
 	@PYTHONPATH="$(CURDIR)/tests" $(BIN)/python -m scripts.conformance $(ARGS)
+
+phase-report: $(READY)  ## How far the project is, from evidence: docs/reports (ARGS=--check only checks)
+	-$(if $(ARGS),,$(BIN)/python -m pytest --junitxml=.cache/report/junit.xml) # failures are evidence
+	$(BIN)/only1mcp report --project $(ARGS)
 
 bench soak:  ## Not there yet
 	@echo "make $@: nothing is there yet" >&2; exit 1

@@ -18,7 +18,7 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 
 FENCE: Final = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 SHELL: Final = {"", "sh", "bash", "shell", "console"}
-TARGET: Final = re.compile(r"^([a-z]+(?: [a-z]+)*):", re.MULTILINE)
+TARGET: Final = re.compile(r"^([a-z-]+(?: [a-z-]+)*):", re.MULTILINE)
 LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FUNCTION: Final = re.compile(r"`([\w/]+\.py):([\w.]+)`")
 

@@ -1,9 +1,10 @@
 """`only1mcp report --project`: where a project stands, from the evidence in its checkout."""
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from only1mcp.cli.say import Exit, note
 from only1mcp.report import claims, forms
@@ -17,46 +18,55 @@ from only1mcp.report.registry import NAME, Phase, Registry, RegistryError, load
 FORMS: Final = {"md": forms.as_markdown, "json": forms.as_json, "html": forms.as_html}
 
 
-class Wanted(NamedTuple):
-    """What the command line asks for."""
+EPOCH: Final = "SOURCE_DATE_EPOCH"
+"""Seconds since 1970 to take for now, so that a report can be made again byte by byte.
 
-    root: Path
-    phase: int | None
-    tests: Path | None
-    coverage: Path | None
-    benchmarks: Path | None
-    out: Path
-    now: datetime | None
-    check: bool
+Source: reproducible-builds.org, SOURCE_DATE_EPOCH.
+"""
 
 
-def report_project(wanted: Wanted) -> int:
+def report_project(phase: int | None, out: Path | None, *, check: bool) -> int:
     """Write the report in three forms, or only check what the documents claim."""
     try:
-        facts = _facts(wanted)
+        root = _root(Path.cwd())
+        registry = load(root / NAME)
+        folder = out or root / registry.checks.reports
+        facts = _facts(registry, root, _phase(registry, phase), folder)
+        if check:
+            return _check(facts, root)
+        for path in _write(report(facts), facts.phase, folder):
+            print(path)
     except RegistryError as error:
         note(f"error: {error}")
         return Exit.USAGE
-    if wanted.check:
-        return _check(facts, wanted.root)
-    for path in _write(report(facts), facts.phase, wanted.out):
-        print(path)
+    except OSError as error:
+        note(f"error: {error.filename}: {error.strerror}; name another folder with --output")
+        return Exit.FAILURE
     return Exit.OK
 
 
-def _facts(wanted: Wanted) -> Facts:
-    registry = load(wanted.root / NAME)
-    phase = _phase(registry, wanted.phase)
-    evidence = gather(
-        registry,
-        wanted.root,
-        wanted.now or datetime.now(UTC),
-        junit=wanted.tests,
-        coverage=wanted.coverage,
-        benchmarks=wanted.benchmarks,
-    )
-    judged = standings(registry, evidence, wanted.root)
-    return Facts(registry, phase, evidence, judged, _previous(wanted.out, phase))
+def _root(here: Path) -> Path:
+    """The project that `here` is in."""
+    for folder in (here, *here.parents):
+        if (folder / NAME).is_file():
+            return folder
+    raise RegistryError(f"there is no {NAME} in {here} or above it; see docs/reports.md")
+
+
+def _now() -> datetime:
+    given = os.environ.get(EPOCH)
+    if given is None:
+        return datetime.now(UTC)
+    try:
+        return datetime.fromtimestamp(int(given), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise RegistryError(f"{EPOCH}={given}: is no number of seconds") from None
+
+
+def _facts(registry: Registry, root: Path, phase: Phase, folder: Path) -> Facts:
+    evidence = gather(registry, root, _now())
+    judged = standings(registry, evidence, root)
+    return Facts(registry, phase, evidence, judged, _previous(folder, phase, evidence.today))
 
 
 def _phase(registry: Registry, wanted: int | None) -> Phase:
@@ -75,9 +85,10 @@ def _name(phase: Phase) -> str:
     return f"PHASE_{phase.id}_PROGRESS_REPORT_"
 
 
-def _previous(out: Path, phase: Phase) -> dict[str, Any]:
-    """The figures of the newest report of the phase that is there."""
-    files = sorted(out.glob(f"{_name(phase)}*.json"))
+def _previous(out: Path, phase: Phase, today: datetime) -> dict[str, Any]:
+    """The figures of the newest report of the phase from a day before."""
+    current = f"{_name(phase)}{today:%Y-%m-%d}.json"
+    files = sorted(one for one in out.glob(f"{_name(phase)}*.json") if one.name < current)
     if not files:
         return {}
     try:
@@ -102,5 +113,8 @@ def _check(facts: Facts, root: Path) -> int:
     found = claims.faults(facts, root)
     for fault in found:
         print(fault)
-    note(f"{len(found)} claims are not shown by the evidence" if found else "every claim is shown")
-    return Exit.FAILURE if found else Exit.OK
+    if not found:
+        note("every claim is shown")
+        return Exit.OK
+    note(f"{len(found)} claim{'s are' if len(found) > 1 else ' is'} not shown by the evidence")
+    return Exit.FAILURE

@@ -23,11 +23,13 @@ FENCE: Final = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 def faults(facts: Facts, root: Path) -> list[str]:
     """Everything that is claimed and not shown, a line each, with its place."""
+    if facts.evidence.tests is None:
+        return [f"no test results at {facts.registry.checks.junit or '(checks.junit is not set)'}"]
     found = [fault for claim in facts.registry.claim if (fault := _of_claim(claim, facts, root))]
     for document in facts.registry.project.documents:
         found += _without_evidence(document, facts, root)
     for standing in facts.standings:
-        if standing.status is not Status.COMPLETE:
+        if standing.status is Status.IN_PROGRESS:
             reasons = "; ".join(standing.reasons)
             found.append(f"feature '{standing.feature.id}' is {standing.status}: {reasons}")
     found += [

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from only1mcp.report.evidence import Evidence, Test
+from only1mcp.report.evidence import Case, Evidence
 from only1mcp.report.registry import Feature, Registry
 
 
@@ -32,8 +32,8 @@ class Standing(msgspec.Struct, frozen=True):
     status: Status
     reasons: list[str]
     """Why it is not complete; empty if it is."""
-    tests: list[Test]
-    front_door: list[Test]
+    tests: list[Case]
+    front_door: list[Case]
     """Those of `tests` that use the program as a user does."""
 
 
@@ -46,7 +46,7 @@ def standings(registry: Registry, evidence: Evidence, root: Path) -> list[Standi
     return [_with_dependencies(standing, found) for standing in found.values()]
 
 
-def matches(pattern: str, test: Test) -> bool:
+def matches(pattern: str, test: Case) -> bool:
     """True if the registry's `pattern` names `test`: `path` or `path::name` with wildcards.
 
     A name without parameters stands for all of its parameters.
@@ -86,12 +86,12 @@ def _standing(
     if evidence.tests is None:
         return Standing(feature, Status.NOT_MEASURED, ["no test run"], [], [])
     status = Status.COMPLETE if not reasons else Status.IN_PROGRESS
-    if not sources and not tests:
+    if not sources:
         status = Status.PENDING
     return Standing(feature, status, reasons, tests, front)
 
 
-def _lacking_tests(per_pattern: dict[str, list[Test]], tests: list[Test]) -> list[str]:
+def _lacking_tests(per_pattern: dict[str, list[Case]], tests: list[Case]) -> list[str]:
     reasons = [f"no test is named {pattern}" for pattern, found in per_pattern.items() if not found]
     reasons += [
         f"every test of {pattern} was skipped"
@@ -137,7 +137,7 @@ def _with_dependencies(standing: Standing, found: dict[str, Standing]) -> Standi
     return msgspec.structs.replace(standing, status=Status.IN_PROGRESS, reasons=reasons)
 
 
-def _is_front(registry: Registry, case: Test) -> bool:
+def _is_front(registry: Registry, case: Case) -> bool:
     return fnmatch.fnmatchcase(case.path, registry.checks.front_door)
 
 

@@ -15,7 +15,7 @@ class Source(msgspec.Struct, frozen=True):
     at: datetime | None = None
 
 
-class Test(msgspec.Struct, frozen=True):
+class Case(msgspec.Struct, frozen=True):
     """One test that ran."""
 
     path: str
@@ -32,11 +32,11 @@ class Test(msgspec.Struct, frozen=True):
         return f"{self.path}::{self.name}"
 
 
-class Tests(msgspec.Struct, frozen=True):
+class Run(msgspec.Struct, frozen=True):
     """One run of all tests."""
 
     source: Source
-    cases: list[Test]
+    cases: list[Case]
 
     def count(self, *outcomes: Outcome) -> int:
         """How many ended so; all of them without an argument."""
@@ -82,7 +82,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
     today: datetime
     version: str | None = None
-    tests: Tests | None = None
+    tests: Run | None = None
     coverage: Coverage | None = None
     checks: dict[str, Check] = {}
     sizes: dict[str, Size] = {}
@@ -119,7 +119,7 @@ def number(evidence: Evidence, path: str) -> tuple[float, Source] | None:
     return None
 
 
-def _of_tests(tests: Tests, field: str) -> float | None:
+def _of_tests(tests: Run, field: str) -> float | None:
     total, passed, failed = tests.count(), tests.count("passed"), tests.count("failed")
     ran = passed + failed
     known = {

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from only1mcp.report.evidence import (
+    Case,
     Check,
     Commit,
     Coverage,
     Evidence,
     Outcome,
+    Run,
     Size,
     Source,
-    Test,
-    Tests,
 )
 from only1mcp.report.registry import Registry, RegistryError
 
@@ -33,16 +33,12 @@ MESSAGE: Final = 300
 """Characters of a failure's message."""
 
 
-def gather(
-    registry: Registry,
-    root: Path,
-    today: datetime,
-    *,
-    junit: Path | None = None,
-    coverage: Path | None = None,
-    benchmarks: Path | None = None,
-) -> Evidence:
+def gather(registry: Registry, root: Path, today: datetime) -> Evidence:
     """Everything that can be found out about the project in `root`."""
+    checks = registry.checks
+    junit, coverage, benchmarks = (
+        _there(root, name) for name in (checks.junit, checks.coverage, checks.benchmarks)
+    )
     commits = {
         feature.id: history(root, "--", *(f":(glob){one}" for one in feature.source))
         for feature in registry.feature
@@ -52,19 +48,23 @@ def gather(
         today=today,
         tests=read_junit(junit, root) if junit else None,
         coverage=read_coverage(coverage) if coverage else None,
-        checks={
-            name: run_check(argv, root, today) for name, argv in registry.checks.commands.items()
-        },
+        checks={name: run_check(argv, root, today) for name, argv in checks.commands.items()},
         sizes=sizes(registry, root),
         commits=commits,
         head=newest[0] if newest else None,
-        packages=pins(root / registry.checks.lock) if registry.checks.lock else {},
+        packages=pins(root / checks.lock) if checks.lock else {},
         benchmarks=read_benchmarks(benchmarks) if benchmarks else {},
-        bench_source=Source(benchmarks.name, _changed(benchmarks)) if benchmarks else None,
+        bench_source=Source(checks.benchmarks) if benchmarks else None,
     )
 
 
-def read_junit(path: Path, root: Path) -> Tests:
+def _there(root: Path, name: str) -> Path | None:
+    """The file or folder of evidence called `name`, if it is there."""
+    path = root / name
+    return path if name and path.exists() else None
+
+
+def read_junit(path: Path, root: Path) -> Run:
     """The test run in the JUnit file that pytest wrote to `path`."""
     try:
         tree = ET.fromstring(path.read_text())  # noqa: S314 - written by our own test run
@@ -76,10 +76,10 @@ def read_junit(path: Path, root: Path) -> Tests:
     suite = next(iter(tree.iter("testsuite")), None)
     stamp = suite.get("timestamp") if suite is not None else None
     at = datetime.fromisoformat(stamp) if stamp else _changed(path)
-    return Tests(Source("pytest --junitxml", at), cases)
+    return Run(Source("pytest --junitxml", at), cases)
 
 
-def _case(node: ET.Element, root: Path) -> Test:
+def _case(node: ET.Element, root: Path) -> Case:
     path, classes = _place(node.get("classname", ""), root)
     outcome: Outcome = "passed"
     message = ""
@@ -90,7 +90,7 @@ def _case(node: ET.Element, root: Path) -> Test:
             outcome, message = "skipped", child.get("message") or ""
     name = "::".join([*classes, node.get("name", "")])
     seconds = float(node.get("time") or 0)
-    return Test(path, name, outcome, seconds, " ".join(message.split())[:MESSAGE])
+    return Case(path, name, outcome, seconds, " ".join(message.split())[:MESSAGE])
 
 
 def _place(dotted: str, root: Path) -> tuple[str, list[str]]:

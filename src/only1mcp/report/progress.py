@@ -64,6 +64,12 @@ def _summary(document: Document, section: Section, facts: Facts) -> None:
     done, total = len(facts.of_phase(Status.COMPLETE)), len(facts.of_phase())
     moved = trend(facts, "features.complete", done)
     issues = facts.registry.notes.issues
+    judged = f"Features complete: {document.cite(f'{done}/{total}', JUDGED)}{moved}"
+    tests = (
+        f"Tests passing: {cited(document, facts, 'tests.passed')}"
+        f" of {cited(document, facts, 'tests.total')}"
+    )
+    coverage = f"Coverage: {cited(document, facts, 'coverage.percent', '%')}"
     checks = [
         f"{name}: {document.cite('passes' if check.ok else 'fails', check.source)}"
         for name, check in facts.evidence.checks.items()
@@ -71,10 +77,9 @@ def _summary(document: Document, section: Section, facts: Facts) -> None:
     section.items(
         [
             f"Started {phase.start}, {weeks(days)} ago; to end on {phase.target}",
-            f"Features complete: {document.cite(f'{done}/{total}', JUDGED)}{moved}",
-            f"Tests passing: {cited(document, facts, 'tests.passed')}"
-            f" of {cited(document, facts, 'tests.total')}",
-            f"Coverage: {cited(document, facts, 'coverage.percent', '%')}",
+            judged,
+            tests,
+            coverage,
             *checks,
             f"Known issues: {len(issues)}",
         ]
@@ -93,11 +98,12 @@ def _feature(document: Document, section: Section, standing: Standing, facts: Fa
     section.text(feature.summary)
     passed = sum(case.outcome == "passed" for case in standing.tests)
     added, removed = sum(one.added for one in commits), sum(one.removed for one in commits)
+    lines = f"+{added} -{removed} in {len(commits)} commits" if commits else None
     packages = [f"{one} {facts.evidence.packages.get(one, '')}".strip() for one in feature.packages]
     rows = [
         ["Completed", document.cite(str(commits[0].day), HISTORY) if commits else NOT_MEASURED],
         ["Worked on since", str(commits[-1].day) if commits else NOT_MEASURED],
-        ["Lines", document.cite(f"+{added} -{removed} in {len(commits)} commits", HISTORY)],
+        ["Lines", document.cite(lines, HISTORY)],
         [
             "Tests",
             f"{document.cite(f'{passed}/{len(standing.tests)} pass', tests_source(facts))},"

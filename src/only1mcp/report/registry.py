@@ -18,11 +18,11 @@ import msgspec
 NAME: Final = "features.toml"
 
 
-class Strict(msgspec.Struct, forbid_unknown_fields=True):
+class Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A table of the file; a key it does not know is a fault."""
 
 
-class Phase(Strict):
+class Phase(Strict, frozen=True):
     """A stretch of work with a start and a day it is meant to end."""
 
     id: int
@@ -32,7 +32,7 @@ class Phase(Strict):
     weeks: str = ""
 
 
-class Feature(Strict):
+class Feature(Strict, frozen=True):
     """One thing a user gets. Every list may be empty, only `tests` and `source` may not."""
 
     id: str
@@ -57,7 +57,7 @@ class Feature(Strict):
     estimate: str = ""
 
 
-class Target(Strict):
+class Target(Strict, frozen=True):
     """A number to reach: `value op bound`, the value found at `evidence`."""
 
     name: str
@@ -67,7 +67,7 @@ class Target(Strict):
     unit: str = ""
 
 
-class Claim(Strict):
+class Claim(Strict, frozen=True):
     """A number in a document and the evidence that has to agree with it."""
 
     file: str
@@ -78,7 +78,7 @@ class Claim(Strict):
     """How far apart they may be, as a share of the evidence."""
 
 
-class Issue(Strict):
+class Issue(Strict, frozen=True):
     """Something known to be wrong."""
 
     text: str
@@ -87,7 +87,7 @@ class Issue(Strict):
     action: str = ""
 
 
-class Notes(Strict):
+class Notes(Strict, frozen=True):
     """What only a person can know; free text."""
 
     lessons: list[str] = []
@@ -97,7 +97,7 @@ class Notes(Strict):
     issues: list[Issue] = []
 
 
-class Checks(Strict):
+class Checks(Strict, frozen=True):
     """Commands whose exit code is evidence, and the pages that evidence is looked up in."""
 
     commands: dict[str, list[str]] = {}
@@ -108,10 +108,18 @@ class Checks(Strict):
     lock: str = ""
     """Lock file with a line `name==version` for each library."""
     rooms: str = ""
-    """Glob of the folders that code size is shown by."""
+    """Globs of the folders that code size is shown by, with blanks between them."""
+    junit: str = ""
+    """Where pytest --junitxml leaves the results of the tests."""
+    coverage: str = ""
+    """Where coverage json leaves its totals."""
+    benchmarks: str = ""
+    """Folder of result files, `suite.json` each."""
+    reports: str = "docs/reports"
+    """Where reports are written to and the one before is looked for."""
 
 
-class Project(Strict):
+class Project(Strict, frozen=True):
     """What the report is about."""
 
     name: str
@@ -122,7 +130,7 @@ class Project(Strict):
     """Regular expressions of numbers in the documents that are no results: limits, ports."""
 
 
-class Registry(Strict):
+class Registry(Strict, frozen=True):
     """The whole file."""
 
     project: Project
