@@ -346,6 +346,27 @@ def bench(
     raise typer.Exit(run_bench(Wanted(url, token, tool, seconds), output, baseline))
 
 
+@app.command()
+def report(
+    project: Annotated[
+        bool, typer.Option("--project", help="Of the checkout this is called in.")
+    ] = False,
+    phase: Annotated[int | None, typer.Option(help="Of the project; default is the last.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder to write to.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say what is claimed and not shown.")
+    ] = False,
+) -> None:
+    """Write how far a project is, each number with its evidence: Markdown, JSON and HTML."""
+    from only1mcp.cli.report import report_project
+
+    if not project:
+        raise typer.BadParameter("say --project, in a checkout with a features.toml")
+    raise typer.Exit(report_project(phase, output, check=check))
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Entry point; leaves with an exit code, also when interrupted."""
     for stream in (sys.stdout, sys.stderr):
