@@ -17,7 +17,7 @@ UV := .cache/uv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help demo test check eras conformance soak bench bench-peers bench-docs lock format clean
+.PHONY: help demo test check eras conformance soak bench bench-peers bench-docs phase-report lock format clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this list
@@ -57,6 +57,10 @@ bench-peers: $(READY)  ## The same beside other gateways (fetches them into .cac
 
 bench-docs: $(READY)  ## Write docs/benchmarks.md from bench/results
 	@$(BIN)/python -m bench.docs
+
+phase-report: $(READY)  ## How far the project is, from evidence: docs/reports (ARGS=--check only checks)
+	-$(if $(ARGS),,$(BIN)/python -m pytest --junitxml=.cache/report/junit.xml) # failures are evidence
+	$(BIN)/only1mcp report --project $(ARGS)
 
 format: $(READY)  ## Rewrite the sources in house style
 	$(BIN)/ruff check --fix-only

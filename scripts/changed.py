@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-ALWAYS: Final = {"tests/test_layers.py", "tests/test_house.py"}
+ALWAYS: Final = {"tests/test_features.py", "tests/test_layers.py", "tests/test_house.py"}
 SLOW: Final = {"tests/conformance", "tests/e2e", "tests/peers"}
 """Need other programs, or seconds each: left to `make test`."""
 SHARED: Final = {"pyproject.toml", "requirements.lock"}

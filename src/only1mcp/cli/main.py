@@ -311,6 +311,18 @@ def why(
 
 
 @app.command()
+def tui(
+    url: Url = None,
+    token: Token = None,
+    refresh: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 1.0,
+) -> None:
+    """Show a running gateway in the terminal, live; offers to start one if none is there."""
+    from only1mcp.cli.tui import show_dashboard
+
+    raise typer.Exit(show_dashboard(url, token, refresh))
+
+
+@app.command()
 def bench(
     url: Annotated[
         str | None, typer.Option(help="A running gateway; default is one of its own.")
@@ -332,6 +344,27 @@ def bench(
     from only1mcp.cli.bench import Wanted, run_bench
 
     raise typer.Exit(run_bench(Wanted(url, token, tool, seconds), output, baseline))
+
+
+@app.command()
+def report(
+    project: Annotated[
+        bool, typer.Option("--project", help="Of the checkout this is called in.")
+    ] = False,
+    phase: Annotated[int | None, typer.Option(help="Of the project; default is the last.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder to write to.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say what is claimed and not shown.")
+    ] = False,
+) -> None:
+    """Write how far a project is, each number with its evidence: Markdown, JSON and HTML."""
+    from only1mcp.cli.report import report_project
+
+    if not project:
+        raise typer.BadParameter("say --project, in a checkout with a features.toml")
+    raise typer.Exit(report_project(phase, output, check=check))
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -25,6 +25,8 @@ from only1mcp.protocol.methods import NEWEST_MODERN
 TIMEOUT: Final = httpx2.Timeout(10.0, read=660.0)
 """Connect quickly or not at all; a call may take as long as the gateway lets it."""
 PAGE_S: Final = 2.0
+STREAM: Final = httpx2.Timeout(10.0, read=60.0)
+"""A stream that is silent for longer than its comments are apart is dead."""
 _NOT_SENT: Final = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -62,6 +64,46 @@ class Remote:
         if response.status_code != HTTPStatus.OK or member not in found:
             raise self._not_ours(response)
         return found
+
+    def look(self, path: str) -> dict[str, Any] | None:
+        """The JSON document at `path`; None if this gateway has no such page."""
+        with self._reaching():
+            response = self._http.get(self.url + path, timeout=PAGE_S)
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        return self._document(response)
+
+    def text(self, path: str) -> str | None:
+        """The text at `path`; None if this gateway has no such page."""
+        with self._reaching():
+            response = self._http.get(self.url + path, timeout=PAGE_S)
+        return response.text if response.status_code == HTTPStatus.OK else None
+
+    def post(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        """What an action answers; a problem becomes a Failure with what to do."""
+        with self._reaching():
+            response = self._http.post(self.url + path, json=body)
+        found = self._document(response)
+        if response.is_success:
+            return found
+        said = [found.get(name) for name in ("detail", "place", "next") if found.get(name)]
+        raise Failure("; ".join(map(str, said)) or f"it answered {response.status_code}")
+
+    def stream(self, path: str, headers: dict[str, str]) -> Iterator[str]:
+        """The lines at `path`, as they come."""
+        url = self.url + path
+        with (
+            self._reaching(),
+            self._http.stream("GET", url, headers=headers, timeout=STREAM) as response,
+        ):
+            if response.status_code != HTTPStatus.OK:
+                response.read()
+                raise self._not_ours(response)
+            yield from response.iter_lines()
+
+    def close(self) -> None:
+        """Give the connections back; what is being read ends."""
+        self._http.close()
 
     def reload(self) -> dict[str, Any]:
         """Let it read its configuration again; what has changed, or `faults`."""

@@ -1,0 +1,76 @@
+"""`--check`: what the documents say and the evidence does not show.
+
+A number with a unit in one of the project's documents is a claim. It has to be tied to its
+evidence by a `[[claim]]` of the registry, or named as a constant there (a limit, a default).
+Code blocks hold commands and settings and are not read.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from only1mcp.report.derive import Status, unclaimed
+from only1mcp.report.document import spelt
+from only1mcp.report.evidence import number
+from only1mcp.report.facts import Facts
+from only1mcp.report.registry import Claim
+
+UNITS: Final = "%|x|times|ms|µs|us|s|MB|MiB|KiB|GB|tests?|cells|calls|requests|features?|lines"
+QUANTITY: Final = re.compile(rf"(?<![\w.\-])\d[\d.,]*\s?(?:{UNITS})(?![\w])")
+FENCE: Final = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def faults(facts: Facts, root: Path) -> list[str]:
+    """Everything that is claimed and not shown, a line each, with its place."""
+    if facts.evidence.tests is None:
+        return [f"no test results at {facts.registry.checks.junit or '(checks.junit is not set)'}"]
+    found = [fault for claim in facts.registry.claim if (fault := _of_claim(claim, facts, root))]
+    for document in facts.registry.project.documents:
+        found += _without_evidence(document, facts, root)
+    for standing in facts.standings:
+        if standing.status is Status.IN_PROGRESS:
+            reasons = "; ".join(standing.reasons)
+            found.append(f"feature '{standing.feature.id}' is {standing.status}: {reasons}")
+    found += [
+        f"{path}: a test through the front door that no feature names"
+        for path in unclaimed(facts.registry, facts.evidence)
+    ]
+    return found
+
+
+def _of_claim(claim: Claim, facts: Facts, root: Path) -> str | None:
+    """What is wrong with one claim."""
+    text = _read(root / claim.file)
+    match = re.search(claim.pattern, text)
+    if match is None:
+        return (
+            f"{claim.file}: nothing is like '{claim.pattern}'; the claim in the registry is stale"
+        )
+    place = f"{claim.file}:{text.count(chr(10), 0, match.start()) + 1}"
+    said = float(re.sub(r"[,\s]", "", match[1]))
+    value = number(facts.evidence, claim.evidence)
+    if value is None:
+        return f"{place}: says {match[1]}, and {claim.evidence} was not measured"
+    if abs(said - value[0]) > claim.within * abs(value[0]):
+        return f"{place}: says {match[1]}, but {claim.evidence} is {spelt(value[0])}"
+    return None
+
+
+def _without_evidence(document: str, facts: Facts, root: Path) -> Iterator[str]:
+    """Quantities in a document that neither a claim nor a constant covers."""
+    text = FENCE.sub(lambda fence: re.sub(r"[^\n]", " ", fence[0]), _read(root / document))
+    patterns = [one.pattern for one in facts.registry.claim if one.file == document]
+    patterns += facts.registry.project.constants
+    covered = [match.span() for one in patterns for match in re.finditer(one, text)]
+    for match in QUANTITY.finditer(text):
+        if not any(start <= match.start() and match.end() <= end for start, end in covered):
+            line = text.count("\n", 0, match.start()) + 1
+            yield f"{document}:{line}: '{match[0]}' has no evidence; add a claim or a constant"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

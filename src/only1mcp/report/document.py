@@ -1,0 +1,106 @@
+"""A report before it has a form: sections of blocks, and a list of where its numbers are from.
+
+A number gets into a text through `Document.cite`, which adds the mark of its source; a number
+that is not there reads "not measured".
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from only1mcp.report.evidence import Source
+
+NOT_MEASURED: Final = "not measured"
+
+
+class Text(msgspec.Struct, frozen=True, tag="text"):
+    """A paragraph."""
+
+    text: str
+
+
+class Items(msgspec.Struct, frozen=True, tag="items"):
+    """A list, one line each."""
+
+    items: list[str]
+
+
+class Table(msgspec.Struct, frozen=True, tag="table"):
+    """Cells below a header."""
+
+    header: list[str]
+    rows: list[list[str]]
+
+
+class Bars(msgspec.Struct, frozen=True, tag="bars"):
+    """Quantities to compare by eye; a plot where the form allows it."""
+
+    unit: str
+    values: dict[str, float]
+
+
+Block = Text | Items | Table | Bars
+
+
+class Section(msgspec.Struct):
+    """A heading and what stands below it."""
+
+    title: str
+    blocks: list[Block] = []
+    level: int = 2
+
+    def text(self, text: str) -> None:
+        """Add a paragraph."""
+        self.blocks.append(Text(text))
+
+    def items(self, items: Sequence[str], otherwise: str = "None.") -> None:
+        """Add a list, or what to say when it is empty."""
+        self.blocks.append(Items(list(items)) if items else Text(otherwise))
+
+    def table(self, header: str, rows: Sequence[Sequence[str]], otherwise: str = "None.") -> None:
+        """Add a table; `header` holds the heads, separated by `|`."""
+        if not rows:
+            self.blocks.append(Text(otherwise))
+            return
+        heads = [head.strip() for head in header.split("|")]
+        self.blocks.append(Table(heads, [list(row) for row in rows]))
+
+    def bars(self, unit: str, values: dict[str, float]) -> None:
+        """Add a comparison of quantities, if there are any."""
+        if values:
+            self.blocks.append(Bars(unit, values))
+
+
+class Document(msgspec.Struct):
+    """A whole report; what is written to the JSON file, and the origin of the other forms."""
+
+    title: str
+    at: datetime
+    sections: list[Section] = []
+    sources: list[Source] = []
+    facts: dict[str, Any] = {}
+    """The figures by name, for the next report and for programs."""
+
+    def section(self, title: str, level: int = 2) -> Section:
+        """Begin another section."""
+        self.sections.append(Section(title, [], level))
+        return self.sections[-1]
+
+    def cite(self, value: float | str | None, source: Source | None, unit: str = "") -> str:
+        """`value` with its unit and the mark of its source."""
+        if value is None or source is None:
+            return NOT_MEASURED
+        if source not in self.sources:
+            self.sources.append(source)
+        shown = value if isinstance(value, str) else spelt(value)
+        space = "" if unit in ("", "%") else " "
+        return f"{shown}{space}{unit} [{self.sources.index(source) + 1}]"
+
+
+def spelt(value: float) -> str:
+    """A number for people: as many places as it deserves."""
+    if value == int(value):
+        return f"{int(value):,}".replace(",", " ")
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:.1f}"

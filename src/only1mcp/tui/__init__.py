@@ -1,0 +1,1 @@
+"""A terminal dashboard: a client of the admin API, nothing more."""

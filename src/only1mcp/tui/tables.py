@@ -1,0 +1,126 @@
+"""A table of rows that stay where they are while their content changes."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import DataTable, Input, Static
+
+Row = dict[str, Any]
+LONGEST: Final = 60
+"""Characters of a cell; details show the whole."""
+
+
+class Listed(Vertical):
+    """A filter, a table and a line about it. Subclasses say what a row is."""
+
+    columns: Sequence[str] = ()
+    nothing: str = "no data"
+
+    def compose(self) -> ComposeResult:
+        """Filter, table, line."""
+        yield Input(placeholder="filter", classes="filter")
+        yield DataTable(cursor_type="row", zebra_stripes=True)
+        yield Static(self.nothing, classes="line", markup=False)
+
+    def on_mount(self) -> None:
+        """Columns, once."""
+        self.rows: dict[str, Row] = {}
+        self._cells: dict[str, tuple[str, ...]] = {}
+        self.query_one(Input).display = False
+        for column in self.columns:
+            self.table.add_column(column, key=column)
+
+    @property
+    def table(self) -> DataTable[Text]:
+        """The table itself."""
+        return self.query_one(DataTable)
+
+    @property
+    def wanted(self) -> str:
+        """What the filter says."""
+        return self.query_one(Input).value.casefold()
+
+    def key_of(self, row: Row) -> str:
+        """What makes a row the same as before."""
+        raise NotImplementedError
+
+    def cells_of(self, row: Row) -> tuple[str, ...]:
+        """Its text, a cell for each column."""
+        raise NotImplementedError
+
+    def show(self, rows: Iterable[Row], said: str) -> None:
+        """These rows; the cursor stays on its row while that is there."""
+        self.rows = {self.key_of(row): row for row in rows}
+        cells = {key: self._cut(self.cells_of(row)) for key, row in self.rows.items()}
+        wanted = self.wanted
+        cells = {key: row for key, row in cells.items() if wanted in " ".join(row).casefold()}
+        if list(cells) == list(self._cells):
+            self._update(cells)
+        else:
+            self._replace(cells)
+        self._cells = cells
+        shown = f"{len(cells)} of {said}" if wanted else said
+        self.query_one(".line", Static).update(shown if self.rows else self.nothing)
+
+    @property
+    def chosen(self) -> Row | None:
+        """The row under the cursor."""
+        keys = list(self._cells)
+        at = self.table.cursor_row
+        return self.rows.get(keys[at]) if 0 <= at < len(keys) else None
+
+    def _update(self, cells: dict[str, tuple[str, ...]]) -> None:
+        for key, row in cells.items():
+            before = self._cells[key]
+            for column, old, new in zip(self.columns, before, row, strict=True):
+                if old != new:
+                    self.table.update_cell(key, column, Text(new))
+
+    def _replace(self, cells: dict[str, tuple[str, ...]]) -> None:
+        keys = list(self._cells)
+        at = self.table.cursor_row
+        under = keys[at] if 0 <= at < len(keys) else None
+        self.table.clear()
+        for key, row in cells.items():
+            self.table.add_row(*map(Text, row), key=key)
+        if under in cells:
+            self.table.move_cursor(row=list(cells).index(under), animate=False)
+
+    @staticmethod
+    def _cut(row: tuple[str, ...]) -> tuple[str, ...]:
+        flat = (" ".join(cell.split()) for cell in row)
+        return tuple(one if len(one) <= LONGEST else f"{one[: LONGEST - 1]}…" for one in flat)
+
+    def filter(self) -> None:
+        """Let the user type what to look for."""
+        field = self.query_one(Input)
+        field.display = True
+        field.focus()
+
+    def unfilter(self) -> bool:
+        """Show all again; False if all were shown."""
+        field = self.query_one(Input)
+        was = field.display or bool(field.value)
+        field.value = ""
+        field.display = False
+        self.table.focus()
+        return was
+
+    def on_input_submitted(self) -> None:
+        """Back to the rows that fit."""
+        self.table.focus()
+
+
+def field(row: Row, name: str) -> str:
+    """A member as text; `-` for what is not known."""
+    value = row.get(name)
+    return "-" if value is None or value == "" else str(value)
+
+
+def as_text(value: Any) -> str:
+    """Any document for people: JSON with lines."""
+    return json.dumps(value, indent=2, ensure_ascii=False)

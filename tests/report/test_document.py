@@ -1,0 +1,33 @@
+"""Numbers get into a text with their source, or read as not measured."""
+
+import pytest
+
+from fakes.project import NOON
+from only1mcp.report.document import Document, Items, Section, Text, spelt
+from only1mcp.report.evidence import Source
+
+
+def test_each_source_has_one_number() -> None:
+    document = Document("Tea", NOON)
+    pot, cup = Source("pot"), Source("cup", NOON)
+    cited = [document.cite(3, pot, "ms"), document.cite("hot", cup), document.cite(9, pot, "%")]
+    assert cited == ["3 ms [1]", "hot [2]", "9% [1]"]
+    assert document.sources == [pot, cup]
+    assert document.cite(None, pot) == document.cite(3, None) == "not measured"
+
+
+def test_what_is_empty_is_said() -> None:
+    section = Section("Tea")
+    section.items(["a"])
+    section.items([], "No tea.")
+    section.table("a | b", [])
+    section.bars("cups", {})
+    assert section.blocks == [Items(["a"]), Text("No tea."), Text("None.")]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(3.0, "3"), (12345, "12 345"), (0.12345, "0.123"), (99.5, "99.5"), (1234.56, "1234.6")],
+)
+def test_numbers_for_people(value: float, expected: str) -> None:
+    assert spelt(value) == expected
