@@ -1,6 +1,7 @@
 """The way of the dashboard to a gateway, and what is said without one or without a terminal."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,7 @@ from only1mcp.tui.app import Dashboard
 from only1mcp.tui.outside import Lost
 
 NOBODY = "http://127.0.0.1:1"
+BOUND_S = 10.0
 
 
 @contextmanager
@@ -53,6 +55,27 @@ async def test_events_until_it_is_closed() -> None:
     async with served(library()) as (_, url):
         kinds = await asyncio.to_thread(follow)
     assert kinds[0] == "gap", "nobody knows what was before"
+
+
+async def test_a_stream_of_events_ends_when_it_is_closed() -> None:
+    heard, gone = threading.Event(), threading.Event()
+
+    def follow(gateway: Reach) -> None:
+        try:
+            for _ in gateway.events("health,server", "-0"):
+                heard.set()
+        except Lost:
+            pass
+        gone.set()
+
+    async with served(library()) as (_, url):
+        with Remote(url, None) as remote, Remote(url, None) as second:
+            gateway = Reach(remote, second)
+            thread = threading.Thread(target=follow, args=[gateway], daemon=True)
+            thread.start()
+            assert await asyncio.to_thread(heard.wait, BOUND_S)
+            gateway.close()
+            assert await asyncio.to_thread(gone.wait, BOUND_S), "silence is 60 s long"
 
 
 def test_nobody_there() -> None:

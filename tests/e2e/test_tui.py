@@ -1,7 +1,6 @@
 """The dashboard against a live gateway: what it shows is what was done, and what others count."""
 
 import asyncio
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ from fakes import stdio_server as scripted_child
 from fakes.edge import until
 from fakes.gateway import gateway, stdio_server
 from only1mcp.cli.reach import Remote
-from only1mcp.cli.tui import Reach
+from only1mcp.cli.tui import Reach, configured_refresh_s
 from only1mcp.tui.app import Dashboard
+from only1mcp.tui.figures import read
 
 CALLS = 7
 
@@ -26,7 +26,8 @@ async def look(url: str, path: str) -> Any:
 
 
 async def test_known_traffic_is_what_it_shows(tmp_path: Path) -> None:
-    config = {"servers": [stdio_server("one", sys.executable, scripted_child.__file__)]}
+    child = stdio_server("one", sys.executable, scripted_child.__file__)
+    config = {"servers": [child], "tui": {"refresh": "200ms"}}
     async with gateway(config, tmp_path) as running:
         await running.ready("one")
         with Remote(running.url, None) as remote, Remote(running.url, None) as second:
@@ -36,7 +37,10 @@ async def test_known_traffic_is_what_it_shows(tmp_path: Path) -> None:
                     lambda: remote.ask("tools/call", {"name": tool["name"], "arguments": {}}, None,
                                        name=tool["name"])
                 )  # fmt: skip
-            app = Dashboard(Reach(remote, second), refresh_s=0.2)
+            reach = Reach(remote, second)
+            refresh_s = await asyncio.to_thread(configured_refresh_s, reach)
+            assert refresh_s == 0.2
+            app = Dashboard(reach, refresh_s)
             async with app.run_test(size=(80, 24)) as pilot:
                 await until(lambda: app.shot is not None)
                 await pilot.press("3")
@@ -48,6 +52,9 @@ async def test_known_traffic_is_what_it_shows(tmp_path: Path) -> None:
                 listed = (await look(running.url, "/requests?limit=200"))["requests"]
                 assert len(rows) == len(listed)
                 assert sum(row[3] == "tools/call" for row in rows) == CALLS
+                counted = read(remote.text("/metrics") or "", 0.0)
+                assert counted is not None and counted.requests == len(listed)
+                assert app.shot is not None and app.shot.figures.total == counted.requests
                 await pilot.press("2")
                 await pilot.pause()
                 servers = app.query_one("#servers DataTable", DataTable)
@@ -57,4 +64,4 @@ async def test_known_traffic_is_what_it_shows(tmp_path: Path) -> None:
                 await until(
                     lambda: "no gateway" in str(state.content) or "broke" in str(state.content)
                 )
-                assert json.dumps(app.shot and app.shot.servers), "what was known is kept"
+                assert [row["id"] for row in app.shot.servers] == ["one"], "what was known is kept"

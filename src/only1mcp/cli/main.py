@@ -314,7 +314,10 @@ def why(
 def tui(
     url: Url = None,
     token: Token = None,
-    refresh: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 1.0,
+    refresh: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Seconds between two looks; default is the gateway's."),
+    ] = None,
 ) -> None:
     """Show a running gateway in the terminal, live; offers to start one if none is there."""
     from only1mcp.cli.tui import show_dashboard

@@ -5,6 +5,7 @@ Commands speak 2026-07-28: one POST per question, no session.
 
 import json
 import os
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -46,6 +47,7 @@ class Remote:
         url = url or configured_url(trusted)
         self.url = (url if "://" in url else f"http://{url}").rstrip("/").removesuffix("/mcp")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._wire: socket.socket | None = None
         self._http = httpx2.Client(
             timeout=TIMEOUT, headers=headers, trust_env=False, verify=trusted
         )
@@ -54,7 +56,7 @@ class Remote:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._http.close()
+        self.close()
 
     def get(self, path: str, member: str) -> dict[str, Any]:
         """The JSON document at `path`, which has this member."""
@@ -99,10 +101,14 @@ class Remote:
             if response.status_code != HTTPStatus.OK:
                 response.read()
                 raise self._not_ours(response)
+            self._wire = response.extensions["network_stream"].get_extra_info("socket")
             yield from response.iter_lines()
 
     def close(self) -> None:
-        """Give the connections back; what is being read ends."""
+        """Give the connections back; a stream that another thread reads ends at once."""
+        if self._wire is not None:
+            with suppress(OSError):  # it has ended already
+                self._wire.shutdown(socket.SHUT_RDWR)
         self._http.close()
 
     def reload(self) -> dict[str, Any]:

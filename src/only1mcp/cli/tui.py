@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 from only1mcp.cli import daemon
 from only1mcp.cli.reach import Remote
 from only1mcp.cli.say import Exit, Failure, fail, note
+from only1mcp.config.model import Dashboard as Settings
 from only1mcp.tui.outside import ADMIN, Lost
 
 Found = TypeVar("Found")
 
 
-def show_dashboard(url: str | None, token: str | None, refresh_s: float) -> int:
+def show_dashboard(url: str | None, token: str | None, refresh_s: float | None) -> int:
     """`only1mcp tui`: offers to start a gateway if none is there."""
     if not at_terminal():
         return fail(Failure("a dashboard needs a terminal; see `only1mcp servers`", Exit.USAGE))
@@ -24,10 +25,19 @@ def show_dashboard(url: str | None, token: str | None, refresh_s: float) -> int:
                 return Exit.UNREACHABLE
             from only1mcp.tui.app import Dashboard
 
-            Dashboard(Reach(remote, second), refresh_s).run()
+            reach = Reach(remote, second)
+            Dashboard(reach, refresh_s or configured_refresh_s(reach)).run()
     except Failure as error:
         return fail(error)
+    except Lost as error:
+        return fail(Failure(str(error)))
     return Exit.OK
+
+
+def configured_refresh_s(gateway: "Reach") -> float:
+    """How often that gateway wants to be looked at; an older one has not said."""
+    config = (gateway.get("/config") or {}).get("config", {})
+    return Settings.model_validate(config.get("tui", {})).refresh
 
 
 def at_terminal() -> bool:
@@ -93,12 +103,23 @@ class Reach:
             elif name == "data":
                 data += value
             elif not line and data:
-                yield id, kind, json.loads(data)
+                yield id, kind, _event(data)
                 id = kind = data = ""
 
     def close(self) -> None:
         """End the stream of events, which ends its thread."""
         self._second.close()
+
+
+def _event(data: str) -> dict[str, Any]:
+    """What an event says."""
+    try:
+        said = json.loads(data)
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        raise Lost("the gateway's events are not JSON objects; is it only1mcp?")
+    return said
 
 
 def _asked(question: Callable[[], Found]) -> Found:

@@ -27,6 +27,7 @@ _LIVE: Final = frozenset(
         "naming",
         "logging.level",
         "hot_reload",
+        "tui",
     }
 )
 """Settings that act as soon as they are read."""

@@ -155,6 +155,13 @@ class Tracing(Model):
     """The name of this gateway in traces."""
 
 
+class Dashboard(Model):
+    """`only1mcp tui`, attached to this gateway."""
+
+    refresh: Annotated[Duration, Field(ge=0.1, le=3600)] = 1.0
+    """Between two looks of a dashboard; its --refresh goes before this."""
+
+
 class HotReload(Model):
     """Whether a change of this file acts without a restart. SIGHUP and the admin API always do."""
 
@@ -183,6 +190,8 @@ class Config(Model):
     """Numbers of its work."""
     tracing: Tracing = Tracing()
     """Spans of its work."""
+    tui: Dashboard = Dashboard()
+    """How dashboards look at it."""
     hot_reload: HotReload = HotReload()
     """Whether a change of this file acts without a restart."""
 

@@ -7,6 +7,7 @@ It attaches to a gateway and never owns one. When the gateway is gone it says so
 was known, and looks again until it is back.
 """
 
+import threading
 import time
 from contextlib import suppress
 from typing import Any, Final
@@ -22,7 +23,7 @@ from only1mcp.tui.feed import Feed, Shot
 from only1mcp.tui.logs import KINDS, Logs
 from only1mcp.tui.outside import Lost, Outside
 from only1mcp.tui.overview import Overview
-from only1mcp.tui.tables import Listed, as_text
+from only1mcp.tui.tables import Filtered, Listed, as_text
 
 TABS: Final = ("overview", "servers", "requests", "tools", "cache", "logs")
 BEGINNING: Final = "-0"
@@ -89,6 +90,7 @@ class Dashboard(App[None]):
         self._gateway = gateway
         self._feed = Feed(gateway)
         self._refresh_s = refresh_s
+        self._ended = threading.Event()
         self.shot: Shot | None = None
 
     def compose(self) -> ComposeResult:
@@ -119,7 +121,8 @@ class Dashboard(App[None]):
         self.run_worker(self._follow, thread=True, group="events")
 
     def on_unmount(self) -> None:
-        """Let go of the gateway; it runs on."""
+        """Let go of the gateway, which ends the thread of its events; it runs on."""
+        self._ended.set()
         self._gateway.close()
 
     def action_look(self) -> None:
@@ -136,12 +139,12 @@ class Dashboard(App[None]):
 
     def _follow(self) -> None:
         after = BEGINNING
-        while self.is_running:
+        while not self._ended.is_set():
             with suppress(Lost):  # the look says so
                 for id, kind, said in self._gateway.events(KINDS, after):
                     after = id or after
                     self.post_message(Happened(kind, said))
-            time.sleep(AGAIN_S)
+            self._ended.wait(AGAIN_S)
 
     def on_seen(self, message: Seen) -> None:
         """Show it in the tab that is open."""
@@ -199,12 +202,12 @@ class Dashboard(App[None]):
 
     def action_filter(self) -> None:
         """Type what to look for."""
-        if isinstance(pane := self._pane, Listed | Logs):
+        if isinstance(pane := self._pane, Filtered):
             pane.filter()
 
     def action_unfilter(self) -> None:
         """Show all again."""
-        if isinstance(pane := self._pane, Listed | Logs):
+        if isinstance(pane := self._pane, Filtered):
             pane.unfilter()
 
     def action_hold(self) -> None:

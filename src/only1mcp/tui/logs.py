@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.widgets import Input, RichLog, Static
+
+from only1mcp.tui.tables import Filtered
 
 KEPT: Final = 2000
 """Lines that can be looked through."""
@@ -30,7 +31,7 @@ class Line:
         self.text = f"{at.partition('T')[2][:8] or at} {kind:8} {shown}"
 
 
-class Logs(Vertical):
+class Logs(Filtered):
     """A filter, the lines, and what they are filtered by."""
 
     def __init__(self, **known: Any) -> None:
@@ -47,7 +48,7 @@ class Logs(Vertical):
 
     def on_mount(self) -> None:
         """Hide the filter."""
-        self.query_one(Input).display = False
+        self.field.display = False
         self._say()
 
     def add(self, kind: str, said: dict[str, Any]) -> None:
@@ -81,34 +82,17 @@ class Logs(Vertical):
         self.query_one(RichLog).auto_scroll = self.follow
         self._say()
 
-    def filter(self) -> None:
-        """Let the user type what to look for."""
-        field = self.query_one(Input)
-        field.display = True
-        field.focus()
-
-    def unfilter(self) -> bool:
-        """Show all again; False if all were shown."""
-        field = self.query_one(Input)
-        was = field.display or bool(field.value)
-        field.value = ""
-        field.display = False
+    def back(self) -> None:
+        """To the lines."""
         self.query_one(RichLog).focus()
-        return was
 
     def on_input_changed(self) -> None:
         """Show what fits."""
         self._again()
 
-    def on_input_submitted(self) -> None:
-        """Back to the lines."""
-        self.query_one(RichLog).focus()
-
     def _fits(self, line: Line) -> bool:
         level = LEVELS.index(line.level) if line.level in LEVELS else len(LEVELS)
-        return (
-            level >= self.least and self.query_one(Input).value.casefold() in line.text.casefold()
-        )
+        return level >= self.least and self.wanted in line.text.casefold()
 
     def _write(self, line: Line) -> None:
         self.query_one(RichLog).write(Text(line.text, STYLES.get(line.level, "")))

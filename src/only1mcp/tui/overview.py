@@ -78,4 +78,4 @@ def cache(document: Row | None) -> str:
     size, most = document.get("bytes"), document.get("max_bytes")
     held = number(None if size is None else size / MEBIBYTE, "MiB", 1)
     of = number(None if most is None else most / MEBIBYTE, "MiB")
-    return f"{gauge(document.get('hit_rate'), WIDTH // 2)} hits   {held} of {of}"
+    return f"hits {gauge(document.get('hit_rate'), WIDTH // 2)}   {held} of {of}"

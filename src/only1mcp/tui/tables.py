@@ -1,4 +1,4 @@
-"""A table of rows that stay where they are while their content changes."""
+"""What can be filtered, and a table of rows that stay where they are while they change."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,40 @@ LONGEST: Final = 60
 """Characters of a cell; details show the whole."""
 
 
-class Listed(Vertical):
+class Filtered(Vertical):
+    """A field that says what to look for, above what is looked through."""
+
+    @property
+    def field(self) -> Input:
+        """Where it is typed."""
+        return self.query_one(Input)
+
+    @property
+    def wanted(self) -> str:
+        """What is looked for."""
+        return self.field.value.casefold()
+
+    def filter(self) -> None:
+        """Let the user type what to look for."""
+        self.field.display = True
+        self.field.focus()
+
+    def unfilter(self) -> None:
+        """Show all again."""
+        self.field.value = ""
+        self.field.display = False
+        self.back()
+
+    def back(self) -> None:
+        """Leave the field for what fits."""
+        raise NotImplementedError
+
+    def on_input_submitted(self) -> None:
+        """Enter in the field."""
+        self.back()
+
+
+class Listed(Filtered):
     """A filter, a table and a line about it. Subclasses say what a row is."""
 
     columns: Sequence[str] = ()
@@ -30,7 +63,7 @@ class Listed(Vertical):
         """Columns, once."""
         self.rows: dict[str, Row] = {}
         self._cells: dict[str, tuple[str, ...]] = {}
-        self.query_one(Input).display = False
+        self.field.display = False
         for column in self.columns:
             self.table.add_column(column, key=column)
 
@@ -38,11 +71,6 @@ class Listed(Vertical):
     def table(self) -> DataTable[Text]:
         """The table itself."""
         return self.query_one(DataTable)
-
-    @property
-    def wanted(self) -> str:
-        """What the filter says."""
-        return self.query_one(Input).value.casefold()
 
     def key_of(self, row: Row) -> str:
         """What makes a row the same as before."""
@@ -95,23 +123,8 @@ class Listed(Vertical):
         flat = (" ".join(cell.split()) for cell in row)
         return tuple(one if len(one) <= LONGEST else f"{one[: LONGEST - 1]}…" for one in flat)
 
-    def filter(self) -> None:
-        """Let the user type what to look for."""
-        field = self.query_one(Input)
-        field.display = True
-        field.focus()
-
-    def unfilter(self) -> bool:
-        """Show all again; False if all were shown."""
-        field = self.query_one(Input)
-        was = field.display or bool(field.value)
-        field.value = ""
-        field.display = False
-        self.table.focus()
-        return was
-
-    def on_input_submitted(self) -> None:
-        """Back to the rows that fit."""
+    def back(self) -> None:
+        """To the rows."""
         self.table.focus()
 
 
