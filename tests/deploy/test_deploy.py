@@ -44,10 +44,11 @@ def container() -> Any:
     return kinds["Deployment"]["spec"]["template"]["spec"]["containers"][0]
 
 
-def status(url: str) -> int:
+def status(url: str, headers: dict[str, str] | None = None) -> int:
     """What a probe sees."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        request = urllib.request.Request(url, headers=headers or {})
+        with urllib.request.urlopen(request, timeout=5) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -85,6 +86,20 @@ async def test_probes_and_healthcheck_see_the_gateway(tmp_path: Path) -> None:
         await running.stop()
         gone = await asyncio.create_subprocess_exec(*asks, stderr=asyncio.subprocess.DEVNULL)
         assert await gone.wait() != 0
+
+
+async def test_kubernetes_probes_are_answered_at_the_address_of_a_pod(tmp_path: Path) -> None:
+    kinds = {one["kind"]: one for one in documents("kubernetes/only1mcp.yaml")}
+    config = YAML(typ="safe").load(kinds["ConfigMap"]["data"]["only1mcp.yaml"])
+    config["server"]["host"] = "127.0.0.1"
+    pod = {"Host": "10.1.2.3:8080"}
+    async with gateway(config, tmp_path, env=ENVIRON) as running:
+        for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
+            get = container()[kind]["httpGet"]
+            headers = pod | {one["name"]: one["value"] for one in get.get("httpHeaders", [])}
+            url = f"{running.url}{get['path']}"
+            assert await asyncio.to_thread(status, url, headers) == 200, kind
+            assert await asyncio.to_thread(status, url, pod) == 421, "or the header were no use"
 
 
 def test_the_configurations_are_valid(tmp_path: Path) -> None:

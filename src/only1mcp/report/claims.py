@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from only1mcp.report.derive import Status, unclaimed
+from only1mcp.report.derive import Status, text_of, unclaimed
 from only1mcp.report.document import spelt
 from only1mcp.report.evidence import number
 from only1mcp.report.facts import Facts
@@ -41,7 +41,7 @@ def faults(facts: Facts, root: Path) -> list[str]:
 
 def _of_claim(claim: Claim, facts: Facts, root: Path) -> str | None:
     """What is wrong with one claim."""
-    text = _read(root / claim.file)
+    text = text_of(root / claim.file)
     match = re.search(claim.pattern, text)
     if match is None:
         return (
@@ -59,7 +59,7 @@ def _of_claim(claim: Claim, facts: Facts, root: Path) -> str | None:
 
 def _without_evidence(document: str, facts: Facts, root: Path) -> Iterator[str]:
     """Quantities in a document that neither a claim nor a constant covers."""
-    text = FENCE.sub(lambda fence: re.sub(r"[^\n]", " ", fence[0]), _read(root / document))
+    text = FENCE.sub(lambda fence: re.sub(r"[^\n]", " ", fence[0]), text_of(root / document))
     patterns = [one.pattern for one in facts.registry.claim if one.file == document]
     patterns += facts.registry.project.constants
     covered = [match.span() for one in patterns for match in re.finditer(one, text)]
@@ -67,10 +67,3 @@ def _without_evidence(document: str, facts: Facts, root: Path) -> Iterator[str]:
         if not any(start <= match.start() and match.end() <= end for start, end in covered):
             line = text.count("\n", 0, match.start()) + 1
             yield f"{document}:{line}: '{match[0]}' has no evidence; add a claim or a constant"
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from only1mcp.report.evidence import Case, Evidence
+from only1mcp.report.evidence import Case, Evidence, number
 from only1mcp.report.registry import Feature, Registry
 
 
@@ -39,7 +39,7 @@ class Standing(msgspec.Struct, frozen=True):
 
 def standings(registry: Registry, evidence: Evidence, root: Path) -> list[Standing]:
     """Where each feature stands, in the order of the registry; dependencies count."""
-    pages = {name: _text(root, name) for name in _pages(registry)}
+    pages = {name: text_of(root / name) for name in _pages(registry)}
     found: dict[str, Standing] = {}
     for feature in registry.feature:
         found[feature.id] = _standing(feature, registry, evidence, root, pages)
@@ -81,7 +81,9 @@ def _standing(
         reasons.append("no test through the front door")
     reasons += _lacking_pages(feature, registry, root, pages)
     reasons += [
-        f"not measured: {one}" for one in feature.benchmarks if not _measured(evidence, one)
+        f"not measured: {one}"
+        for one in feature.benchmarks
+        if number(evidence, f"bench:{one}") is None
     ]
     if evidence.tests is None:
         return Standing(feature, Status.NOT_MEASURED, ["no test run"], [], [])
@@ -109,7 +111,7 @@ def _lacking_pages(
         path, _, words = doc.partition("#")
         if not (root / path).is_file():
             reasons.append(f"no document {path}")
-        elif words and words not in _text(root, path):
+        elif words and words not in text_of(root / path):
             reasons.append(f"{path} does not say '{words}'")
     for kind, names, page in (
         ("key", feature.keys, registry.checks.key_page),
@@ -118,14 +120,6 @@ def _lacking_pages(
         shown = pages.get(page, "")
         reasons += [f"{kind} {name} is not in {page}" for name in names if f"`{name}`" not in shown]
     return reasons
-
-
-def _measured(evidence: Evidence, path: str) -> bool:
-    name, *keys = path.split("/")
-    value = evidence.benchmarks.get(name)
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value is not None
 
 
 def _with_dependencies(standing: Standing, found: dict[str, Standing]) -> Standing:
@@ -146,8 +140,9 @@ def _pages(registry: Registry) -> list[str]:
     return [page for page in (checks.key_page, checks.metric_page) if page]
 
 
-def _text(root: Path, name: str) -> str:
+def text_of(path: Path) -> str:
+    """A document; nothing if it is not there."""
     try:
-        return (root / name).read_text()
+        return path.read_text()
     except OSError:
         return ""
