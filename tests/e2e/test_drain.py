@@ -17,39 +17,17 @@ import psutil
 
 from fakes import stdio_server as scripted_child
 from fakes.children import wait_gone
+from fakes.edge import begin
 from fakes.gateway import Running, gateway, http_server, stdio_server
-from fakes.mirror import Asked, Mirror, over_stdio, tool
+from fakes.mirror import Mirror, held, over_stdio
 from fakes.mirror_http import over_http
-from fakes.wire import BOTH, Json, Web, events, headers_of, last, modern, web
+from fakes.wire import BOTH, Json, Web, call, events, headers_of, last, modern, web
 
 CHILD: Final = (sys.executable, scripted_child.__file__)
 CALLS, STREAMS, LISTENS = 50, 20, 5
 STANDS_S: Final = 4.0
 GONE_S: Final = 10.0
 """The aim is 2 s at the second signal."""
-
-
-def start(coroutine: Any) -> asyncio.Task[Any]:
-    """Run beside the test."""
-    return asyncio.get_running_loop().create_task(coroutine)
-
-
-def call(name: str, **arguments: Any) -> Json:
-    """The params of a tools/call."""
-    return {"name": name, "arguments": arguments}
-
-
-def held(name: str, *, modern: bool = False) -> tuple[Mirror, asyncio.Event]:
-    """A server whose tool `hold` answers when the event is set."""
-    mirror, go = Mirror(name, modern=modern), asyncio.Event()
-    mirror.lists["tools"] = [tool("hold")]
-
-    async def hold(asked: Asked) -> bytes:
-        await go.wait()
-        return mirror.text("done")
-
-    mirror.on("tools/call", hold)
-    return mirror, go
 
 
 def pids_below(running: Running) -> list[int]:
@@ -72,16 +50,16 @@ class Crowd:
         for number in range(STREAMS):
             session = await wire.open()
             stream = await stack.enter_async_context(session.listen())
-            self.streams.append(start(rest(stream)))
+            self.streams.append(begin(rest(stream)))
             if number % 2:
                 asked = session.ask("tools/call", call("slow__hold"), id=number)
-                self.calls.append(start(asked))
+                self.calls.append(begin(asked))
         for number in range(LISTENS):
             frames = await stack.enter_async_context(listening(wire, number))
             await anext(frames)  # it is acknowledged
-            self.listens.append(start(rest(frames)))
+            self.listens.append(begin(rest(frames)))
         while len(self.calls) < CALLS:
-            self.calls.append(start(wire.modern("tools/call", call("slow__hold"))))
+            self.calls.append(begin(wire.modern("tools/call", call("slow__hold"))))
         await mirror.until(lambda: len(mirror.calls()) == CALLS)
 
     async def answers(self) -> list[Json]:
@@ -232,11 +210,11 @@ async def stand_still(
     """Every kind of client waits for every kind of server, and gets its answer afterwards."""
     async with web(running.mcp) as wire, web(running.url) as pages:
         session = await wire.open()
-        asking = []
+        asking: list[asyncio.Task[Any]] = []
         for mirror in mirrors:
             params = call(f"{mirror.name}__hold")
-            asking.append(start(wire.modern("tools/call", params)))
-            asking.append(start(session.ask("tools/call", params, id=mirror.name)))
+            asking.append(begin(wire.modern("tools/call", params)))
+            asking.append(begin(session.ask("tools/call", params, id=mirror.name)))
             await mirror.until(lambda mirror=mirror: len(mirror.calls()) == 2)  # type: ignore[misc]
         running.process.send_signal(signal.SIGSTOP)
         for go in going:

@@ -22,6 +22,7 @@ from fakes.wire import (
     MODERN,
     Json,
     Web,
+    call,
     error,
     headers_of,
     last,
@@ -61,11 +62,6 @@ async def running(
 async def wire(running: Running) -> AsyncIterator[Web]:
     async with web(running.mcp) as wire:
         yield wire
-
-
-def call(name: str, **arguments: Any) -> Json:
-    """The params of a tools/call."""
-    return {"name": name, "arguments": arguments}
 
 
 ALL = pytest.mark.parametrize("server", ["new", "old", "new-pipe", "old-pipe"])

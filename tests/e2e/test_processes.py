@@ -19,12 +19,13 @@ import trustme
 
 from fakes import stdio_server as scripted_child
 from fakes.children import wait_gone
+from fakes.edge import begin
 from fakes.gateway import Running, closed_port, gateway, http_server, stdio_server
 from fakes.http_server import HttpServer, Request, Wire
-from fakes.mirror import Asked, Mirror, over_stdio, tool
+from fakes.mirror import Asked, Mirror, held, over_stdio, tool
 from fakes.mirror_http import over_http
 from fakes.scripted import behind, scripted
-from fakes.wire import Json, Web, error, last, web
+from fakes.wire import Json, Web, call, error, last, web
 
 NOTICE_S: Final = 2.0
 """The aim is 0.2 s from the death of a child to the error at the caller."""
@@ -41,29 +42,6 @@ async def servers(running: Running) -> dict[str, Json]:
     return {row["id"]: row for row in rows}
 
 
-def start(coroutine: Any) -> asyncio.Task[Any]:
-    """Run beside the test."""
-    return asyncio.get_running_loop().create_task(coroutine)
-
-
-def call(name: str, **arguments: Any) -> Json:
-    """The params of a tools/call."""
-    return {"name": name, "arguments": arguments}
-
-
-def held(name: str, *, modern: bool = False) -> tuple[Mirror, asyncio.Event]:
-    """A server whose tool `hold` answers when the event is set."""
-    mirror, go = Mirror(name, modern=modern), asyncio.Event()
-    mirror.lists["tools"] = [tool("hold")]
-
-    async def hold(asked: Asked) -> bytes:
-        await go.wait()
-        return mirror.text("done")
-
-    mirror.on("tools/call", hold)
-    return mirror, go
-
-
 async def called(mirror: Mirror, times: int) -> None:
     """Wait until the server has had this many calls."""
     await mirror.until(lambda: len(mirror.calls()) >= times)
@@ -78,9 +56,9 @@ async def test_kill_a_child_in_mid_call(tmp_path: Path) -> None:
     mirrors = {"victim-pipe": victim} | {name: one for name, (one, _) in bystanders.items()}
     async with behind(mirrors, tmp_path) as running, web(running.mcp) as wire:
         pid = (await servers(running))["victim-pipe"]["pid"]
-        doomed = start(wire.modern("tools/call", call("victim-pipe__wait"), id="mine"))
+        doomed = begin(wire.modern("tools/call", call("victim-pipe__wait"), id="mine"))
         others = [
-            start(wire.modern("tools/call", call(f"{[*bystanders][number % 3]}__hold")))
+            begin(wire.modern("tools/call", call(f"{[*bystanders][number % 3]}__hold")))
             for number in range(OTHERS)
         ]
         await victim.until(lambda: bool(victim.calls()))
@@ -204,10 +182,10 @@ async def at_work(folder: Path) -> AsyncIterator[tuple[Running, list[Any], list[
     mirrors = {name: one for name, (one, _) in pairs.items()}
     async with behind(mirrors, folder) as running, web(running.mcp) as wire:
         session = await wire.open()
-        calls = []
+        calls: list[asyncio.Task[Any]] = []
         for name in pairs:
-            calls.append(start(wire.modern("tools/call", call(f"{name}__hold"))))
-            calls.append(start(session.ask("tools/call", call(f"{name}__hold"), id=name)))
+            calls.append(begin(wire.modern("tools/call", call(f"{name}__hold"))))
+            calls.append(begin(session.ask("tools/call", call(f"{name}__hold"), id=name)))
             await called(mirrors[name], 2)
         yield running, calls, [go for _, go in pairs.values()]
 

@@ -17,26 +17,17 @@ import httpx2
 
 from fakes import stdio_server as scripted_child
 from fakes.children import PATIENCE_S, wait_gone
+from fakes.edge import begin
 from fakes.edits import Edited
 from fakes.gateway import Running, gateway, stdio_server
 from fakes.mirror import Asked, Mirror, over_stdio, tool
-from fakes.wire import Json, Web, error, last, modern, web
+from fakes.wire import Json, Web, call, error, last, modern, web
 from only1mcp.config.watch import MIN_S
 
 CHILD: Final = (sys.executable, scripted_child.__file__)
 ADMIN: Final = "/api/v1/admin"
 QUICK: Final = {"hot_reload": {"debounce": "100ms"}}
 LISTS: Final = "notifications/tools/list_changed"
-
-
-def call(name: str, **arguments: Any) -> Json:
-    """The params of a tools/call."""
-    return {"name": name, "arguments": arguments}
-
-
-def start(coroutine: Any) -> asyncio.Task[Any]:
-    """Run beside the test."""
-    return asyncio.get_running_loop().create_task(coroutine)
 
 
 async def page(running: Running, path: str, method: str = "GET", **more: Any) -> httpx2.Response:
@@ -148,7 +139,7 @@ async def test_a_server_is_removed_while_it_works(tmp_path: Path) -> None:
         running, file, wire = await stack.enter_async_context(live(tmp_path, *entries))
         pid = (await pids(running))["slow"]
         assert pid is not None
-        asking = [start(wire.modern("tools/call", call("slow__hold"))) for _ in range(5)]
+        asking = [begin(wire.modern("tools/call", call("slow__hold"))) for _ in range(5)]
         await slow.until(lambda: len(slow.calls()) == 5)
         file.write({**file.config, "servers": entries[1:]})
         await running.said("configuration reloaded: removed slow")
@@ -351,7 +342,7 @@ async def test_edits_of_all_kinds_under_load(tmp_path: Path) -> None:
                 outcomes.append("" if "result" in answer else str(answer))
 
         began = monotonic()
-        callers = [start(use(id)) for id in ("one", "two") * 4]
+        callers = [begin(use(id)) for id in ("one", "two") * 4]
         async with asyncio.TaskGroup() as group:
             group.create_task(edit(file))
         await running.said(r"configuration re")

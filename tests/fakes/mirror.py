@@ -297,3 +297,16 @@ async def reply(
     except Exception as fault:  # whoever asked shall not wait, and the test shall see it
         return refusal(id, json.dumps({"code": FAULT, "message": repr(fault)}).encode())
     return None if result is None else answer(id, result)
+
+
+def held(name: str, *, modern: bool = False) -> tuple[Mirror, asyncio.Event]:
+    """A server whose tool `hold` answers when the event is set."""
+    mirror, go = Mirror(name, modern=modern), asyncio.Event()
+    mirror.lists["tools"] = [tool("hold")]
+
+    async def hold(asked: Asked) -> bytes:
+        await go.wait()
+        return mirror.text("done")
+
+    mirror.on("tools/call", hold)
+    return mirror, go

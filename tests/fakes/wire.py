@@ -46,6 +46,11 @@ def modern(method: str, params: Json | None = None, *, id: Any = 1, **more: Any)
     return message(method, {**(params or {}), "_meta": meta(**more)}, id=id)
 
 
+def call(name: str, **arguments: Any) -> Json:
+    """The params of a tools/call."""
+    return {"name": name, "arguments": arguments}
+
+
 def headers_of(body: Json) -> dict[str, str]:
     """The headers that repeat a modern body."""
     method = body["method"]
