@@ -12,9 +12,10 @@ _HEAD: Final = """\
 # Metrics
 
 `GET /metrics` and `GET /api/v1/admin/metrics` answer in the Prometheus text format, or in
-OpenMetrics if the `Accept` header asks for it. They are guarded as every other path: with a token
-if `server.auth` wants one. `metrics.enabled: false` turns them off. Numbers are counted where the
-work is done and read when a scrape asks.
+OpenMetrics if the `Accept` header asks for it. The first is guarded as MCP is, with a token if
+`server.auth` wants one; the second as the rest of the admin API, for admins alone once there are
+`server.admin_tokens`. `metrics.enabled: false` turns them off. Numbers are counted where the work
+is done and read when a scrape asks.
 
 Names that begin with `mcp_` are those of the OpenTelemetry conventions for MCP, written the
 Prometheus way, with a label `server` more; `process_` ones are what every Prometheus client calls

@@ -51,6 +51,20 @@ class File:
         return said
 
 
+class Slow(File):
+    """A file whose reading lasts until it may go on."""
+
+    def __init__(self, *says: Diff | ConfigError) -> None:
+        super().__init__(*says)
+        self.entered, self.go = threading.Event(), threading.Event()
+
+    def read(self) -> Loaded:
+        """In a thread."""
+        self.entered.set()
+        assert self.go.wait(PATIENCE_S)
+        return super().read()
+
+
 def reloads_of(file: File) -> Reloads:
     """Reloads of it."""
     return Reloads(file.read, file.apply)
@@ -100,42 +114,27 @@ async def test_a_restart_that_is_needed_is_said(caplog: pytest.LogCaptureFixture
 
 
 async def test_all_who_ask_meanwhile_are_served_by_one_more_reading() -> None:
-    entered, go = threading.Event(), threading.Event()
-
-    class Slow(File):
-        def read(self) -> Loaded:
-            entered.set()
-            assert go.wait(PATIENCE_S)
-            return super().read()
-
     file = Slow(SAME)
     found = reloads_of(file)
     first = asyncio.get_running_loop().create_task(found.reload())
-    assert await asyncio.to_thread(entered.wait, PATIENCE_S)
+    assert await asyncio.to_thread(file.entered.wait, PATIENCE_S)
     others = [asyncio.get_running_loop().create_task(found.reload()) for _ in range(10)]
     others[0].cancel()
     await asyncio.wait(others[:1])
-    go.set()
+    file.go.set()
     done: list[Any] = await asyncio.gather(first, *others[1:])
     assert {one.changes for one in done} == {SAME}
     assert file.reads == 2, "who has gone changes nothing"
 
 
 async def test_nothing_is_applied_after_the_end() -> None:
-    entered, go = threading.Event(), threading.Event()
-
-    class Slow(File):
-        def read(self) -> Loaded:
-            entered.set()
-            assert go.wait(PATIENCE_S)
-            return super().read()
-
     file = Slow(SAME)
     found = reloads_of(file)
     asking = asyncio.get_running_loop().create_task(found.reload())
-    assert await asyncio.to_thread(entered.wait, PATIENCE_S)
+    assert await asyncio.to_thread(file.entered.wait, PATIENCE_S)
     await found.close()
-    go.set()
+    file.go.set()
     await asyncio.wait([asking])
     assert asking.cancelled()
+    assert file.applied == []
     assert file.applied == []

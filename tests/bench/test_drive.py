@@ -1,5 +1,6 @@
 """Runs by whichever generator, and those that measure nothing."""
 
+import psutil
 import pytest
 
 from only1mcp.bench import drive, started, wrk
@@ -41,3 +42,15 @@ def test_a_run_of_failures_measures_nothing(monkeypatch: pytest.MonkeyPatch, err
     monkeypatch.setattr(wrk, "run", lambda job, core: failed)
     with pytest.raises(Refused, match=f"{errors} of 100 calls failed: 503"):
         drive.closed(Job("h", 1, [(b"", b"")], 1, 1), 0)
+
+
+def test_no_generator_outlives_a_run_that_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken_off(process: object, job: Job) -> Outcome:
+        assert len(psutil.Process().children()) == before + 2
+        raise KeyboardInterrupt
+
+    before = len(psutil.Process().children())
+    monkeypatch.setattr(drive, "_finish", broken_off)
+    with pytest.raises(KeyboardInterrupt):
+        drive.ours(Job("127.0.0.1", 1, [(b"", b"")], 2, 60), 0, processes=2)
+    assert len(psutil.Process().children()) == before

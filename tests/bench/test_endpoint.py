@@ -1,9 +1,11 @@
 """Handshakes and requests as bytes."""
 
+import asyncio
 import json
 
 import pytest
 
+from fakes.http_server import HttpServer, Request, Wire
 from only1mcp.bench import started
 from only1mcp.bench.endpoint import FIRST_ID, Endpoint, Refused
 
@@ -41,3 +43,29 @@ def test_an_error_is_told_with_what_was_said() -> None:
 def test_only_plain_http_can_be_measured() -> None:
     with pytest.raises(Refused, match="only http://"):
         Endpoint("https://127.0.0.1/mcp")
+
+
+@pytest.mark.parametrize("url", ["http://h:99999/mcp", "http://h:x/mcp", "http://[::1/mcp"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(Refused, match="is no address"):
+        Endpoint(url)
+
+
+@pytest.mark.parametrize("body", [b"", b"hello", b'{"id":', b'{"id":1}', b'{"id":1,"result":[]}'])
+async def test_what_is_not_mcp_is_refused(body: bytes) -> None:
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.answer(200, body, "application/json")
+
+    async with HttpServer(script) as server:
+        with pytest.raises(Refused, match="initialize is answered with 200"):
+            await asyncio.to_thread(Endpoint(server.url).open)
+
+
+async def test_what_is_not_http_is_refused() -> None:
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.send(b"SSH-2.0-x\r\n")
+        wire.close()
+
+    async with HttpServer(script) as server:
+        with pytest.raises(Refused, match="does not answer as HTTP does"):
+            await asyncio.to_thread(Endpoint(server.url).open)

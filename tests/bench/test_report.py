@@ -1,5 +1,8 @@
 """The Markdown: every figure with its command, spread and bar."""
 
+import pytest
+
+from only1mcp.bench.page import html
 from only1mcp.bench.report import markdown, missed, number, pivot
 from only1mcp.bench.results import Results, Row, Suite
 
@@ -26,6 +29,13 @@ def test_a_report_says_what_where_and_how() -> None:
     assert "| calls | 8500 | calls/s | 8000 to 9000 | at least 10000: **missed** |" in text
     assert "- Mind the gap." in text
     assert "- Not measured: cache: no such setting." in text
+
+
+@pytest.mark.parametrize(("load", "busy"), [(0.3, False), (2.0, False), (7.9, True)])
+def test_a_busy_machine_is_told_plainly(load: float, busy: bool) -> None:
+    found = Results("2026-11-26", {**ABOUT, "load_before": [load, 0, 0]}, [SUITE])
+    for text in (markdown(found), html(found)):
+        assert ("more other work than it has cores" in text) is busy
 
 
 def test_missed_bars_are_listed() -> None:

@@ -1,9 +1,12 @@
 """The script that wrk is given, and what is read from its answer."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from only1mcp.bench import wrk
+from only1mcp.bench.endpoint import Refused
 from only1mcp.bench.load import Job
 from only1mcp.bench.wrk import _PERCENTILES, lua, outcome, quoted
 
@@ -33,3 +36,15 @@ def test_percentiles_become_a_histogram() -> None:
 def test_failed_calls_are_told() -> None:
     said = {"calls": 9, "errors": 3, "us": 1, "latencies": [1] * len(_PERCENTILES)}
     assert outcome(f"RESULT {json.dumps(said)}").fault
+
+
+@pytest.mark.parametrize("script", ["echo no luajit >&2; exit 1", "echo no luajit"])
+def test_a_wrk_that_fails_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str
+) -> None:
+    program = tmp_path / "wrk"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(Refused, match="wrk failed: no luajit"):
+        wrk.run(Job("127.0.0.1", 1, [(b"", b"")], 1, 1), 0)

@@ -54,9 +54,18 @@ async def test_a_token_is_needed(command: Command) -> None:
         assert (await command("tools", "--url", url, "--token", "wrong")).code == 4
 
 
+async def test_whose_token_is_needed_is_said(command: Command) -> None:
+    async with served(server={"admin_tokens": ["t-admin"]}) as (_, url):
+        without = await command("servers", "--url", url)
+        assert (without.code, without.out) == (4, "")
+        assert "wants the token of an admin; give a token with --token" in without.err
+        assert (await command("servers", "--url", url, "--token", "t-admin")).code == 0
+
+
+@pytest.mark.parametrize("command", ["tools", "bench"])
 @pytest.mark.parametrize("token", ["t\xfcr", "a\nb"])
-def test_a_token_that_no_header_can_carry(shell: Shell, token: str) -> None:
-    found = shell("tools", "--url", NOBODY, "--token", token)
+def test_a_token_that_no_header_can_carry(shell: Shell, command: str, token: str) -> None:
+    found = shell(command, "--url", NOBODY, "--token", token)
     assert found == Run(2, "", "error: the token has characters that no header can carry\n")
 
 

@@ -149,7 +149,7 @@ async def test_a_server_that_is_only_in_the_file(why: Ask, shell: Shell) -> None
     shell.file({"servers": [entry]}, ".config/only1mcp/only1mcp.json")
     found = await why("fresh")
     assert found.code == 1
-    assert "fresh: the running gateway does not know it yet\n  -> only1mcp restart" in found.out
+    assert "fresh: the running gateway does not know it yet\n  -> only1mcp reload" in found.out
 
 
 def test_without_a_gateway(shell: Shell) -> None:

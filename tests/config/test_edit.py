@@ -148,3 +148,12 @@ def test_json_keeps_its_indentation() -> None:
     text = change(JSON, "json", "one", {"enabled": False})
     assert '\n            "enabled": false\n' in text
     assert "\n" not in change(json.dumps(json.loads(JSON)), "json", "one", {"enabled": False})
+
+
+def test_json_as_editors_write_it() -> None:
+    commas = '{"servers": [{"id": "one", "transport": {"type": "stdio", "command": "x"},},],}'
+    assert json.loads(change(commas, "json", "one", {"enabled": False})) == {
+        "servers": [{"id": "one", "transport": {"type": "stdio", "command": "x"}, "enabled": False}]
+    }
+    with pytest.raises(NotEditable, match="without its comments; edit the file by hand"):
+        change(f"// mine\n{commas}", "json", "one", {"enabled": False})

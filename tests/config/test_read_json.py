@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from only1mcp.config.faults import ConfigError, Report
-from only1mcp.config.read_json import _plain, read
+from only1mcp.config.read_json import read, strict
 from only1mcp.config.tree import Lines, Node
 
 leaves = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False)
@@ -97,4 +97,4 @@ def test_what_json_takes_means_the_same(text: str) -> None:
         value = json.loads(text)
     except ValueError:
         return
-    assert json.loads(_plain(text)) == value
+    assert json.loads(strict(text)) == value

@@ -72,6 +72,8 @@ def test_a_blank_value_is_a_fault(complaints: Complain) -> None:
         (Config, "sever", "did you mean 'server'?"),
         (Config, "backends", "write servers"),
         (Config, "tui", "this version has no such setting; remove it"),
+        (Config, "circuit_breaker", "it belongs into each server"),
+        (Server, "retries", "write retry"),
         (Cache, "max_entries", "write capacity in l1, l2 and l3"),
         (Batching, "max_batch_size", "write max_size"),
         (Listener, "Port", "did you mean 'port'?"),
@@ -87,6 +89,12 @@ def test_a_blank_value_is_a_fault(complaints: Complain) -> None:
 )
 def test_hints_for_keys(model: type[Model], key: str, hint: str | None) -> None:
     assert hint_for_key(model, key) == hint
+
+
+@pytest.mark.parametrize("model", [Config, Listener, Server, Cache, Batching, Http, Tls, Auth])
+def test_no_setting_is_called_missing(model: type[Model]) -> None:
+    for key in model.model_fields:
+        assert hint_for_key(model, key) == f"did you mean {key!r}?"
 
 
 @pytest.mark.parametrize(

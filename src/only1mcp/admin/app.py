@@ -22,7 +22,7 @@ from only1mcp import __version__
 from only1mcp.admin import may
 from only1mcp.admin.act import Act
 from only1mcp.admin.desk import Desk
-from only1mcp.admin.look import UP, Look, enabled_servers, status
+from only1mcp.admin.look import UP, Look, enabled_servers, server_health, status
 from only1mcp.admin.problem import Problem
 from only1mcp.admin.reload import Outcome
 from only1mcp.admin.stream import Streams
@@ -152,11 +152,8 @@ def _is_open(now: Snapshot) -> bool:
 
 def _health(row: dict[str, Any], *, open: bool) -> dict[str, Any]:
     """How a server is. Why is for those who may see the admin pages: it may quote a program."""
-    found = {key: row[key] for key in ("id", "state", "health", "since")}
-    if open:
-        reasons = [row["reason"], *(one["reason"] for one in row["replicas"])]
-        found["reason"] = next(filter(None, reasons), "")
-    return found
+    found = server_health(row)
+    return found if open else {key: value for key, value in found.items() if key != "reason"}
 
 
 def _config(last: Outcome | None, *, open: bool) -> dict[str, Any]:

@@ -122,11 +122,7 @@ class Look:
     async def health(self, _: Request) -> Response:
         """The state of the whole."""
         rows = enabled_servers(self._desk.snapshot())
-        found = [{key: row[key] for key in ("id", "state", "health", "since")} for row in rows]
-        for one, row in zip(found, rows, strict=True):
-            reasons = [row["reason"], *(replica["reason"] for replica in row["replicas"])]
-            one["reason"] = next(filter(None, reasons), "")
-        return Json({"status": status(self._desk, rows), "servers": found})
+        return Json({"status": status(self._desk, rows), "servers": [*map(server_health, rows)]})
 
     async def system(self, _: Request) -> Response:
         """The process."""
@@ -173,6 +169,13 @@ def _document() -> dict[str, Any]:
 def enabled_servers(snapshot: Snapshot) -> list[dict[str, Any]]:
     """Those that should be up."""
     return [row for row in describe_servers(snapshot) if row["state"] != "disabled"]
+
+
+def server_health(row: dict[str, Any]) -> dict[str, Any]:
+    """How a server is, and why: if it does not say, by the first of its replicas that does."""
+    reasons = [row["reason"], *(replica["reason"] for replica in row["replicas"])]
+    found = {key: row[key] for key in ("id", "state", "health", "since")}
+    return {**found, "reason": next(filter(None, reasons), "")}
 
 
 def status(desk: Desk, rows: list[dict[str, Any]]) -> str:

@@ -40,8 +40,9 @@ needs `Content-Type: application/json`, for which a browser asks first, and is n
 
 A change is written into the configuration file and put in force like any reload. Only what was
 named is rewritten: comments, order and `${VARIABLES}` stay. A file that would not be valid is not
-written, nor one in which the change would reach another server (a YAML alias). The file is
-replaced as a whole, so a crash leaves the old one or the new one.
+written, nor one in which the change would reach another server (a YAML alias), nor JSON that has
+comments, which would be lost. The file is replaced as a whole, so a crash leaves the old one or the
+new one.
 
 `PATCH` takes a JSON merge patch: `{"tools": {"deny": ["delete_*"]}, "retry": null}` sets one key
 and drops another. `***` is never written: leave a secret out to keep it, or send `${VARIABLE}`.

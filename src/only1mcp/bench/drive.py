@@ -2,7 +2,8 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import msgspec
@@ -35,9 +36,10 @@ def ours(job: Job, core: int, processes: int = 1) -> Outcome:
         connections=job.connections // processes,
         rate=None if job.rate is None else job.rate / processes,
     )
-    with on_core(core):
-        started = [_start(each, number) for number in range(processes)]
-    return _judged(merged([_finish(process, job) for process in started]))
+    with ExitStack() as over:
+        with on_core(core):
+            started = [over.enter_context(_started(each, number)) for number in range(processes)]
+        return _judged(merged([_finish(process, job) for process in started]))
 
 
 def job(
@@ -72,26 +74,27 @@ def jobs(
     )  # fmt: skip
 
 
-def _start(job: Job, number: int) -> "subprocess.Popen[bytes]":
+@contextmanager
+def _started(job: Job, number: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """One of the processes; it is gone afterwards, whatever happens."""
     mine = msgspec.structs.replace(job, first_id=FIRST_ID + number * _IDS)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "only1mcp.bench.load"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdin is not None
-    process.stdin.write(msgspec.json.encode(mine))
-    process.stdin.close()
-    process.stdin = None
-    return process
+    command = [sys.executable, "-m", "only1mcp.bench.load"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
+        try:
+            assert process.stdin is not None
+            process.stdin.write(msgspec.json.encode(mine))
+            process.stdin.close()
+            process.stdin = None
+            yield process
+        finally:
+            process.kill()
 
 
 def _finish(process: "subprocess.Popen[bytes]", job: Job) -> Outcome:
     try:
         said, _ = process.communicate(timeout=job.seconds + _SLACK_S)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
         raise Refused("the load generator hangs") from None
     if process.returncode:
         raise Refused("the load generator failed; see above")

@@ -6,7 +6,8 @@ session (2025-11-25), `modern` describes each request in itself (2026-07-28).
 
 import json
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPResponse
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -34,12 +35,16 @@ class Endpoint:
     """One endpoint, and the one session with it."""
 
     def __init__(self, url: str, era: str = "legacy", headers: Mapping[str, str] = {}) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            port = parts.port or 80
+        except ValueError as error:
+            raise Refused(f"{url} is no address: {error}") from None
         if parts.scheme != "http" or parts.hostname is None:
             raise Refused(f"{url}: only http:// can be measured")
         self.url = url
         self.host = parts.hostname
-        self.port = parts.port or 80
+        self.port = port
         self.path = parts.path + (f"?{parts.query}" if parts.query else "")
         self.era = era
         self.headers = {
@@ -57,10 +62,10 @@ class Endpoint:
         hello = {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": _INFO}
         text, answer = self._post("initialize", hello)
         result = _result("initialize", answer.status, text, self._id)
-        self.headers["MCP-Protocol-Version"] = str(result["protocolVersion"])
+        self.headers["MCP-Protocol-Version"] = str(result.get("protocolVersion", LEGACY))
         if session := answer.getheader("Mcp-Session-Id"):
             self.headers["Mcp-Session-Id"] = session
-        self._notify("notifications/initialized")
+        self._send(self._body("notifications/initialized", {}, None), self.headers)
         return self
 
     def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -102,34 +107,38 @@ class Endpoint:
             more["Mcp-Name"] = params[_NAMED[method]]
         return {**self.headers, **more}
 
-    def _notify(self, method: str) -> None:
-        http = HTTPConnection(self.host, self.port, timeout=_TIMEOUT_S)
-        http.request("POST", self.path, self._body(method, {}, None), self.headers)
-        http.getresponse().read()
-        http.close()
-
     def _post(self, method: str, params: dict[str, Any]) -> tuple[bytes, HTTPResponse]:
         self._id += 1
+        return self._send(self._body(method, params, self._id), self._headers(method, params))
+
+    def _send(self, body: bytes, headers: dict[str, str]) -> tuple[bytes, HTTPResponse]:
         http = HTTPConnection(self.host, self.port, timeout=_TIMEOUT_S)
         try:
-            body = self._body(method, params, self._id)
-            http.request("POST", self.path, body, self._headers(method, params))
+            http.request("POST", self.path, body, headers)
             answer = http.getresponse()
-            text = answer.read()
+            return answer.read(), answer
+        except HTTPException as error:
+            raise Refused(f"{self.url} does not answer as HTTP does: {error!r}") from None
         finally:
             http.close()
-        return text, answer
 
 
 def _result(method: str, status: int, text: bytes, id: int) -> dict[str, Any]:
     """The result in an answer that is JSON or an event stream."""
-    for line in text.splitlines():
-        data = line.removeprefix(b"data:").strip()
-        if data[:1] == b"{" and (message := json.loads(data)).get("id") == id:
-            if "result" in message:
-                return dict(message["result"])
+    for message in map(_message, text.splitlines()):
+        if message.get("id") == id:
+            if isinstance(result := message.get("result"), dict):
+                return result
             break
     raise Refused(f"{method} is answered with {status}: {text[:300].decode(errors='replace')}")
+
+
+def _message(line: bytes) -> dict[str, Any]:
+    """The JSON object in a line, which may be one of an event; empty if there is none."""
+    with suppress(ValueError):
+        found = json.loads(line.removeprefix(b"data:"))
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
 _INFO: Final = {"name": "only1mcp-bench", "version": "1"}

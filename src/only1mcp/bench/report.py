@@ -1,8 +1,15 @@
 """The results as Markdown: a table for each suite, with its command, its spread and its bars."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from only1mcp.bench.results import Results, Row, Suite
+
+_BUSY: Final = (
+    "",
+    "The machine had more other work than it has cores. Times and rates here are not what a",
+    "gateway reaches, and a bar that is missed may be missed for that: measure on an idle machine.",
+)
 
 
 def markdown(results: Results) -> str:
@@ -20,11 +27,12 @@ def machine(results: Results) -> list[str]:
         f"{name} {about[name]}" for name in ("python", "wrk", "nginx", "haproxy") if about.get(name)
     ]
     pinned = ", ".join(f"{who} {core}" for who, core in about.get("pinned", {}).items())
-    busy = about.get("load_before", ["?"])[0]
+    busy, cores = about.get("load_before", ["?"])[0], about.get("cores")
     return [
         f"Measured {results.when}, Only1MCP {about.get('only1mcp')}; {', '.join(programs)}.",
-        f"{about.get('processor')}, {about.get('cores')} cores, {about.get('memory_gib')} GiB,",
+        f"{about.get('processor')}, {cores} cores, {about.get('memory_gib')} GiB,",
         f"{about.get('system')}; pinned to cores: {pinned}. Load average before: {busy}.",
+        *(_BUSY if busy != "?" and cores and busy > cores else ()),
         "",
     ]
 

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from only1mcp.bench.endpoint import Refused
 from only1mcp.bench.load import Job, Outcome
 from only1mcp.bench.processes import on_core
 
@@ -58,11 +59,25 @@ def run(job: Job, core: int) -> Outcome:
         url = f"http://{job.host}:{job.port}/"
         command = ["wrk", "-t1", f"-c{job.connections}", f"-d{max(1, round(job.seconds))}s"]
         with on_core(core):
-            said = subprocess.run(
-                [*command, "--timeout", "10s", "-s", str(script), url],
-                capture_output=True, text=True, check=True, timeout=job.seconds + _SLACK_S,
-            ).stdout  # fmt: skip
+            said = _said([*command, "--timeout", "10s", "-s", str(script), url], job.seconds)
     return outcome(said)
+
+
+def _said(command: list[str], seconds: float) -> str:
+    """What it prints.
+
+    Raises:
+        Refused: it fails, or hangs.
+    """
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=seconds + _SLACK_S
+        )
+    except subprocess.TimeoutExpired:
+        raise Refused("wrk hangs") from None
+    if done.returncode or "RESULT " not in done.stdout:
+        raise Refused(f"wrk failed: {(done.stdout + done.stderr).strip()[-400:]}")
+    return done.stdout
 
 
 def lua(job: Job) -> str:

@@ -1,8 +1,7 @@
 """`bench`: a short benchmark, of a gateway of its own or of one that runs."""
 
-import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from only1mcp import __version__
 from only1mcp.bench import page, report, results, short
@@ -10,6 +9,8 @@ from only1mcp.bench import verdict as judge
 from only1mcp.bench.endpoint import Endpoint, Refused
 from only1mcp.bench.processes import NotStarted, ended_by_sigterm
 from only1mcp.bench.results import Results, Unreadable
+from only1mcp.cli.client import parsed
+from only1mcp.cli.reach import bearer, whole
 from only1mcp.cli.say import Exit, Failure, fail, note
 
 
@@ -69,25 +70,14 @@ def _measured(wanted: Wanted) -> Results:
 
 def _subject(wanted: Wanted) -> short.Subject:
     assert wanted.url is not None
-    url = wanted.url if "://" in wanted.url else f"http://{wanted.url}"
-    url = url.rstrip("/")
-    headers = {"Authorization": f"Bearer {wanted.token}"} if wanted.token else {}
-    end = Endpoint(url if "/mcp" in url else f"{url}/mcp", headers=headers).open()
+    url = whole(wanted.url)
+    url = url if "/mcp" in url else f"{url}/mcp"
+    end = Endpoint(url, headers=bearer(wanted.token)).open()
     if wanted.tool is None:
         return short.Subject(end, "tools/list", {})
     name, _, arguments = wanted.tool.partition(" ")
-    params = {"name": name, "arguments": _object(arguments or "{}")}
+    params = {"name": name, "arguments": parsed(arguments or "{}")}
     return short.Subject(end, "tools/call", params)
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise Failure(f"the arguments are not JSON: {error}", Exit.USAGE) from None
-    if not isinstance(found, dict):
-        raise Failure("the arguments must be a JSON object such as '{\"a\": 1}'", Exit.USAGE)
-    return found
 
 
 def _write(now: Results, output: Path) -> None:

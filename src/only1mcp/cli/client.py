@@ -113,7 +113,7 @@ def call_tool(
     """`only1mcp call`: exit 1 when the tool says it failed."""
     try:
         with Remote(url, token) as gateway:
-            params = {"name": name, "arguments": _parse(arguments)}
+            params = {"name": name, "arguments": parsed(arguments)}
             result = gateway.ask("tools/call", params, server, name=name, progress=not as_json)
     except Failure as error:
         return fail(error)
@@ -144,7 +144,12 @@ def _first_line(reason: str) -> str:
     return f"{first.removesuffix(':')} …" if rest else first
 
 
-def _parse(arguments: str) -> dict[str, Any]:
+def parsed(arguments: str) -> dict[str, Any]:
+    """The arguments of a tool, as they were typed.
+
+    Raises:
+        Failure: they are no JSON object.
+    """
     try:
         value = json.loads(arguments, parse_constant=_finite, parse_float=_finite)
     except ValueError as error:

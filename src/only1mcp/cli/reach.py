@@ -40,13 +40,10 @@ class Remote:
     """A connection to the running gateway; every fault becomes a Failure with a next step."""
 
     def __init__(self, url: str | None, token: str | None) -> None:
-        if token and not (token.isascii() and token.isprintable()):
-            raise Failure("the token has characters that no header can carry", Exit.USAGE)
+        headers = bearer(token)
         trusted = ssl.create_default_context()  # heeds SSL_CERT_FILE
         trusted.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a leaf may be all there is
-        url = url or configured_url(trusted)
-        self.url = (url if "://" in url else f"http://{url}").rstrip("/").removesuffix("/mcp")
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self.url = whole(url or configured_url(trusted)).removesuffix("/mcp")
         self._wire: socket.socket | None = None
         self._http = httpx2.Client(
             timeout=TIMEOUT, headers=headers, trust_env=False, verify=trusted
@@ -60,31 +57,25 @@ class Remote:
 
     def get(self, path: str, member: str) -> dict[str, Any]:
         """The JSON document at `path`, which has this member."""
-        with self._reaching():
-            response = self._http.get(self.url + path)
+        response = self._send("GET", path, TIMEOUT)
         found = self._document(response)
         if response.status_code != HTTPStatus.OK or member not in found:
             raise self._not_ours(response)
         return found
 
     def look(self, path: str) -> dict[str, Any] | None:
-        """The JSON document at `path`; None if this gateway has no such page."""
-        with self._reaching():
-            response = self._http.get(self.url + path, timeout=PAGE_S)
-        if response.status_code == HTTPStatus.NOT_FOUND:
-            return None
-        return self._document(response)
+        """The JSON document at `path`, soon; None if this gateway has no such page."""
+        response = self._send("GET", path, PAGE_S)
+        return None if response.status_code == HTTPStatus.NOT_FOUND else self._document(response)
 
     def text(self, path: str) -> str | None:
-        """The text at `path`; None if this gateway has no such page."""
-        with self._reaching():
-            response = self._http.get(self.url + path, timeout=PAGE_S)
+        """The text at `path`, soon; None if this gateway has no such page."""
+        response = self._send("GET", path, PAGE_S)
         return response.text if response.status_code == HTTPStatus.OK else None
 
     def post(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         """What an action answers; a problem becomes a Failure with what to do."""
-        with self._reaching():
-            response = self._http.post(self.url + path, json=body)
+        response = self._send("POST", path, TIMEOUT, body)
         found = self._document(response)
         if response.is_success:
             return found
@@ -113,8 +104,7 @@ class Remote:
 
     def reload(self) -> dict[str, Any]:
         """Let it read its configuration again; what has changed, or `faults`."""
-        with self._reaching():
-            response = self._http.post(f"{self.url}/api/v1/admin/config/reload")
+        response = self._send("POST", "/api/v1/admin/config/reload", TIMEOUT)
         found = self._document(response)
         done = response.status_code == HTTPStatus.OK and "restart" in found
         if done or (response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY and "faults" in found):
@@ -163,6 +153,16 @@ class Remote:
             raise self._not_ours(response)
         return result
 
+    def _send(
+        self,
+        method: str,
+        path: str,
+        timeout: httpx2.Timeout | float,
+        body: dict[str, Any] | None = None,
+    ) -> httpx2.Response:
+        with self._reaching():
+            return self._http.request(method, self.url + path, json=body, timeout=timeout)
+
     def _answer(self, response: httpx2.Response) -> dict[str, Any]:
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
             response.read()
@@ -180,17 +180,15 @@ class Remote:
         raise Failure("the gateway ended the answer early; the call may have run")
 
     def _document(self, response: httpx2.Response) -> dict[str, Any]:
+        found = _object(response.text)
         if response.status_code in (401, 403):
+            why = (found or {}).get("detail", response.status_code)  # of the admin API
             raise Failure(
-                f"the gateway at {self.url} refuses: {response.status_code}; give a token with "
-                "--token or ONLY1MCP_TOKEN",
+                f"the gateway at {self.url} refuses: {why}; give a token with --token or "
+                "ONLY1MCP_TOKEN",
                 Exit.UNAUTHORISED,
             )
-        try:
-            found = response.json()
-        except ValueError:
-            raise self._not_ours(response) from None
-        if not isinstance(found, dict):
+        if found is None:
             raise self._not_ours(response)
         if isinstance(error := found.get("error"), str):  # of the listener, before MCP
             raise Failure(f"the gateway at {self.url} refuses: {error}")
@@ -240,6 +238,22 @@ def address(path: Path | None) -> Listener:
     except ConfigError:
         text = f"{path or 'the environment'} has faults; see `only1mcp validate`, or give --url"
         raise Failure(text, Exit.USAGE) from None
+
+
+def bearer(token: str | None) -> dict[str, str]:
+    """The header that shows a token, if there is one.
+
+    Raises:
+        Failure: it cannot stand in a header.
+    """
+    if token and not (token.isascii() and token.isprintable()):
+        raise Failure("the token has characters that no header can carry", Exit.USAGE)
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def whole(url: str) -> str:
+    """A URL as a user gives it, with its scheme."""
+    return (url if "://" in url else f"http://{url}").rstrip("/")
 
 
 def url_of(server: Listener) -> str:

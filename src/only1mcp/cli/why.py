@@ -27,7 +27,7 @@ _ONE_ERA: Final = (
     "set protocol: legacy or isolation: session"
 )
 _NEXT: Final = {
-    "disabled": "set enabled: true for server '{id}', then restart",
+    "disabled": "set enabled: true for server '{id}', then `only1mcp reload`",
     "waiting": "mend that; `only1mcp doctor` tries it now; the gateway does again by itself",
     "starting": "wait: calls do so too, up to timeouts.start of server '{id}'",
 }
@@ -204,7 +204,7 @@ def _unknown(name: str, servers: list[Row], tools: list[Row]) -> Answer:
     path = find(dict(os.environ))
     if path is not None and name in _configured(path):
         answer.step("configuration", f"{path} has a server of this id")
-        return answer.end("the running gateway does not know it yet", "only1mcp restart")
+        return answer.end("the running gateway does not know it yet", "only1mcp reload")
     meant = _closest(name, tools, servers)
     next = f"did you mean {meant}?" if meant else "see `only1mcp tools` and `only1mcp servers`"
     return answer.end("no server and no tool has this name", next)

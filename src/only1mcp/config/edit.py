@@ -6,7 +6,7 @@
 Comments, `${VARIABLES}`, order and spelling stay. A server that stands in a client's block
 (`mcpServers` and the like) stays there, with the keys that mean the same in both.
 Rule    load the result and look whether it says what was wanted: an alias or an environment
-        variable may have a say too.
+        variable may have a say too. JSON with comments is not edited: they would be lost.
 Raises  NoServer and NotEditable; ConfigError, if the text cannot be read at all.
 """
 
@@ -16,11 +16,9 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-import tomlkit
 from ruamel.yaml.error import YAMLError
-from tomlkit.exceptions import TOMLKitError
 
-from only1mcp.config import edit_yaml
+from only1mcp.config import edit_yaml, read_json
 from only1mcp.config.edit_yaml import BY_HAND, NotEditable
 from only1mcp.config.faults import Report
 from only1mcp.config.foreign import places
@@ -171,7 +169,9 @@ def _in_yaml(text: str, steps: list[Step]) -> str:
 
 
 def _in_json(text: str, steps: list[Step]) -> str:
-    root = json.loads(text) if text.strip() else {}
+    if read_json.uncommented(text) != text:
+        raise NotEditable("JSON is written anew, without its comments; edit the file by hand")
+    root = json.loads(read_json.strict(text)) if text.strip() else {}
     for step in steps:
         _do(root, step)
     indent = re.search(r"\n([ \t]+)\S", text)
@@ -180,6 +180,9 @@ def _in_json(text: str, steps: list[Step]) -> str:
 
 
 def _in_toml(text: str, steps: list[Step]) -> str:
+    import tomlkit  # 8 ms, which a gateway saves whose file nobody edits in this way
+    from tomlkit.exceptions import TOMLKitError
+
     try:
         root = tomlkit.parse(text)
         for step in steps:

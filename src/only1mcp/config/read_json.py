@@ -25,7 +25,7 @@ def read(text: str, source: str, report: Report) -> Node:
 
     Raises: ConfigError for a syntax fault; keys given twice go into `report`.
     """
-    text = _plain(text)
+    text = strict(text)
     if not text.strip():
         return Node({}, Place(source, 1, 1, ""))
     try:
@@ -37,11 +37,14 @@ def read(text: str, source: str, report: Report) -> Node:
         raise report.failure() from None
 
 
-def _plain(text: str) -> str:
+def strict(text: str) -> str:
     """The text as strict JSON has it, every character in its place."""
-    if "//" in text or "/*" in text:
-        text = _COMMENT.sub(_blanked, text)
-    return _LAST_COMMA.sub(_without_comma, text)
+    return _LAST_COMMA.sub(_without_comma, uncommented(text))
+
+
+def uncommented(text: str) -> str:
+    """The text with blanks for its comments; the same if it has none."""
+    return _COMMENT.sub(_blanked, text) if "//" in text or "/*" in text else text
 
 
 def _blanked(found: re.Match[str]) -> str:

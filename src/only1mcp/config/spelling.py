@@ -20,6 +20,7 @@ _HINTS: Final[dict[str, dict[str, str]]] = {
     "Config": {
         "auth": "it belongs under server: server.auth.tokens",
         "backends": "write servers",
+        "circuit_breaker": "it belongs into each server",
         "host": "it belongs under server: server.host",
         "inputs": "write ${VARIABLE} where the input was used",
         "log_level": "write logging.level",
@@ -27,6 +28,7 @@ _HINTS: Final[dict[str, dict[str, str]]] = {
         "observability": "write logging.level and logging.format",
         "port": "it belongs under server: server.port",
         "proxy": "host, port and max_connections belong under server",
+        "routing": "write load_balancing in each server",
         "tls": "it belongs under server: server.tls.cert and server.tls.key",
         "upstreams": "write servers",
     },
@@ -64,7 +66,9 @@ _HINTS: Final[dict[str, dict[str, str]]] = {
         "endpoint": "write transport: {type: http, url: ...}",
         "env": "it belongs under transport: transport.env",
         "headers": "it belongs under transport: transport.headers",
+        "limits": "write concurrency",
         "name": "write id",
+        "retries": "write retry",
         "routing": "write load_balancing",
         "timeout": "write timeouts.call_idle or timeouts.call_max",
         "timeout_ms": "write timeouts.call_idle or timeouts.call_max",
@@ -114,9 +118,9 @@ _HINTS: Final[dict[str, dict[str, str]]] = {
     "Logging": {"log_level": "write level", "output": "logs go to stderr; redirect it"},
 }
 _NOT_YET: Final = {
-    "Config": "circuit_breaker context_optimization hot_reload metrics routing tui",
+    "Config": "context_optimization tui",
     "Listener": "admin worker_threads workers",
-    "Server": "concurrency connection_pool limits pool rate_limit retries retry",
+    "Server": "connection_pool pool rate_limit",
 }
 _WORDS: Final = {
     "local": "stdio",
