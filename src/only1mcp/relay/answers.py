@@ -96,7 +96,6 @@ class Answers:
         Raises:
             McpError: as the call.
         """
-        self._read.add(wanted.key.server)
         try:
             result = await self._asked(wanted)
         except ServerFault:
@@ -214,6 +213,7 @@ class Answers:
 
     async def _call(self, wanted: Wanted, caller: "Caller", fetch: Fetch) -> bytes:
         self.calls += 1
+        self._read.add(wanted.key.server)
         generation = self.store.generation(wanted.key.server, wanted.tier)
         result = await wanted.call(caller, fetch)
         if self._keeps and fetch.hint is not None:
