@@ -29,6 +29,7 @@ from only1mcp.relay.wanted import NOBODY, Fetch, Reader, Wanted
 from only1mcp.relay.window import Gathered, Windows
 from only1mcp.upstream.base import Callee
 from only1mcp.upstream.roster import State
+from only1mcp.upstream.standing import Counted
 
 if TYPE_CHECKING:
     from only1mcp.relay.request import Caller
@@ -105,7 +106,7 @@ class Answers:
         self._label(wanted.caller, b"miss")
         return result
 
-    def before(self, callee: Callee, fetch: Fetch) -> Callee:
+    def before(self, callee: Counted, fetch: Fetch) -> Callee:
         """The way to a server: through the window, if this may travel with others."""
         if fetch.gathers and self.windows.window_s:
             return Gathered(callee, self.windows)
