@@ -1,7 +1,8 @@
 """What decides whether two requests have one answer, and how long it holds.
 
     canonical   one text for all spellings of the same JSON
-    plan        what of `_meta` counts, and whether the request may share an answer at all
+    params      what of a request counts beside its target
+    meta        what of `_meta` counts, and whether the request may share an answer at all
     hint        ttlMs and cacheScope of a result, taken out of it ──► retimed: put in again
 
 Source  MCP 2026-07-28 server/utilities/caching; never cached are input_required results and

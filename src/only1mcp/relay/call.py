@@ -210,7 +210,8 @@ async def _call(
         try:
             result = await _answer(call, in_turn, request, row, snapshot)
         finally:
-            request.upstream_s += perf_counter() - sent
+            request.upstream_s += perf_counter() - sent - in_turn.waited_s
+            request.waited_s += in_turn.waited_s
     else:
         turns = live.turns
         if not turns.enter():
