@@ -157,9 +157,12 @@ async def _task_list(request: Request, row: Method, snapshot: Snapshot) -> bytes
     async def ask(place: str, params: Params) -> bytes:
         asked = replace(request, params=params)
         target = Target(tasks.server(place), "", message.NO_RAW, place=place)
-        list_s = snapshot.servers[target.server].config.timeouts.list
+        live = snapshot.servers[target.server]
+        list_s = live.config.timeouts.list
         try:
             async with asyncio.timeout_at(began + list_s):
+                if live.upstream is None:
+                    await targets.wake(target, snapshot)
                 return await _call(asked, row, target, snapshot)
         except TimeoutError:
             said = f"server '{target.server}' has not listed its tasks within {list_s:g} s"
