@@ -79,6 +79,7 @@ def test_params_beside_the_target() -> None:
     [
         ("{}", Meta(b"", False)),
         ('{"io.modelcontextprotocol/protocolVersion":"x","traceparent":"00-1"}', Meta(b"", False)),
+        ('{"io.modelcontextprotocol/x":1}', Meta(b'{"io.modelcontextprotocol/x":1}', False)),
         ('{"progressToken":1}', Meta(b"", True)),
         ('{"progressToken":null}', Meta(b"", False)),
         ('{"b.example/y":1,"b.example/x":2}', Meta(b'{"b.example/x":2,"b.example/y":1}', False)),

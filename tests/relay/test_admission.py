@@ -1,12 +1,13 @@
 """What is taken on, what waits, and what is sent once more."""
 
 import asyncio
+from time import perf_counter
 from typing import Any
 
 import pytest
 
 from fakes.edge import PATIENCE_S, until
-from fakes.upstream import FakeUpstream, Gate, Heard, ask, gateway_of, library, text, tool
+from fakes.upstream import FakeUpstream, Gate, Heard, ask, gateway_of, library, request, text, tool
 from only1mcp.config.model import Listener
 from only1mcp.gateway import Gateway, State
 from only1mcp.policy import restart
@@ -23,8 +24,9 @@ from only1mcp.protocol.errors import (
     ServerUnavailable,
     UpstreamError,
 )
-from only1mcp.protocol.methods import NEWEST_MODERN
+from only1mcp.protocol.methods import NEWEST_LEGACY, NEWEST_MODERN
 from only1mcp.relay import admission
+from only1mcp.relay.call import relay
 from only1mcp.upstream.base import Call
 
 FIND = ("tools/call", {"name": "lib__find"})
@@ -198,6 +200,22 @@ async def test_what_does_not_fit_waits_and_is_answered() -> None:
         gate.open()
         assert len(await asyncio.gather(*calls)) == 5
         assert (turns.in_flight, turns.waiting) == (0, 0)
+
+
+@pytest.mark.parametrize("revision", [NEWEST_LEGACY, NEWEST_MODERN])
+async def test_the_wait_for_a_turn_is_no_time_of_the_server(revision: str) -> None:
+    lib, gate = hung()
+    async with gateway_of(lib, entries=tight()) as gateway, asyncio.TaskGroup() as group:
+        group.create_task(ask(gateway, *FIND))
+        await until(gate.entered.is_set)
+        second, began = request(gateway, *FIND, revision=revision), perf_counter()
+        waits = group.create_task(relay(second, gateway.snapshot()))
+        await until(lambda: gateway.roster.servers["lib"].turns.waiting == 1)
+        gate.open()
+        await waits
+        took_s = perf_counter() - began
+    assert min(second.waited_s, second.upstream_s) > 0
+    assert second.waited_s + second.upstream_s <= took_s
 
 
 @pytest.mark.parametrize("settings", [{"queue": 0}, {"queue_timeout": 0.01}])

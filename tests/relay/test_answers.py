@@ -10,8 +10,10 @@ from fakes.edge import until
 from fakes.upstream import Gate, ask, gateway_of, library, tool
 from only1mcp.policy.access import ANONYMOUS
 from only1mcp.policy.cache import Tier
+from only1mcp.protocol.eras import CLIENT_INFO_KEY
 from only1mcp.protocol.errors import McpError, ServerLost
 from only1mcp.protocol.methods import NEWEST_MODERN
+from only1mcp.protocol.tasks import RELATED
 
 # --- kept ---
 
@@ -129,7 +131,13 @@ async def test_a_kept_answer_serves_a_progress_token_too() -> None:
 
 @pytest.mark.parametrize(
     ("meta", "shared"),
-    [({"traceparent": "00-2"}, True), ({"b.example/tenant": 2}, False), ([], False)],
+    [
+        ({"traceparent": "00-2"}, True),
+        ({CLIENT_INFO_KEY: {"name": "other"}}, True),
+        ({RELATED: {"taskId": "1"}}, False),
+        ({"b.example/tenant": 2}, False),
+        ([], False),
+    ],
 )
 async def test_what_of_meta_makes_another_request(meta: Any, shared: bool) -> None:
     fake = library(answers={READ: numbered()})

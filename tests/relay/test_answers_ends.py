@@ -166,6 +166,24 @@ async def test_a_renewal_that_fails_is_not_tried_again_and_again() -> None:
         assert len(fake.asked(READ)) == 2
 
 
+async def test_what_was_renewed_ends_with_a_call_that_may_write_too() -> None:
+    fake = library(answers={READ: numbered(resultType="complete", ttlMs=100_000)}, modern=True)
+    write = "tools/call", {"name": "lib__find"}
+    async with gateway_of(fake) as gateway:
+        clock = Clock(gateway)
+        for _ in range(3):
+            await read(gateway)
+        await ask(gateway, *write)
+        fake.answers[READ] = {"contents": [], "count": "renewed"}
+        clock.now += 95
+        assert await read(gateway) == 1
+        await until(lambda: not gateway._answers._flights)
+        assert await read(gateway) == "renewed"
+        await ask(gateway, *write)
+        fake.answers[READ] = {"contents": [], "count": "after the write"}
+        assert await read(gateway) == "after the write"
+
+
 # --- how it came about ---
 
 

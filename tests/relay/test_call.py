@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fakes.answers import client
 from fakes.edge import until
 from fakes.upstream import (
     FakeUpstream,
@@ -263,3 +264,17 @@ async def test_lists_suit_the_era_of_the_client() -> None:
     assert legacy == {"tools": [tool("lib__a", new=True)]}
     assert modern["tools"] == legacy["tools"]
     assert modern["resultType"] == "complete"
+
+
+async def test_the_list_of_tasks_wakes_a_server_that_rests() -> None:
+    lib = FakeUpstream(
+        "lib",
+        {"tasks/list": {"tasks": [{"taskId": "1"}]}},
+        capabilities={"tasks": {"list": {}}},
+    )
+    async with gateway_of(lib, entries={"lib": {"idle_stop": 3600}}) as gateway:
+        live = gateway.roster.servers["lib"]
+        live._awake.clear()
+        live.replicas[0].rest()
+        found = await ask(gateway, "tasks/list", caller=client(session="s"))
+        assert found == {"tasks": [{"taskId": "lib.1"}]}

@@ -90,6 +90,12 @@ async def test_what_is_none_of_its_business(more: Any) -> None:
         assert wanted(gateway, {**A, **more}) is None
 
 
+async def test_a_task_is_begun_anew_by_each_who_asks_for_one() -> None:
+    async with gateway_of(library(), cache={"tools": [{"match": "*"}]}) as gateway:
+        assert wanted(gateway, FIND, "tools/call") is not None
+        assert wanted(gateway, {**FIND, "task": {"ttl": 60_000}}, "tools/call") is None
+
+
 async def test_a_tool_is_only_if_it_is_listed() -> None:
     async with gateway_of(library()) as gateway:
         assert wanted(gateway, FIND, "tools/call") is None

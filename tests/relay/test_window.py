@@ -4,13 +4,19 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+
 from fakes.answers import READ
-from fakes.edge import until
-from fakes.upstream import FakeUpstream, ask, gateway_of, library, offers
+from fakes.edge import PATIENCE_S, until
+from fakes.upstream import FakeUpstream, ask, gateway_of, library, offers, request
 from only1mcp.config.cache import Batching
 from only1mcp.gateway import Gateway
+from only1mcp.observe.tracing import Tracer
+from only1mcp.observe.watch import Watch
 from only1mcp.protocol.errors import Draining, McpError, UpstreamError
 from only1mcp.protocol.message import as_raw
+from only1mcp.relay.watch import watched
 from only1mcp.relay.window import ARRAYS, Windows
 from only1mcp.upstream.base import Call, Greeting
 
@@ -131,6 +137,25 @@ async def test_who_leaves_a_window_is_not_sent() -> None:
         assert len(fake.asked(READ)) == 2
 
 
+@pytest.mark.parametrize("isolation", ["shared", "principal"])
+@pytest.mark.parametrize("tracer", [None, Tracer(TracerProvider())])
+async def test_whatever_leads_to_a_connection_it_has_one_window(
+    isolation: str, tracer: Tracer | None
+) -> None:
+    async with (
+        gateway_of(
+            books("a", "b"),
+            entries={"lib": {"isolation": isolation}},
+            batching={"window": LONG, "max_size": 2},
+        ) as gateway,
+        asyncio.timeout(PATIENCE_S),
+    ):
+        asked = [request(gateway, READ, {"uri": f"lib://{name}"}) for name in "ab"]
+        watching = Watch(tracer=tracer)
+        await asyncio.gather(*(watched(one, gateway.snapshot(), watching) for one in asked))
+        assert gateway._answers.windows.windows == 1
+
+
 async def test_an_old_clock_does_not_end_a_new_window() -> None:
     """The one of a window that was full is stopped."""
     fake = books("a", "b", "c")
@@ -160,14 +185,14 @@ async def test_batching_can_be_turned_off() -> None:
 async def test_the_end_of_the_gateway_ends_what_waits() -> None:
     windows = Windows(Batching(window=10.0))
     async with asyncio.TaskGroup() as group:
-        one = group.create_task(ended(windows.gather(books("a"), call("a"))))
+        one = group.create_task(ended(windows.wait(books("a"), call("a"))))
         await until(lambda: len(windows._open) == 1)
         windows.close()
         assert isinstance(await one, Draining)
     assert windows.window_s == 0  # whoever tries again does not wait
 
 
-async def ended(waits: Awaitable[bytes]) -> McpError | None:
+async def ended(waits: Awaitable[None]) -> McpError | None:
     """How a call fails."""
     try:
         await waits
@@ -189,7 +214,7 @@ async def flushed(revision: str, *calls: Call) -> Windows:
     fake = books("a", "b")
     fake.greeting = Greeting(revision, modern=False)
     windows = Windows(Batching(window=10.0, max_size=len(calls)))
-    await asyncio.gather(*(windows.gather(fake, call) for call in calls))
+    await asyncio.gather(*(windows.wait(fake, call) for call in calls))
     return windows
 
 

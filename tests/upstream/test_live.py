@@ -11,6 +11,7 @@ from only1mcp.config.servers import Stdio
 from only1mcp.observe.tasks import Tasks
 from only1mcp.policy import restart
 from only1mcp.protocol.errors import (
+    CircuitOpen,
     ServerLost,
     ServerTimeout,
     ServerUnavailable,
@@ -64,6 +65,20 @@ async def test_an_open_breaker_sends_calls_elsewhere(group: Start) -> None:
     one = await group(2)
     trip(one.live.replicas[0])
     assert one.picks() == [0, 12]
+
+
+async def test_a_pause_is_over_when_it_ends_not_when_somebody_looks(
+    group: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await group(1)
+    (only,) = one.live.replicas
+    now = only.clock()
+    only.breaker.pause(now + 60, now)
+    only.changed()
+    with pytest.raises(CircuitOpen):
+        one.live.pick()
+    monkeypatch.setattr(only, "clock", lambda: now + 60)
+    assert one.live.pick() is only
 
 
 async def test_who_has_failed_this_call_is_avoided_if_others_are_there(group: Start) -> None:

@@ -1,7 +1,8 @@
 """What decides whether two requests have one answer, and how long it holds.
 
     canonical   one text for all spellings of the same JSON
-    plan        what of `_meta` counts, and whether the request may share an answer at all
+    params      what of a request counts beside its target
+    meta        what of `_meta` counts, and whether the request may share an answer at all
     hint        ttlMs and cacheScope of a result, taken out of it ──► retimed: put in again
 
 Source  MCP 2026-07-28 server/utilities/caching; never cached are input_required results and
@@ -14,13 +15,19 @@ import msgspec
 from msgspec import Raw
 
 from only1mcp.protocol import message
-from only1mcp.protocol.eras import META
+from only1mcp.protocol.eras import CAPABILITIES_KEY, CLIENT_INFO_KEY, LOG_LEVEL_KEY, VERSION_KEY
 from only1mcp.protocol.errors import McpError
 from only1mcp.protocol.message import Params
 
 LONGEST_TTL_S: Final = 86_400.0
-_TRACE: Final = frozenset(("traceparent", "tracestate", "baggage"))
 _PROGRESS: Final = "progressToken"
+_NOT_ASKED: Final = frozenset(
+    (
+        *("traceparent", "tracestate", "baggage", _PROGRESS),
+        *(VERSION_KEY, CAPABILITIES_KEY, CLIENT_INFO_KEY, LOG_LEVEL_KEY),
+    )
+)
+"""Members of `_meta` that say who asks and how, not for what; any other may change the answer."""
 _MARKS: Final = (b'"resultType"', b'"isError"', b'"ttlMs"', b'"cacheScope"', b"\\u00")
 """Signs that the members of a result have to be looked at; an escape may spell any of them."""
 
@@ -80,11 +87,7 @@ def meta(raw: Raw | bytes) -> Meta:
     """
     found = message.members(raw)
     alone = bytes(found.get(_PROGRESS, b"null")) != b"null"
-    counts = {
-        name: value
-        for name, value in found.items()
-        if not name.startswith(META) and name not in _TRACE and name != _PROGRESS
-    }
+    counts = {name: value for name, value in found.items() if name not in _NOT_ASKED}
     return Meta(canonical(message.encode(counts)) if counts else b"", alone)
 
 

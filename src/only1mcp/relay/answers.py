@@ -29,6 +29,7 @@ from only1mcp.relay.wanted import NOBODY, Fetch, Reader, Wanted
 from only1mcp.relay.window import Gathered, Windows
 from only1mcp.upstream.base import Callee
 from only1mcp.upstream.roster import State
+from only1mcp.upstream.standing import Counted
 
 if TYPE_CHECKING:
     from only1mcp.relay.request import Caller
@@ -96,7 +97,6 @@ class Answers:
         Raises:
             McpError: as the call.
         """
-        self._read.add(wanted.key.server)
         try:
             result = await self._asked(wanted)
         except ServerFault:
@@ -106,7 +106,7 @@ class Answers:
         self._label(wanted.caller, b"miss")
         return result
 
-    def before(self, callee: Callee, fetch: Fetch) -> Callee:
+    def before(self, callee: Counted, fetch: Fetch) -> Callee:
         """The way to a server: through the window, if this may travel with others."""
         if fetch.gathers and self.windows.window_s:
             return Gathered(callee, self.windows)
@@ -214,6 +214,7 @@ class Answers:
 
     async def _call(self, wanted: Wanted, caller: "Caller", fetch: Fetch) -> bytes:
         self.calls += 1
+        self._read.add(wanted.key.server)
         generation = self.store.generation(wanted.key.server, wanted.tier)
         result = await wanted.call(caller, fetch)
         if self._keeps and fetch.hint is not None:

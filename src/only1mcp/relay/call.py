@@ -43,7 +43,6 @@ from only1mcp.relay.traced import Traced, passed
 from only1mcp.relay.wanted import Fetch, Wanted
 from only1mcp.upstream.base import Call, Callee
 from only1mcp.upstream.roster import Live, Replica
-from only1mcp.upstream.standing import Counted
 from only1mcp.upstream.turns import InTurn
 
 _KIND_OF: Final = {row.value: row for row in Kind}
@@ -158,9 +157,12 @@ async def _task_list(request: Request, row: Method, snapshot: Snapshot) -> bytes
     async def ask(place: str, params: Params) -> bytes:
         asked = replace(request, params=params)
         target = Target(tasks.server(place), "", message.NO_RAW, place=place)
-        list_s = snapshot.servers[target.server].config.timeouts.list
+        live = snapshot.servers[target.server]
+        list_s = live.config.timeouts.list
         try:
             async with asyncio.timeout_at(began + list_s):
+                if live.upstream is None:
+                    await targets.wake(target, snapshot)
                 return await _call(asked, row, target, snapshot)
         except TimeoutError:
             said = f"server '{target.server}' has not listed its tasks within {list_s:g} s"
@@ -204,15 +206,15 @@ async def _call(
     call = _outgoing(request, target, modern, replica, before.spent_s)
     if request.modern and not modern and (level := request.caller.log_level) is not None:
         await snapshot.levels.called(upstream.upstream, level)
-    callee = _traced(upstream, replica, request)
-    if fetch is not None:
-        callee = snapshot.answers.before(callee, fetch)
+    callee = upstream if fetch is None else snapshot.answers.before(upstream, fetch)
+    callee = _traced(callee, replica, request)
     if row.asks and modern != request.modern:  # a client may think between two calls to the server
         sent, in_turn = perf_counter(), InTurn(callee, live.turns, whose.line(request.caller))
         try:
             result = await _answer(call, in_turn, request, row, snapshot)
         finally:
-            request.upstream_s += perf_counter() - sent
+            request.upstream_s += perf_counter() - sent - in_turn.waited_s
+            request.waited_s += in_turn.waited_s
     else:
         turns = live.turns
         if not turns.enter():
@@ -260,10 +262,10 @@ def _chosen(
     return live.pick(who, key, before.tried)
 
 
-def _traced(upstream: Counted, replica: Replica, request: Request) -> Callee:
+def _traced(callee: Callee, replica: Replica, request: Request) -> Callee:
     if request.span is None:
-        return upstream
-    return Traced(upstream, request.span, pipe=isinstance(replica.transport, Stdio))
+        return callee
+    return Traced(callee, request.span, pipe=isinstance(replica.transport, Stdio))
 
 
 def _outgoing(

@@ -39,7 +39,7 @@ Places = Callable[[str], Sequence[str]]
 
 
 class Client(Protocol):
-    """Whose request it is; part of relay.call.Caller."""
+    """Whose request it is; part of relay.request.Caller."""
 
     principal: str
     headers: Any

@@ -88,7 +88,7 @@ class Flight:
 
 
 class Client:
-    """The client of a shared call, as relay/call.py knows clients: the one that began it.
+    """The client of a shared call, as relay/request.py knows clients: the one that began it.
 
     Without `caller`, or once it has left, nobody hears of the call but those who wait for its end.
     """

@@ -21,7 +21,7 @@ GATHER_S: Final = 0.005
 
 
 class Asked(Protocol):
-    """The client of a call, as far as questions go; part of relay.call.Caller."""
+    """The client of a call, as far as questions go; part of relay.request.Caller."""
 
     principal: str
 
@@ -30,7 +30,7 @@ class Asked(Protocol):
         """What the client declared, in the words of its era."""
 
     def notify(self, method: str, params: Raw) -> None:
-        """See relay/call.py."""
+        """See relay/request.py."""
 
     async def ask(self, method: str, params: bytes) -> bytes:
         """Put a question to a legacy client on this call's stream; its result as JSON text."""

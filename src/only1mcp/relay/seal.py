@@ -1,6 +1,6 @@
 """requestState: what the gateway asks a client to keep for it, sealed so that it cannot lie.
 
-    seal ──► base64url(nonce, AES-256-GCM(claims)) ──► client ──► open_seal ──► claims
+    seal ──► base64url(nonce, AES-256-GCM(claims)) ──► client ──► open ──► claims
 
 The claims bind the state to the principal, the method, the target and the arguments it was
 given for, and to a time. A server's own requestState travels inside, byte for byte.

@@ -1,6 +1,7 @@
 """Whose a request is: the server, and what that one calls the tool, the prompt or the resource.
 
 listed   from the catalogue as it is     find   the same, but waits for servers that start
+wake     its server, if that rests
 """
 
 from typing import TYPE_CHECKING, Final

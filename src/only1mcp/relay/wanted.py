@@ -3,9 +3,9 @@
     request ──► Key: server, method, target, params, form of the answer, whose it is
             └─► None: nothing to look up and nothing to keep
 
-None is for requests that answer a question of the server, for tools that are not listed in
-`cache.tools`, and for what is malformed: the server shall judge that. A caller of whom nobody
-knows who it is makes calls of its own, and so does one who wants to hear of the call.
+None is for requests that answer a question of the server or ask for a task, for tools that are
+not listed in `cache.tools`, and for what is malformed: the server shall judge that. A caller of
+whom nobody knows who it is makes calls of its own, and so does one who wants to hear of the call.
 Cost    one encoding of the capabilities; what `_meta` means is remembered.
 Source  MCP 2026-07-28 server/utilities/caching.
 """
@@ -33,6 +33,10 @@ MAX_METAS: Final = 1024
 """Of `_meta` texts whose meaning is remembered; dropped all at once."""
 NOBODY: Final = ""
 """The owner of what a caller gets that cannot be told from others: nothing is kept for it."""
+
+_ONCE: Final = frozenset(("requestState", "inputResponses", "task"))
+"""Members of params that make a request the only one of its kind: it goes on with a call, or begins
+a task."""
 
 
 class Fetch:
@@ -90,7 +94,7 @@ class Reader:
             if ttl_s is None or target.header_params:
                 return None
             form = request.revision
-        if "requestState" in params or "inputResponses" in params:
+        if not _ONCE.isdisjoint(params):
             return None
         try:
             counts, alone = self._meta(params.get("_meta", message.NO_RAW))

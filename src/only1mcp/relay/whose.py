@@ -15,7 +15,7 @@ from only1mcp.relay.snapshot import Snapshot
 
 
 class Client(Protocol):
-    """Part of relay.call.Caller."""
+    """Part of relay.request.Caller."""
 
     principal: str
 

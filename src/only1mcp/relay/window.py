@@ -17,6 +17,7 @@ from only1mcp.protocol.errors import Draining
 from only1mcp.protocol.methods import R2025_03_26
 from only1mcp.upstream.array import Array
 from only1mcp.upstream.base import Call, Callee, Greeting
+from only1mcp.upstream.standing import Counted
 
 ARRAYS: Final = R2025_03_26
 """The only revision with JSON-RPC arrays."""
@@ -49,11 +50,11 @@ class Windows:
         """Calls in windows that are open."""
         return sum(len(one.members) for one in self._open.values())
 
-    async def gather(self, callee: Callee, call: Call) -> bytes:
-        """The result of `call`, sent with those that come within the window.
+    async def wait(self, callee: Callee, call: Call) -> None:
+        """Until `call` may go to `callee`, with those that come within the window.
 
         Raises:
-            McpError: as the call.
+            Draining: it will not go any more.
         """
         loop = asyncio.get_running_loop()
         key = (id(callee), call.method)
@@ -70,7 +71,6 @@ class Windows:
             window.members.pop(over, None)  # it left before the window was over
         if not goes:
             raise Draining("gateway", "the gateway is stopping", hint="connect again")
-        return await callee.call(call)
 
     def close(self) -> None:
         """End what waits; from now on nothing does."""
@@ -108,7 +108,7 @@ class Gathered:
 
     __slots__ = ("_callee", "_windows")
 
-    def __init__(self, callee: Callee, windows: Windows) -> None:
+    def __init__(self, callee: Counted, windows: Windows) -> None:
         self._callee = callee
         self._windows = windows
 
@@ -124,4 +124,5 @@ class Gathered:
 
     async def call(self, call: Call) -> bytes:
         """The result of `call`, a window later at most."""
-        return await self._windows.gather(self._callee, call)
+        await self._windows.wait(self._callee.upstream, call)
+        return await self._callee.call(call)

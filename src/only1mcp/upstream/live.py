@@ -137,7 +137,9 @@ class Live:
         if len(group) == 1 and who is None:
             return group[0]
         if not group:
-            raise self.unavailable()
+            self._regroup()  # a pause may have ended this moment
+            if not (group := self._group):
+                raise self.unavailable()
         if who is not None and (home := self._homes.get(who)) in group and home.id not in tried:
             return home
         chosen = self._balancer.pick(group, key, random.random, tried) or group[0]

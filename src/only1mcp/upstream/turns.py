@@ -9,6 +9,7 @@ question of the server, others have it: the calls of `InTurn` come and go, or re
 """
 
 import asyncio
+from time import perf_counter
 
 from only1mcp.config.resilience import Concurrency
 from only1mcp.observe.meter import FINE, Histogram
@@ -113,7 +114,7 @@ class Turns(Bulkhead):
 class InTurn:
     """A connection whose every call, one at a time, waits for a turn of its own."""
 
-    __slots__ = ("_callee", "_caller", "_has_turn", "_turns", "greeting", "server")
+    __slots__ = ("_callee", "_caller", "_has_turn", "_turns", "greeting", "server", "waited_s")
 
     def __init__(self, callee: Callee, turns: Turns, caller: str) -> None:
         self.server = callee.server
@@ -122,6 +123,8 @@ class InTurn:
         self._turns = turns
         self._caller = caller
         self._has_turn = False
+        self.waited_s = 0.0
+        """How long it has waited for turns."""
 
     async def call(self, call: Call) -> bytes:
         """The result of `call`.
@@ -142,7 +145,11 @@ class InTurn:
             Overloaded: it had none; the call rests as before.
         """
         if not self._turns.enter():
-            await self._turns.wait(self._caller)
+            began = perf_counter()
+            try:
+                await self._turns.wait(self._caller)
+            finally:
+                self.waited_s += perf_counter() - began
         self._has_turn = True
 
     def rest(self) -> None:
