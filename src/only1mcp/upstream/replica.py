@@ -128,10 +128,6 @@ class Replica(Standing):
         self._checkup.stir()
         self._group.changed(self)
 
-    def wait_s(self, now: float) -> float:
-        """How long until it may take calls again."""
-        return self.breaker.wait_s(now) or max(self.health.due_at - now, 0.0)
-
     # --- whose connection ---
 
     def shares(self, modern: bool) -> bool:
