@@ -109,6 +109,7 @@ class Listings:
             await self._try(live)
             return
         self.end(live.id)  # it may be another version
+        self._fetching.pop(live.id, None)  # of the connection before: it ends for nobody
         if (fault := await self._refresh(live).task) is not None:
             raise fault
 
@@ -303,8 +304,8 @@ class Listings:
                 raise  # connected again it is listed anew; and who hangs has had its time
             await once_more(fault, live, METHODS["tools/list"], "", began)
             listing, holds = await fetch(upstream, timeout_s, last, kinds)
-        if not self._roster.is_current(live):  # it was replaced or removed meanwhile
-            return
+        if not self._roster.is_current(live) or live.calls is not upstream:
+            return  # it was replaced or removed meanwhile, or is connected anew
         unchanged = kept is not None and kept.listing == listing
         if kept is not None and unchanged:
             listing = kept.listing  # the object, and all that is built from it
