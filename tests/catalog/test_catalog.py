@@ -64,7 +64,6 @@ def test_the_report_is_of_all_servers() -> None:
 def test_a_rebuild_keeps_what_did_not_change() -> None:
     first = catalog(BOTH)
     second = catalog({**BOTH, "two": listing(tools=["c"])}, first)
-    assert second.generation == first.generation + 1
     assert second.view("one") is first.view("one")
     assert second.view("two") is not first.view("two")
     assert second.all.tool("one__a") is first.all.tool("one__a")

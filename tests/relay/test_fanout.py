@@ -95,6 +95,22 @@ async def test_a_list_that_fails_later_stays_as_it_was(desk: Open) -> None:
     assert one.listings.catalog is before
 
 
+async def test_a_new_connection_has_nothing_to_do_with_a_fetch_of_the_former(desk: Open) -> None:
+    former, fake = FakeUpstream(answers=offers(tools=["a"])), FakeUpstream()
+    one = await desk(former)
+    former.answers["tools/list"] = late = Gate(offers(tools=["old"])["tools/list"])
+    one.listings.changed(one.live())
+    await late.entered.wait()
+    fetching = one.listings._fetching["fake"].task
+    fake.answers |= offers(tools=["b"])
+    attach(one.live(), fake)
+    async with asyncio.timeout(PATIENCE_S):
+        await one.listings.joined(one.live())
+        late.open()
+        await fetching
+    assert one.known() == ["fake__b"]
+
+
 async def test_a_list_that_holds_is_not_asked_for_again(desk: Open) -> None:
     fake = FakeUpstream(answers=offers(tools=["a"]))
     one = await desk(fake)

@@ -45,7 +45,6 @@ class Transport(asyncio.Transport):
         self.ours, self.theirs = socket.socketpair()
         self.written = b""
         self.ended = asyncio.Event()
-        self.reading = True
 
     @property
     def aborted(self) -> bool:
@@ -62,15 +61,6 @@ class Transport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.aborted
-
-    def pause_reading(self) -> None:
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        self.reading = True
-
-    def state(self) -> str:
-        return "reading" if self.reading else "stopped"
 
     def close_sockets(self) -> None:
         self.ours.close()
@@ -344,21 +334,6 @@ async def test_a_consumer_that_fails_fails_its_own_call_only() -> None:
         assert isinstance(rig.fault(), InternalError)
         assert "oops" not in rig.fault().message
         assert rig.transport.aborted
-
-
-async def test_reading_stops_and_goes_on_with_the_exchange() -> None:
-    with Rig() as rig:
-        rig.feed(STREAM)
-        rig.exchange.pause()
-        rig.exchange.pause()
-        assert rig.transport.state() == "stopped"
-        rig.exchange.resume()
-        assert rig.transport.state() == "reading"
-        rig.exchange.pause()
-        rig.feed(chunk(b"data: last\n\n"))
-        assert rig.transport.state() == "reading"  # or its end would never be seen
-        rig.exchange.pause()
-        assert rig.transport.state() == "reading"  # another's by now
 
 
 async def test_only_the_exchange_it_carries_can_abandon_it() -> None:

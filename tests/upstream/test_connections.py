@@ -1,12 +1,14 @@
 """Further connections: one per key, opened once, closed when idle, lost or left."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 import pytest
 
+from fakes.edge import until
 from fakes.upstream import FakeUpstream
-from only1mcp.protocol.errors import ServerProtocolError, ServerUnavailable
+from only1mcp.protocol.errors import ServerFault, ServerProtocolError, ServerUnavailable
 from only1mcp.upstream import connections as module
 from only1mcp.upstream.base import Upstream
 from only1mcp.upstream.connections import Connections, Key
@@ -23,12 +25,13 @@ class Desk:
         self.eras: list[str] = []
         self.greeted: list[Upstream] = []
         self.refuse: Exception | None = None
+        self.hold: asyncio.Event | None = None
         self.open = Connections("s", self.make, self.heard)
 
     def make(self, era: str) -> FakeUpstream:
         self.eras.append(era)
         self.made.append(FakeUpstream("s", modern=era == "modern"))
-        self.made[-1].refuse = self.refuse
+        self.made[-1].refuse, self.made[-1].hold = self.refuse, self.hold
         return self.made[-1]
 
     async def heard(self, upstream: Upstream) -> None:
@@ -47,6 +50,14 @@ async def until_closed(one: FakeUpstream) -> None:
     async with asyncio.timeout(5):
         while not one.closed:  # noqa: ASYNC110 - the fake has no event for it
             await asyncio.sleep(0)
+
+
+async def told(getting: Coroutine[Any, Any, Upstream]) -> Upstream | ServerFault:
+    """What a caller gets; that others are cancelled is not for it."""
+    try:
+        return await getting
+    except ServerFault as fault:
+        return fault
 
 
 async def test_one_connection_per_key(desk: Desk) -> None:
@@ -70,6 +81,27 @@ async def test_a_refusal_is_for_all_who_asked_and_not_kept(desk: Desk) -> None:
     assert [type(one) for one in found] == [ServerProtocolError] * 2
     desk.refuse = None
     await desk.open.get(LEGACY)
+
+
+async def test_who_waits_for_an_opening_that_is_given_up_is_told(desk: Desk) -> None:
+    desk.hold = asyncio.Event()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        asking = group.create_task(told(desk.open.get(MINE)))
+        await until(lambda: [one.connects for one in desk.made] == [1])
+        await desk.open.close()  # the shared connection is lost
+        assert str(await asking) == "server 's' is being disconnected"
+
+
+async def test_who_comes_while_an_opening_is_given_up_keeps_the_new_one(desk: Desk) -> None:
+    desk.hold = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(told(desk.open.get(MINE)))
+        await until(lambda: [one.connects for one in desk.made] == [1])
+        desk.open.leave("mine")
+        desk.hold = None
+        second = await desk.open.get(MINE)
+        assert isinstance(await first, ServerUnavailable)
+    assert await desk.open.get(MINE) is second
 
 
 async def test_a_lost_connection_is_opened_anew(desk: Desk) -> None:

@@ -1,5 +1,6 @@
 """One replica: greeted, joined, ready; lost and started anew; given up, put to rest, restarted."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -49,6 +50,7 @@ class Kept:
         self.protocols: list[str] = []
         self.joined: list[FakeUpstream] = []
         self.refuse: Exception | None = None  # what joining raises
+        self.hold: asyncio.Event | None = None  # joining waits for it
         entry = {"id": "one", "transport": URL, **more}
         self.live = Live(Server(**entry), self._make, unheard)
         (self.one,) = self.live.replicas
@@ -62,6 +64,8 @@ class Kept:
         assert isinstance(live.upstream, FakeUpstream)
         assert live.state is State.STARTING
         self.joined.append(live.upstream)
+        if self.hold is not None:
+            await self.hold.wait()
         if self.refuse is not None:
             raise self.refuse
 
@@ -191,6 +195,23 @@ async def test_a_ready_one_is_restarted_by_hand(keep: Keep) -> None:
     await kept.reach(State.READY, 2)
     assert kept.seen[2] == ("waiting", "it is started again by hand")
     assert (first.closed, kept.one.upstream) == (1, second)
+
+
+@pytest.mark.parametrize("where", ["connect", "join"])
+async def test_one_that_hangs_in_its_start_is_restarted_by_hand(keep: Keep, where: str) -> None:
+    hangs, second = FakeUpstream("one"), FakeUpstream("one")
+    kept = keep(hangs, second)
+    held = asyncio.Event()
+    if where == "connect":
+        hangs.hold = held
+    else:
+        kept.hold = held
+    await until(lambda: hangs.connects == 1 if where == "connect" else kept.joined == [hangs])
+    kept.live.restart()
+    kept.hold = None
+    await kept.reach(State.READY)
+    assert kept.seen[1] == ("waiting", "it is started again by hand")
+    assert (hangs.closed > 0, kept.one.upstream) == (True, second)
 
 
 # --- which handshake ---

@@ -278,27 +278,3 @@ async def test_a_handshake_that_hangs_ends_without_a_cancellation() -> None:
             await client.call(Call("initialize", {}, idle_s=0.5))
         await client.close()
     assert server.said() == ["POST initialize"]
-
-
-async def test_a_paused_call_reads_no_further() -> None:
-    gate, told = asyncio.Event(), asyncio.Event()
-
-    async def script(request: Request, wire: Wire) -> None:
-        await wire.stream()
-        await wire.event(note("notifications/message", data=1))
-        await gate.wait()
-        await wire.event(result(request, {}))
-        await wire.end()
-
-    async with connected(legacy(tools__call=script)) as (client, _):
-        call = Call("tools/call", {}, "x", lambda method, params: told.set())
-        task = Tasks().start(client.call(call), "call")
-        async with asyncio.timeout(5):
-            await told.wait()
-        client.pause(call)
-        gate.set()
-        done, _ = await asyncio.wait([task], timeout=0.05)
-        assert not done
-        client.resume(call)
-        async with asyncio.timeout(5):
-            assert await task == b"{}"

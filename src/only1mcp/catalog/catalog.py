@@ -26,7 +26,7 @@ __all__ = ["Catalog", "Clash", "Dropped"]
 class Catalog:
     """All views. `clashes` and `dropped` say what clients do not see, and why."""
 
-    __slots__ = ("_naming", "_ones", "_stocks", "all", "clashes", "dropped", "generation", "owners")
+    __slots__ = ("_naming", "_ones", "_stocks", "all", "clashes", "dropped", "owners")
 
     def __init__(
         self,
@@ -39,7 +39,6 @@ class Catalog:
         self._naming = naming
         self._stocks = stocks
         self.owners = owners
-        self.generation: int = previous.generation + 1 if previous else 1
         before = previous._ones if previous else {}
         self._ones: dict[str, OneServer] = {
             id: _one(stock, before.get(id)) for id, stock in stocks.items()

@@ -10,6 +10,7 @@ Bounds  one fetch at a time per server; what one may bring: relay/fetch.py.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from time import monotonic
@@ -84,6 +85,7 @@ class Listings:
         self._leaving: dict[str, asyncio.TimerHandle] = {}  # down: when its lists are hidden
         self._hidden: set[str] = set()
         self._tasks = Tasks()
+        self._news = asyncio.Event()  # a server is in another state; never stays set
         self._born = asyncio.get_running_loop().time()
 
     @property
@@ -107,6 +109,7 @@ class Listings:
             await self._try(live)
             return
         self.end(live.id)  # it may be another version
+        self._fetching.pop(live.id, None)  # of the connection before: it ends for nobody
         if (fault := await self._refresh(live).task) is not None:
             raise fault
 
@@ -146,6 +149,8 @@ class Listings:
     def noticed(self, live: Live) -> None:
         """Its state has changed. The last lists of a server that is down are shown for a while
         longer: tools that come and go with it cost clients more than a call that fails."""
+        self._news.set()  # for those who wait now
+        self._news.clear()
         if live.state in (State.READY, State.IDLE):
             self._show(live.id)
         elif live.id in self._kept and live.id not in self._hidden | self._leaving.keys():
@@ -174,16 +179,28 @@ class Listings:
             self._show(id)
         self._change()
 
-    async def started(self, ids: Sequence[str]) -> bool:
+    async def started(self, ids: Sequence[str]) -> None:
         """Wait for those of these servers that are still starting, until GRACE_S after our own
-        start; says whether there were any."""
-        servers = self._roster.servers
-        late = [id for id in ids if id in servers and not servers[id].settled.is_set()]
-        grace_s = self._born + GRACE_S - asyncio.get_running_loop().time()
+        start."""
+        late, grace_s = self._starting(ids)
+        await self._roster.settle(late, grace_s)
+
+    async def news(self, ids: Sequence[str]) -> bool:
+        """The same, but only until something is new about any server; False if there is nothing
+        to wait for."""
+        late, grace_s = self._starting(ids)
         if not late or grace_s <= 0:
             return False
-        await self._roster.settle(late, grace_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await self._news.wait()
         return True
+
+    def _starting(self, ids: Sequence[str]) -> tuple[list[str], float]:
+        """Which of these servers are still starting, and for how long that is waited for."""
+        servers = self._roster.servers
+        late = [id for id in ids if id in servers and not servers[id].settled.is_set()]
+        return late, self._born + GRACE_S - asyncio.get_running_loop().time()
 
     async def renewed(self, view: View, kinds: Iterable[Kind] = Kind) -> tuple[View, bool]:
         """The view to list from: its servers' lists brought up to date, within GRACE_S. And
@@ -287,8 +304,8 @@ class Listings:
                 raise  # connected again it is listed anew; and who hangs has had its time
             await once_more(fault, live, METHODS["tools/list"], "", began)
             listing, holds = await fetch(upstream, timeout_s, last, kinds)
-        if not self._roster.is_current(live):  # it was replaced or removed meanwhile
-            return
+        if not self._roster.is_current(live) or live.calls is not upstream:
+            return  # it was replaced or removed meanwhile, or is connected anew
         unchanged = kept is not None and kept.listing == listing
         if kept is not None and unchanged:
             listing = kept.listing  # the object, and all that is built from it

@@ -32,18 +32,19 @@ def listed(request: "Request", row: Method, snapshot: Snapshot) -> Target | None
 
 
 async def find(request: "Request", row: Method, snapshot: Snapshot) -> Target:
-    """Whose it is. A client need not list before it calls: while servers start, wait for them.
+    """Whose it is. A client need not list before it calls: while servers start, wait until one of
+    them has it.
 
     Raises:
         MethodNotFound, InvalidParams, ResourceNotFound: nobody offers that.
     """
-    try:
-        return _resolve(request, row, snapshot)
-    except McpError:
-        if not await snapshot.listings.started(request.view.servers):
-            raise
-    request.view = snapshot.listings.catalog.view(request.view.server) or request.view
-    return _resolve(request, row, snapshot)
+    while True:
+        try:
+            return _resolve(request, row, snapshot)
+        except McpError:
+            if not await snapshot.listings.news(request.view.servers):
+                raise
+        request.view = snapshot.listings.catalog.view(request.view.server) or request.view
 
 
 async def wake(target: Target, snapshot: Snapshot) -> None:

@@ -60,26 +60,15 @@ class Exchange:
     `sent` tells whether the request has left; `events` is the stream, once there was one.
     """
 
-    __slots__ = ("connection", "events", "sent")
+    __slots__ = ("events", "sent")
 
     def __init__(self) -> None:
         self.sent = False
         self.events: Parser | None = None
-        self.connection: Connection | None = None
 
     def on_event(self, event: Event) -> bool:
         """Take one event of the stream; True: it was the last that matters."""
         return True
-
-    def pause(self) -> None:
-        """Read no more of the answer until `resume`: the one it is for is slower."""
-        if self.connection is not None:
-            self.connection.pause()
-
-    def resume(self) -> None:
-        """Read on."""
-        if self.connection is not None:
-            self.connection.resume()
 
 
 class Connection(asyncio.Protocol):
@@ -95,7 +84,6 @@ class Connection(asyncio.Protocol):
         "_linger",
         "_overhead",
         "_parser",
-        "_paused",
         "_poll",
         "_pool",
         "_reading",
@@ -121,7 +109,6 @@ class Connection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._future: asyncio.Future[Response] | None = None
         self._linger: asyncio.TimerHandle | None = None
-        self._paused = False
         self._reset()
 
     def _reset(self) -> None:
@@ -142,7 +129,6 @@ class Connection(asyncio.Protocol):
         self._reset()
         self.begun = False
         self._exchange = exchange
-        exchange.connection = self
         exchange.sent = True
         self._future = future = asyncio.get_running_loop().create_future()
         self._pool.endpoint.traffic.sent += len(data)
@@ -162,18 +148,6 @@ class Connection(asyncio.Protocol):
         """Close it at once."""
         self.lost = True
         self._transport.abort()
-
-    def pause(self) -> None:
-        """Stop reading: the kernel's buffers fill, and the server waits."""
-        if not self._paused and not self.lost:
-            self._paused = True
-            self._transport.pause_reading()
-
-    def resume(self) -> None:
-        """Read on."""
-        if self._paused and not self.lost:
-            self._paused = False
-            self._transport.resume_reading()
 
     # --- asyncio.Protocol ---
 
@@ -270,11 +244,8 @@ class Connection(asyncio.Protocol):
 
     def _answer(self) -> None:
         """Give what has come to the one who waits. A stream may still have to end."""
-        exchange, self._exchange = self._exchange, None
+        self._exchange = None
         stream, self._stream = self._stream is not None, None
-        if exchange is not None:
-            exchange.connection = None
-        self.resume()
         if self._future is not None and not self._future.done():
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
             self._future.set_result(Response(self._status, self._headers, body, stream))
@@ -311,9 +282,7 @@ class Connection(asyncio.Protocol):
             self._fail(self._pool.endpoint.broken(f"{error}: {data[:60]!r}"))
 
     def _fail(self, error: McpError) -> None:
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            exchange.connection = None
+        self._exchange = None
         if self._future is not None and not self._future.done():
             self._future.set_exception(error)
         self.abort()

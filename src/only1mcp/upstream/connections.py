@@ -71,6 +71,9 @@ class Connections:
             branch = self._begin(key)
         if branch.upstream is None:
             await asyncio.wait([branch.opening])
+            if branch.opening.cancelled():  # that it is given up does not cancel who waits for it
+                said = f"server '{self._server}' is being disconnected"
+                raise ServerUnavailable(self._server, said, hint="try again in a moment")
             found = branch.opening.result()
             if isinstance(found, McpError):
                 raise found
@@ -121,7 +124,8 @@ class Connections:
             await upstream.connect()
             await self._greeted(upstream)
         except BaseException as fault:
-            self._branches.pop(key, None)
+            if self._branches.get(key) is branch:
+                del self._branches[key]
             await upstream.close()
             if isinstance(fault, McpError):
                 return fault

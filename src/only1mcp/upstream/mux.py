@@ -4,7 +4,7 @@
     take  ──► answer ────────► the call with that id
           ──► progress ──────► the call with that token
           ──► log message ───► the only call that can be at work, else the server-wide sink
-         ──► tagged ────────► acknowledgement: the listen with that id; else as the next
+          ──► tagged ────────► acknowledgement: the listen with that id; else as the next
           ──► notification ──► the server-wide sink
           ──► request ───────► the client of the only call that could have asked, else refused
 

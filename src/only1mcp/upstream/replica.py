@@ -112,6 +112,7 @@ class Replica(Standing):
         self._tasks = Tasks()
         self._go = asyncio.Event()  # start now, whatever the pause
         self._over: asyncio.Future[str] | None = None
+        self._start: asyncio.Timeout | None = None  # of the start that is under way
 
     @property
     def pid(self) -> int | None:
@@ -127,10 +128,6 @@ class Replica(Standing):
         """It is not what it was."""
         self._checkup.stir()
         self._group.changed(self)
-
-    def wait_s(self, now: float) -> float:
-        """How long until it may take calls again."""
-        return self.breaker.wait_s(now) or max(self.health.due_at - now, 0.0)
 
     # --- whose connection ---
 
@@ -194,9 +191,11 @@ class Replica(Standing):
         self.end(reason)
 
     def end(self, reason: str) -> None:
-        """End the connection, if there is one; what follows is as if it had been lost."""
+        """End the connection, or its start; what follows is as if it had been lost."""
         if self._over is not None and not self._over.done():
             self._over.set_result(reason)
+            if self._start is not None:
+                self._start.reschedule(0)
 
     def rest(self) -> None:
         """End the connection until somebody calls."""
@@ -223,24 +222,28 @@ class Replica(Standing):
 
     async def _hold(self) -> Ended:
         upstream = self._connection(self.protocol)
-        self._over = asyncio.get_running_loop().create_future()
+        self._over = over = asyncio.get_running_loop().create_future()
         try:
-            try:
-                await upstream.connect()
-            except NotStreamable as fault:
-                await upstream.close()
-                upstream = await self._as_sse(fault)
-            await self._group.greeted(upstream)
-            self._admit(upstream)
-            await self._group.joined(self)
+            async with asyncio.timeout(None) as self._start:
+                try:
+                    await upstream.connect()
+                except NotStreamable as fault:
+                    await upstream.close()
+                    upstream = await self._as_sse(fault)
+                await self._group.greeted(upstream)
+                self._admit(upstream)
+                await self._group.joined(self)
+            self._start = None
             self._become(State.READY, "")
             since = self.clock()
             return Ended(await self._watch(upstream), self.clock() - since)
         except McpError as fault:
             self._learn(upstream, fault)
             raise
+        except TimeoutError:  # `end` has cut the start short
+            return Ended(over.result())
         finally:
-            self._over = None
+            self._over = self._start = None
             self._dismiss()
             await self._tasks.close()
             await self.further.close()

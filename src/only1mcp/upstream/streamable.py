@@ -173,18 +173,6 @@ class StreamableHttp:
         text = message.encode(params) if params is not None else None
         await self._deliver(self._head(Call(method)), message.notification(method, text))
 
-    def pause(self, call: Call) -> None:
-        """Read no more of this call's answer until `resume`; the server then waits."""
-        for running in self._running.values():
-            if running.call is call:
-                running.pause()
-
-    def resume(self, call: Call) -> None:
-        """Read on."""
-        for running in self._running.values():
-            if running.call is call:
-                running.resume()
-
     async def wait_lost(self) -> str:
         """Why the endpoint is known to be dead, once it is."""
         await self._lost.wait()
