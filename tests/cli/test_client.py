@@ -49,7 +49,7 @@ async def test_servers_as_a_table(command: Command) -> None:
 async def test_replicas_have_a_line_each(command: Command) -> None:
     async with served(library("one"), library("one")) as (gateway, url):
         first, _ = gateway.roster.servers["one"].replicas
-        first.breaker.trip("it answers nothing", first.clock())
+        first.breaker._open("it answers nothing", first.clock())
         found = await command("servers", "--url", url)
     _, whole, one, two = (line.split() for line in found.out.splitlines())
     assert whole[:4] == ["one", "ready", "healthy", "http"]

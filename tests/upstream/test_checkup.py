@@ -142,7 +142,7 @@ async def test_checks_can_be_turned_off() -> None:
 
 async def test_an_open_breaker_is_closed_by_one_good_probe() -> None:
     one = checked({"ping": {}}, health_check={"enabled": False})
-    one.breaker.trip("for the test", one.time.now)
+    one.breaker._open("for the test", one.time.now)
     one.changed()
     await one.pass_time(one.breaker.retry_at - 0.1)
     assert (one.asked, one.breaker.state) == ([], State.OPEN)
@@ -153,7 +153,7 @@ async def test_an_open_breaker_is_closed_by_one_good_probe() -> None:
 
 async def test_while_it_is_open_nothing_else_is_asked() -> None:
     one = checked({"ping": SILENT}, circuit_breaker={"open": 100, "max_open": 100})
-    one.breaker.trip("for the test", one.time.now)
+    one.breaker._open("for the test", one.time.now)
     one.changed()
     await one.pass_time(one.health.due_at + 1)  # a check would be due
     assert one.asked == []
@@ -165,7 +165,7 @@ async def test_while_it_is_open_nothing_else_is_asked() -> None:
 
 async def test_a_program_that_hangs_behind_an_open_breaker_is_given_up() -> None:
     one = checked({"ping": SILENT}, PROGRAM)
-    one.breaker.trip("for the test", one.time.now)
+    one.breaker._open("for the test", one.time.now)
     one.changed()
     for _ in range(3):
         await one.pass_time(one.breaker.retry_at)
@@ -175,7 +175,7 @@ async def test_a_program_that_hangs_behind_an_open_breaker_is_given_up() -> None
 
 async def test_without_checks_a_probe_decides_about_the_breaker_alone() -> None:
     one = checked({"ping": SILENT}, health_check={"enabled": False})
-    one.breaker.trip("for the test", one.time.now)
+    one.breaker._open("for the test", one.time.now)
     for _ in range(4):
         await one.pass_time(one.breaker.retry_at)
     one.fake.answers["ping"] = {}
@@ -185,7 +185,7 @@ async def test_without_checks_a_probe_decides_about_the_breaker_alone() -> None:
 
 async def test_a_probe_that_is_cut_short_is_no_verdict() -> None:
     one = checked({"ping": ZeroDivisionError("ours")})
-    one.breaker.trip("for the test", one.time.now)
+    one.breaker._open("for the test", one.time.now)
     one.time.now = one.breaker.retry_at
     with pytest.raises(ZeroDivisionError):
         await one.checkup.look(one.fake)
@@ -207,7 +207,7 @@ async def test_it_waits_for_what_is_next_and_looks_again_when_stirred() -> None:
     one, tasks = checked({"ping": {}}), Tasks()
     tasks.start(one.checkup.run(one.fake), "checks")
     await asyncio.sleep(0)
-    one.breaker.trip("for the test", one.time.now)
+    one.breaker._open("for the test", one.time.now)
     one.time.now = one.breaker.retry_at
     one.changed()
     await until(lambda: one.breaker.state is State.CLOSED)

@@ -85,7 +85,7 @@ async def test_what_is_said_of_the_one_replica_that_is_meant(group: Start) -> No
     one = await group(2)
     first, second = one.live.replicas
     assert one.live.at(first.place) is first
-    first.breaker.trip("for the test", first.clock())
+    first.breaker._open("for the test", first.clock())
     first.changed()
     with pytest.raises(CircuitOpen, match=f"server '{first.name}' fails and is left alone"):
         one.live.at(first.place)

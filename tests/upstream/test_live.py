@@ -31,7 +31,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def trip(replica: Replica) -> None:
     """Open its breaker."""
-    replica.breaker.trip("for the test", replica.clock())
+    replica.breaker._open("for the test", replica.clock())
     replica.changed()
 
 

@@ -105,7 +105,7 @@ async def test_a_call_from_before_the_opening_is_not_judged() -> None:
     one, gate, tasks = Seen(), Gate({}), Tasks()
     late = tasks.start(one.ask(gate), "call")
     await gate.entered.wait()
-    one.breaker.trip("for the test", one.time.now)
+    one.breaker._open("for the test", one.time.now)
     gate.open()
     await late
     assert one.breaker.state is State.OPEN
@@ -143,7 +143,7 @@ async def test_an_error_names_the_replica_if_there_are_several() -> None:
 
 async def test_connected_anew_nothing_is_held_against_it() -> None:
     one = Seen()
-    one.breaker.trip("for the test", one.time.now)
+    one.breaker._open("for the test", one.time.now)
     one.health.failed("silent", one.time.now)
     one.renew()
     assert (one.breaker.state, one.health.status, one.open_since) == ("closed", "healthy", None)

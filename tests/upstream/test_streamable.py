@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fakes.edge import until
 from fakes.http_mcp import Mcp, note, result
 from fakes.http_server import HttpServer, Request, Wire
 from fakes.http_upstream import Client, Heard, connected, tool_call
@@ -17,6 +18,7 @@ from only1mcp.protocol.errors import (
     UpstreamError,
 )
 from only1mcp.protocol.message import as_raw
+from only1mcp.upstream import traffic
 from only1mcp.upstream.base import Call
 
 
@@ -202,6 +204,20 @@ async def test_requests_of_the_server_are_answered_and_the_call_goes_on() -> Non
     assert "sampling/createMessage" in answers[5]["error"]["message"]
     sent = [r.headers for r in server.requests if r.says == "POST response"]
     assert all(headers["mcp-session-id"] == "session-1" for headers in sent)
+
+
+async def test_an_answer_that_nobody_waits_for_is_counted() -> None:
+    web = Mcp("legacy")
+
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.stream()
+        await wire.event({"jsonrpc": "2.0", "id": 999, "result": {}})
+        await asyncio.Event().wait()
+
+    web.on["GET"] = script
+    before = traffic.of("search").late
+    async with connected(web):
+        await until(lambda: traffic.of("search").late == before + 1)
 
 
 async def test_a_modern_server_may_not_ask() -> None:

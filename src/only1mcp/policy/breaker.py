@@ -129,11 +129,6 @@ class Breaker:
             return True
         return False
 
-    def trip(self, reason: str, now: float) -> None:
-        """Open it for a reason that lies outside of calls, such as failed health checks."""
-        if self.state is State.CLOSED:
-            self._open(reason, now)
-
     def pause(self, until: float, now: float) -> None:
         """The server asked for time: no calls before `until`, or `max_open` if that is sooner."""
         until = min(until, now + self._settings.max_open)

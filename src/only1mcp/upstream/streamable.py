@@ -31,7 +31,7 @@ from only1mcp.protocol.errors import (
 )
 from only1mcp.protocol.message import Message, Params
 from only1mcp.protocol.methods import NEWEST_MODERN
-from only1mcp.upstream import answer
+from only1mcp.upstream import answer, traffic
 from only1mcp.upstream.askers import GivenUp, asker, take_back
 from only1mcp.upstream.base import Call, Greeting, NotificationSink, put, refusal
 from only1mcp.upstream.connection import Exchange, Response
@@ -331,6 +331,7 @@ class StreamableHttp:
             self._on_notification(found.method, found.params)
         elif found.id:
             self._given_up.answered(bytes(found.id))
+            traffic.of(self.server).late += 1
 
     async def _put(self, running: Running, request: Message) -> None:
         assert running.call.on_question is not None
