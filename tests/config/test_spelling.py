@@ -71,7 +71,7 @@ def test_a_blank_value_is_a_fault(complaints: Complain) -> None:
     [
         (Config, "sever", "did you mean 'server'?"),
         (Config, "backends", "write servers"),
-        (Config, "tui", "this version has no such setting; remove it"),
+        (Config, "context_optimization", "this version has no such setting; remove it"),
         (Config, "circuit_breaker", "it belongs into each server"),
         (Server, "retries", "write retry"),
         (Cache, "max_entries", "write capacity in l1, l2 and l3"),

@@ -7,7 +7,7 @@ from textual.widgets import Button, DataTable, Input, Label, RichLog, Static
 
 from fakes.edge import until
 from fakes.outside import Fake, request, server
-from only1mcp.tui.app import TABS, Dashboard
+from only1mcp.tui.app import TABS, Dashboard, Done, Happened, Seen, Unseen
 from only1mcp.tui.dialogs import Choice, Details, ToolCall
 
 Pair = tuple[Dashboard, Callable[..., Awaitable[None]]]
@@ -132,6 +132,16 @@ async def test_a_gateway_that_goes_and_comes_back(dashboard: Pair, gateway: Fake
     gateway.lost = None
     await press("r")
     await until(lambda: state(app).startswith("http://gateway   ok"))
+
+
+async def test_what_comes_when_it_is_taken_down_is_dropped(dashboard: Pair) -> None:
+    app, press = dashboard
+    assert app.shot is not None
+    await app.screen.query("*").remove()
+    for late in (Seen(app.shot), Unseen("gone"), Happened("log", {}), Done("restart", "done")):
+        app.post_message(late)
+    await press("f1")
+    assert len(app.screen_stack) == 1
 
 
 async def test_an_action_that_fails_says_why(dashboard: Pair, gateway: Fake) -> None:

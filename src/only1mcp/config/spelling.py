@@ -118,7 +118,7 @@ _HINTS: Final[dict[str, dict[str, str]]] = {
     "Logging": {"log_level": "write level", "output": "logs go to stderr; redirect it"},
 }
 _NOT_YET: Final = {
-    "Config": "context_optimization tui",
+    "Config": "context_optimization",
     "Listener": "admin worker_threads workers",
     "Server": "connection_pool pool rate_limit",
 }

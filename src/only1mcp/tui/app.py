@@ -148,16 +148,21 @@ class Dashboard(App[None]):
 
     def on_seen(self, message: Seen) -> None:
         """Show it in the tab that is open."""
+        if not self._stands:
+            return
         self.shot = message.shot
         self._state(f"{self._gateway.url}   {message.shot.health.get('status', '')}", lost=False)
         self._show()
 
     def on_unseen(self, message: Unseen) -> None:
         """Say so, and keep what was known."""
-        self._state(message.why, lost=True)
+        if self._stands:
+            self._state(message.why, lost=True)
 
     def on_happened(self, message: Happened) -> None:
         """Another line of the logs."""
+        if not self._stands:
+            return
         logs = self.query_one(Logs)
         if message.kind == "gap" and not logs.lines:
             return  # nobody expects to hear of what was before
@@ -168,6 +173,8 @@ class Dashboard(App[None]):
 
     def on_done(self, message: Done) -> None:
         """Show what came of it."""
+        if not self._stands:
+            return
         self.push_screen(Details(message.title, message.text))
         self.action_look()
 
@@ -290,6 +297,11 @@ class Dashboard(App[None]):
     def tab(self) -> str:
         """The one that is open."""
         return self._tabs.active
+
+    @property
+    def _stands(self) -> bool:
+        """False once the widgets are being taken down: threads may still have something to tell."""
+        return bool(self.query("#state"))
 
     @property
     def _tabs(self) -> TabbedContent:
