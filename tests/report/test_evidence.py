@@ -27,6 +27,22 @@ def test_figures(tmp_path: Path, path: str, expected: float) -> None:
     assert found[0] == expected
 
 
+ROWS = """{"suites": [{"name": "s/a", "rows": [{"name": "x/y", "samples": [1, 9, 2]},
+ {"name": "z", "samples": []}]}, 5]}"""
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("s/a/rows/x/y", 2), ("s/a/rows/z", None), ("s/a/rows/w", None), ("s", None)],
+)
+def test_rows_are_found_by_name_and_samples_by_their_median(
+    tmp_path: Path, path: str, expected: float | None
+) -> None:
+    evidence = facts(tmp_path, bench_speed_json=ROWS).evidence
+    found = number(evidence, f"bench:speed/suites/{path}")
+    assert (found and found[0]) == expected
+
+
 @pytest.mark.parametrize(
     "path",
     ["tests.colour", "checks.none", "size.none.code", "bench:speed/boil", "bench:none/x", "moon"],

@@ -1,6 +1,7 @@
 """What was measured, each value with how and when; what was not is None and stays so."""
 
 from datetime import date, datetime
+from statistics import median
 from typing import Any, Literal
 
 import msgspec
@@ -99,7 +100,7 @@ def number(evidence: Evidence, path: str) -> tuple[float, Source] | None:
     """The value at `path` and where it is from; None if it was not measured.
 
     Paths: tests.passed|failed|skipped|total, tests.pass_rate, coverage.percent,
-    size.ROOM.code|comment|blank|files, checks.NAME (1 ok, 0 not), bench:FILE/KEY/KEY...
+    size.ROOM.code|comment|blank|files, checks.NAME (1 ok, 0 not), bench:FILE/KEY/ROW...
     """
     kind, _, rest = path.partition(".")
     if path.startswith("bench:"):
@@ -133,10 +134,26 @@ def _of_tests(tests: Run, field: str) -> float | None:
 
 
 def _bench(evidence: Evidence, path: str) -> tuple[float, Source] | None:
-    name, *keys = path.split("/")
-    value = evidence.benchmarks.get(name)
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
+    """A figure of a result file: of several samples the median."""
+    value: Any = evidence.benchmarks
+    rest = path
+    while rest and value is not None:
+        value, rest = _step(value, rest)
+    if isinstance(value, dict) and (samples := value.get("samples")):
+        value = median(samples)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value, evidence.bench_source or Source(name)
+    return value, evidence.bench_source or Source(path.partition("/")[0])
+
+
+def _step(value: Any, path: str) -> tuple[Any, str]:
+    """What the beginning of `path` names in `value`, and the rest: a key, or a row by its name."""
+    if isinstance(value, dict):
+        key, _, rest = path.partition("/")
+        return value.get(key), rest
+    rows = [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+    for row in rows:
+        name = str(row.get("name"))
+        if path == name or path.startswith(f"{name}/"):
+            return row, path.removeprefix(name).removeprefix("/")
+    return None, ""
