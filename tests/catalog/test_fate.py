@@ -1,6 +1,7 @@
 """What became of each tool a server lists."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from fakes.listings import listing, server, tool
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.fate import Fate, ToolFate, fates, withheld
-from only1mcp.catalog.listing import Listing
+from only1mcp.catalog.listing import Kind, Listing
 from only1mcp.config.model import Naming
 from only1mcp.config.servers import Tools
 
@@ -24,7 +25,8 @@ def test_each_tool_has_one_fate_in_the_order_of_the_list() -> None:
     misfit = "Expected `object`, got `int` - at `$.inputSchema`"
     tools = ["a", "gone", tool("odd", inputSchema=7), "b", "b"]
     rules = {"one": {"deny": ["g*"], "rename": {"b": "c"}}}
-    assert found({"one": listing(tools=tools)}, rules) == [
+    whole = found({"one": listing(tools=tools)}, rules)
+    assert [replace(one, bytes=0) for one in whole] == [
         ToolFate("one", "a", "a", "one__a", Fate.SHOWN, ""),
         ToolFate("one", "gone", "gone", None, Fate.WITHHELD, "tools.deny has 'g*'"),
         ToolFate("one", "odd", "odd", None, Fate.DROPPED, misfit),
@@ -32,6 +34,15 @@ def test_each_tool_has_one_fate_in_the_order_of_the_list() -> None:
             "one", "b", "c", "one__c", Fate.SHOWN, "listed twice by this server; the first is kept"
         ),
     ]
+
+
+def test_what_each_takes_in_the_list() -> None:
+    offers = {"one": listing(tools=["a", "b"]), "two": listing(tools=["a"])}
+    servers = [server("one", deny=["b"]), server("two")]
+    catalog = Catalog.build(servers, offers, Naming())
+    sizes = [one.bytes for one in fates(catalog)]
+    assert sizes[1] == 0
+    assert sum(sizes) == sum(map(len, catalog.all.section(Kind.TOOLS).legacy.texts))
 
 
 def test_a_name_that_another_server_has() -> None:

@@ -140,6 +140,8 @@ class Tool(Model):
     """shown, withheld, dropped or hidden."""
     reason: str
     """Why it is not shown; empty otherwise."""
+    bytes: int
+    """What it takes in the list of all servers."""
 
 
 class Naming(Model):
@@ -272,6 +274,17 @@ class Configuration(Model):
     """Where it was read."""
     config: dict[str, Any]
     """All of it, secrets hidden."""
+
+
+class Checked(Model):
+    """The file of the configuration as it is now, beside what is in force."""
+
+    file: str | None
+    """Which; null: there is none."""
+    faults: list[Fault]
+    """What is wrong with it, or odd."""
+    restart: list[str]
+    """Settings of it that act when the gateway is started anew."""
 
 
 class Changes(Model):

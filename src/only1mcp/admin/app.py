@@ -70,7 +70,7 @@ def _handlers(desk: Desk, look: Look, act: Act) -> Mapping[str, Handler]:
             look.requests, look.config, look.health, look.system, look.openapi, streams.events,
             act.add_server, act.change_server, act.remove_server, act.restart_server,
             act.enable_server, act.disable_server, act.reload, act.clear_cache,
-            look.cache, look.metrics,
+            look.cache, look.metrics, look.past, look.check,
         )
     }  # fmt: skip
 

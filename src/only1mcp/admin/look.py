@@ -16,8 +16,9 @@ from starlette.responses import Response
 from only1mcp import __version__
 from only1mcp.admin.desk import Desk
 from only1mcp.admin.openapi import document
+from only1mcp.admin.past import past
 from only1mcp.admin.problem import Json, Problem, no_server, wrong_parameter
-from only1mcp.admin.stream import request_row
+from only1mcp.admin.stream import chosen, request_row
 from only1mcp.admin.table import MAX_REQUESTS
 from only1mcp.config.show import redacted
 from only1mcp.observe.events import REQUEST
@@ -93,6 +94,21 @@ class Look:
         latest = events.latest(REQUEST, count)
         rows = [{"id": events.id(one), **request_row(one)} for one in latest]
         return Json({"requests": rows})
+
+    async def past(self, request: Request) -> Response:
+        """What has happened."""
+        events = self._desk.events
+        return Json(past(events, chosen(events, request.query_params.get("kinds"))))
+
+    async def check(self, _: Request) -> Response:
+        """What is wrong with the file or odd."""
+        store = self._desk.store
+        if store is None:
+            return Json({"file": None, "faults": [], "restart": []})
+        outcome = await self._desk.reloads.check(self._desk.snapshot().config)
+        faults = [asdict(one) for one in (*outcome.faults, *outcome.warnings)]
+        restart = list(outcome.changes.restart)
+        return Json({"file": str(store.file), "faults": faults, "restart": restart})
 
     async def cache(self, _: Request) -> Response:
         """What the answers that are kept have saved."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from only1mcp.admin import answers, cache
+from only1mcp.admin import answers, cache, past
 from only1mcp.admin.may import Need
 from only1mcp.admin.table import OPERATIONS, PREFIX, Operation
 from only1mcp.config.values import Model
@@ -126,7 +126,7 @@ def _parameters() -> Iterator[str]:
 def _models() -> list[type[Model]]:
     """Every type of an answer, in the order of the operations."""
     found = [one.answer for one in OPERATIONS if not isinstance(one.answer, str)]
-    every = (*vars(answers).values(), *vars(cache).values())
+    every = (one for module in (answers, cache, past) for one in vars(module).values())
     inner = [one for one in every if isinstance(one, type) and _is_answer(one)]
     return list(dict.fromkeys((*found, *inner)))
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import time
 
-from only1mcp.config.diff import SAME, Diff
+from only1mcp.config.diff import SAME, Diff, diff
 from only1mcp.config.faults import ConfigError, Fault
 from only1mcp.config.load import Loaded
 from only1mcp.config.model import Config
@@ -66,6 +66,14 @@ class Reloads:
         if self._next is None:
             self._next = self._tasks.start(self._in_turn(), "reload")
         return await asyncio.shield(self._next)
+
+    async def check(self, in_force: Config) -> Outcome:
+        """How a reload would end, compared with what is in force; nothing changes."""
+        try:
+            loaded = await asyncio.to_thread(self._read)
+        except ConfigError as error:
+            return Outcome(faults=error.faults)
+        return Outcome(diff(in_force, loaded.config), warnings=loaded.warnings)
 
     async def close(self) -> None:
         """Apply no more."""

@@ -37,11 +37,7 @@ class Streams:
 
     async def events(self, request: Request) -> Response:
         """Follow."""
-        known = self._events.kinds
-        asked = request.query_params.get("kinds")
-        kinds = list(known) if asked is None else list(dict.fromkeys(asked.split(",")))
-        if not set(kinds) <= set(known):
-            raise wrong_parameter("kinds", f"some of {', '.join(known)}, separated by commas")
+        kinds = chosen(self._events, request.query_params.get("kinds"))
         if len(self._events) >= MAX_FOLLOWERS:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -83,6 +79,19 @@ class Streams:
             return f"event: gap\ndata: {json.dumps({'missed': one.many})}\n\n"
         data = json.dumps(shown(one), ensure_ascii=False)
         return f"id: {self._events.id(one)}\nevent: {one.kind}\ndata: {data}\n\n"
+
+
+def chosen(events: Events, asked: str | None) -> list[str]:
+    """The kinds that a query names, separated by commas; all of them without one.
+
+    Raises:
+        Problem: there is no such kind.
+    """
+    known = events.kinds
+    kinds = list(known) if asked is None else list(dict.fromkeys(asked.split(",")))
+    if not set(kinds) <= set(known):
+        raise wrong_parameter("kinds", f"some of {', '.join(known)}, separated by commas")
+    return kinds
 
 
 def shown(event: Event) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Final, Literal
 from only1mcp.admin import answers
 from only1mcp.admin.cache import Cache, Cleared
 from only1mcp.admin.may import Need
+from only1mcp.admin.past import Past
 from only1mcp.config.values import Model
 from only1mcp.observe.events import KEPT
 
@@ -116,6 +117,10 @@ OPERATIONS: Final = (
         "text/event-stream", parameters=(_KINDS, _LAST), errors=(503,),
     ),
     Operation(
+        "GET", "/events/past", "past", "What has happened, as far as is remembered.", Past,
+        parameters=(_KINDS,),
+    ),
+    Operation(
         "GET", "/config", "config", "The configuration in force, secrets hidden.",
         answers.Configuration, tagged=True,
     ),
@@ -123,6 +128,8 @@ OPERATIONS: Final = (
         "POST", "/config/reload", "reload", "Read the configuration file again.",
         answers.Changes, Need.OPERATE, errors=(422, 503),
     ),
+    _look("/config/check", "check", "What is wrong with the file or odd, nothing changes.",
+          answers.Checked),
     _look("/cache", "cache", "What the answers that are kept have saved.", Cache),
     Operation(
         "POST", "/cache/clear", "clear_cache", "Drop kept answers: all, or those that fit.",

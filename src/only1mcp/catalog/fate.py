@@ -42,6 +42,8 @@ class ToolFate:
     fate: Fate
     reason: str
     """Why it is not shown, or not to all; empty otherwise."""
+    bytes: int = 0
+    """What it takes in the list of all servers, as handshake clients get it."""
 
 
 def fates(catalog: Catalog) -> Iterator[ToolFate]:
@@ -66,7 +68,9 @@ def fates(catalog: Catalog) -> Iterator[ToolFate]:
             if key not in shown:
                 owner = section.index.get(wanted.get(own, ""))
                 fate, reason = _not_shown(stock.rules, own, reason, owner)
-            yield ToolFate(stock.server, own, base, shown.get(key), fate, reason)
+            name = shown.get(key)
+            size = len(shelf.legacy[name]) if name is not None else 0
+            yield ToolFate(stock.server, own, base, name, fate, reason, size)
 
 
 def _wanted(shelf: Shelf) -> dict[str, str]:

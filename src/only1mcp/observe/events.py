@@ -131,6 +131,10 @@ class Events:
         ring = self._rings[kind]
         return [Event(*ring[-index]) for index in range(1, min(count, len(ring)) + 1)]
 
+    def capacity(self, kind: str) -> int:
+        """How many of a kind are remembered at most."""
+        return self._rings[kind].maxlen or 0
+
     def follow(
         self, kinds: Collection[str], wake: Callable[[], None], after: str | None = None
     ) -> Follower:
