@@ -19,7 +19,7 @@ def test_all_kinds_in_their_order() -> None:
         ("b-2", "breaker", "b"),
         ("b-3", "restart", "c"),
     ]
-    assert found.events[0].said["at"] == "1970-01-01T00:00:01.000Z"
+    assert found.events[0].said["at"] == "1970-01-01T00:00:01.000+00:00"
     assert [one.complete for one in found.memory] == [True, True]
 
 

@@ -68,9 +68,8 @@ def fates(catalog: Catalog) -> Iterator[ToolFate]:
             if key not in shown:
                 owner = section.index.get(wanted.get(own, ""))
                 fate, reason = _not_shown(stock.rules, own, reason, owner)
-            name = shown.get(key)
-            size = len(shelf.legacy[name]) if name is not None else 0
-            yield ToolFate(stock.server, own, base, name, fate, reason, size)
+            size = len(shelf.legacy[shown[key]]) if key in shown else 0
+            yield ToolFate(stock.server, own, base, shown.get(key), fate, reason, size)
 
 
 def _wanted(shelf: Shelf) -> dict[str, str]:

@@ -9,7 +9,7 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -351,23 +351,32 @@ def bench(
 
 @app.command()
 def report(
+    url: Url = None,
+    token: Token = None,
+    form: Annotated[
+        Literal["markdown", "json", "html"] | None, typer.Option("--format", help="Only this form.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File, or folder for all forms.")
+    ] = None,
     project: Annotated[
-        bool, typer.Option("--project", help="Of the checkout this is called in.")
+        bool, typer.Option("--project", help="Report on the checkout this is called in.")
     ] = False,
     phase: Annotated[int | None, typer.Option(help="Of the project; default is the last.")] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder to write to.")
-    ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Only say what is claimed and not shown.")
+        bool, typer.Option("--check", help="Of the project: only what is claimed and not shown.")
     ] = False,
 ) -> None:
-    """Write how far a project is, each number with its evidence: Markdown, JSON and HTML."""
-    from only1mcp.cli.report import report_project
+    """Write how a running gateway fares; with --project how far a project is, from evidence."""
+    if project:
+        from only1mcp.cli.report import report_project
 
-    if not project:
-        raise typer.BadParameter("say --project, in a checkout with a features.toml")
-    raise typer.Exit(report_project(phase, output, check=check))
+        raise typer.Exit(report_project(phase, form, output, check=check))
+    if phase is not None or check:
+        raise typer.BadParameter("--phase and --check are of a project: say --project, too")
+    from only1mcp.cli.gateway_report import report_gateway
+
+    raise typer.Exit(report_gateway(url, token, form, output))
 
 
 def main(arguments: list[str] | None = None) -> Any:

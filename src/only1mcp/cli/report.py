@@ -6,17 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from only1mcp.cli.gateway_report import FORMS
 from only1mcp.cli.say import Exit, note
-from only1mcp.report import claims, forms
+from only1mcp.report import claims
 from only1mcp.report.derive import standings
 from only1mcp.report.document import Document
 from only1mcp.report.facts import Facts
 from only1mcp.report.gather import gather
 from only1mcp.report.progress import report
 from only1mcp.report.registry import NAME, Phase, Registry, RegistryError, load
-
-FORMS: Final = {"md": forms.as_markdown, "json": forms.as_json, "html": forms.as_html}
-
 
 EPOCH: Final = "SOURCE_DATE_EPOCH"
 """Seconds since 1970 to take for now, so that a report can be made again byte by byte.
@@ -25,8 +23,8 @@ Source: reproducible-builds.org, SOURCE_DATE_EPOCH.
 """
 
 
-def report_project(phase: int | None, out: Path | None, *, check: bool) -> int:
-    """Write the report in three forms, or only check what the documents claim."""
+def report_project(phase: int | None, form: str | None, out: Path | None, *, check: bool) -> int:
+    """Write the report in all forms or one, or only check what the documents claim."""
     try:
         root = _root(Path.cwd())
         registry = load(root / NAME)
@@ -34,7 +32,7 @@ def report_project(phase: int | None, out: Path | None, *, check: bool) -> int:
         facts = _facts(registry, root, _phase(registry, phase), folder)
         if check:
             return _check(facts, root)
-        for path in _write(report(facts), facts.phase, folder):
+        for path in _write(report(facts), facts.phase, folder, form):
             print(path)
     except RegistryError as error:
         note(f"error: {error}")
@@ -99,13 +97,14 @@ def _previous(out: Path, phase: Phase, today: datetime) -> dict[str, Any]:
     return figures if isinstance(figures, dict) else {}
 
 
-def _write(document: Document, phase: Phase, out: Path) -> list[Path]:
+def _write(document: Document, phase: Phase, out: Path, form: str | None) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    for form, render in FORMS.items():
-        path = out / f"{_name(phase)}{document.at:%Y-%m-%d}.{form}"
-        path.write_text(render(document))
-        written.append(path)
+    for name, (ending, render) in FORMS.items():
+        if form in (None, name):
+            path = out / f"{_name(phase)}{document.at:%Y-%m-%d}.{ending}"
+            path.write_text(render(document))
+            written.append(path)
     return written
 
 

@@ -92,11 +92,15 @@ class Document(msgspec.Struct):
         """`value` with its unit and the mark of its source."""
         if value is None or source is None:
             return NOT_MEASURED
-        if source not in self.sources:
-            self.sources.append(source)
         shown = value if isinstance(value, str) else spelt(value)
         space = "" if unit in ("", "%") else " "
-        return f"{shown}{space}{unit} [{self.sources.index(source) + 1}]"
+        return f"{shown}{space}{unit} {self.mark(source)}"
+
+    def mark(self, source: Source) -> str:
+        """What stands beside every number from there."""
+        if source not in self.sources:
+            self.sources.append(source)
+        return f"[{self.sources.index(source) + 1}]"
 
 
 def spelt(value: float) -> str:
