@@ -62,7 +62,8 @@ class Tags(HTMLParser):
         self.seen.append(tag)
         if tag != "meta":
             self.open.append(tag)
-        assert not any(name in ("src", "href") for name, _ in attrs), "nothing is fetched"
+        links = [to for name, to in attrs if name in ("src", "href")]
+        assert all(to is not None and to.startswith("#s") for to in links), "nothing is fetched"
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.seen.append(tag)
@@ -80,6 +81,17 @@ def test_html() -> None:
     assert tags.seen.count("rect") == 2
     assert "<code>cup|mug</code>" in page
     assert "odd ` tick" in page
+    assert 'There are 3 <sup><a href="#s1">1</a></sup> of' in page
+    assert '<li id="s1"><code>count cups</code>' in page
+
+
+def test_a_table_of_facts_has_no_head_and_numbers_stand_right() -> None:
+    document = Document("Tea", NOON)
+    document.section("Cups").table("|", [["Cups", "1 200 [1]"], ["Of", "tin 3"]])
+    page = as_html(document)
+    assert "<thead>" not in page
+    assert '<th>Cups</th><td class="number">1 200 <sup>' in page
+    assert "<th>Of</th><td>tin 3</td>" in page
 
 
 def test_json() -> None:

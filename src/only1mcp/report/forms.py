@@ -1,24 +1,43 @@
 """The forms of a report: Markdown for the repository, HTML that needs nothing else, JSON."""
 
 import html
+import re
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
-from only1mcp.report.document import Bars, Block, Document, Items, Section, Table, Text
+from only1mcp.report.document import Bars, Block, Document, Items, Section, Table, Text, spelt
 from only1mcp.report.evidence import Source
 
 STYLE: Final = """
-:root { color-scheme: light dark; --line: #8884; --bar: #3b82c4; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+:root { color-scheme: light dark; --line: #8884; --bar: #3b82c4; --shade: #8881; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
 h1, h2 { line-height: 1.2; } h2 { border-top: 1px solid var(--line); padding-top: 1rem; }
 table { border-collapse: collapse; display: block; overflow-x: auto; }
 th, td { border: 1px solid var(--line); padding: .3rem .6rem; text-align: left; }
-td, li, p { overflow-wrap: anywhere; }
-svg { max-width: 100%; } svg text { fill: currentColor; font: 13px system-ui, sans-serif; }
-rect { fill: var(--bar); }
+th, td { vertical-align: top; }
+thead th, tbody th { background: var(--shade); font-weight: 600; }
+td.number, td.time { white-space: nowrap; font-variant-numeric: tabular-nums; }
+td.number { text-align: right; } th + td.number { text-align: left; }
+li, p, td, code { overflow-wrap: break-word; } td code { white-space: pre-wrap; }
+sup { line-height: 0; } sup a { text-decoration: none; color: inherit; opacity: .6; }
+figure { margin: 1rem 0; overflow-x: auto; } figcaption { font-weight: 600; margin-bottom: .3rem; }
+svg { width: 46rem; } rect { fill: var(--bar); }
+svg text { fill: currentColor; font: 13px system-ui, sans-serif; }
+@media print {
+  :root { color-scheme: light; } body { font-size: 10pt; max-width: none; margin: 0; padding: 0; }
+  table { display: table; font-size: 8.5pt; } th, td { padding: .1rem .3rem; }
+  svg { width: 60%; } tr, li, figure { break-inside: avoid; }
+  h1, h2, h3, figcaption { break-after: avoid; }
+}
 """
+MARK: Final = re.compile(r"\[(\d+)\]")
+"""Of a source, as `Document.mark` makes it."""
+UNIT: Final = "%|x|s|ms|us|MiB|MB|KiB|bytes"
+NUMBER: Final = re.compile(rf"[+-]?\d[\d ,.]*( ?({UNIT}))?( \([\d ,.]+ to [\d ,.]+\))?( \[\d+\])?")
+"""A cell that holds only a number, with its unit, its range and its source."""
+TIME: Final = re.compile(r"\d{4}-\d\d-\d\d( [\d:]+)?( \[\d+\])?")
 LABEL, BAR, ROW = 220, 420, 24
 """Of a plot, in pixels: width of labels, longest bar, height of a line."""
 
@@ -62,7 +81,7 @@ def _markdown(block: Block) -> str:
             lines = [header, ["---"] * len(header), *rows]
             return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
         case Bars(unit, values):
-            rows = [[label, f"{value:,.0f}".replace(",", " ")] for label, value in values.items()]
+            rows = [[label, spelt(value)] for label, value in values.items()]
             return _markdown(Table(["", unit], rows))
 
 
@@ -77,7 +96,9 @@ def as_html(document: Document) -> str:
     for section in document.sections:
         body += _html_section(section)
     body.append("<h2>Where the numbers are from</h2><ol>")
-    body += [f"<li>{_inline(_source(one))}</li>" for one in document.sources]
+    body += [
+        f'<li id="s{place}">{_inline(_source(one))}</li>' for place, one in _numbered(document)
+    ]
     body.append("</ol>")
     return (
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">\n'
@@ -101,22 +122,41 @@ def _html(block: Block) -> str:
         case Items(items):
             return "<ul>" + "".join(f"<li>{_inline(item)}</li>" for item in items) + "</ul>"
         case Table(header, rows):
-            head = "".join(f"<th>{_inline(cell)}</th>" for cell in header)
-            body = "".join(
-                "<tr>" + "".join(f"<td>{_inline(cell)}</td>" for cell in row) + "</tr>"
-                for row in rows
-            )
-            return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            return _html_table(header, rows)
         case Bars(unit, values):
             return _plot(unit, values)
 
 
+def _html_table(header: list[str], rows: list[list[str]]) -> str:
+    """A table; without a header the first cell of a row says what the row is."""
+    if not any(header):
+        body = [f"<th>{_inline(row[0])}</th>{''.join(map(_html_cell, row[1:]))}" for row in rows]
+        return f"<table><tbody>{''.join(f'<tr>{row}</tr>' for row in body)}</tbody></table>"
+    head = "".join(f"<th>{_inline(cell)}</th>" for cell in header)
+    body = ["".join(map(_html_cell, row)) for row in rows]
+    inner = "".join(f"<tr>{row}</tr>" for row in body)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{inner}</tbody></table>"
+
+
+def _html_cell(text: str) -> str:
+    if TIME.fullmatch(text):
+        return f'<td class="time">{_inline(text)}</td>'
+    kind = ' class="number"' if NUMBER.fullmatch(text) else ""
+    return f"<td{kind}>{_inline(text)}</td>"
+
+
 def _inline(text: str) -> str:
-    """Text with `code` marked as such and everything else literal."""
+    """Text with `code` marked as such, marks of sources as links, everything else literal."""
     parts = html.escape(text, quote=False).split("`")
     if len(parts) % 2 == 0:
         return "`".join(parts)
-    return "".join(f"<code>{one}</code>" if at % 2 else one for at, one in enumerate(parts))
+    return "".join(
+        f"<code>{one}</code>" if at % 2 else MARK.sub(_link, one) for at, one in enumerate(parts)
+    )
+
+
+def _link(mark: re.Match[str]) -> str:
+    return f'<sup><a href="#s{mark[1]}">{mark[1]}</a></sup>'
 
 
 def _plot(unit: str, values: dict[str, float]) -> str:
@@ -125,11 +165,11 @@ def _plot(unit: str, values: dict[str, float]) -> str:
     lines = []
     for at, (label, value) in enumerate(values.items()):
         top, width = at * ROW, BAR * value / most
-        shown = f"{value:,.0f}".replace(",", " ")
+        shown = spelt(value)
         lines.append(f'<text x="0" y="{top + 16}">{html.escape(label)}</text>')
         lines.append(f'<rect x="{LABEL}" y="{top + 4}" width="{width:.1f}" height="{ROW - 8}"/>')
         lines.append(f'<text x="{LABEL + width + 6:.1f}" y="{top + 16}">{shown}</text>')
     size = f"0 0 {LABEL + BAR + 90} {len(values) * ROW}"
     label = html.escape(unit, quote=True)
     svg = f'<svg viewBox="{size}" role="img" aria-label="{label}">{"".join(lines)}</svg>'
-    return f"<figure>{svg}<figcaption>{label}</figcaption></figure>"
+    return f"<figure><figcaption>{label}</figcaption>{svg}</figure>"

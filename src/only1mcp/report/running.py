@@ -133,14 +133,13 @@ def _servers(document: Document, section: Section, answers: Answers) -> None:
         counts = [found.get(id, 0.0) for found in (requests, outcomes, restarts, opened)]
         shown = [spelt(many) if answers.scrape else NOT_MEASURED for many in counts]
         times = [ms(spread.percentile(share)) if spread else "" for share in (0.5, 0.99)]
-        health = f"{one['health']} since {_short(one['since'])}"
-        names = [f"`{id}`", one["state"], health, one["revision"] or "-"]
+        names = [f"`{id}`", one["state"], one["health"], _short(one["since"])]
         rows.append([*names, *shown[:2], *times, *shown[2:]])
     state, count = document.mark(answers.source("servers")), document.mark(answers.metric(REQUESTS))
     took = document.mark(answers.metric(DURATION))
     again, broke = (document.mark(answers.metric(name)) for name in (RESTARTS, OPENED))
     section.table(
-        f"server {state} | state | health | MCP | requests {count} | failed {count}"
+        f"server {state} | state | health | since, UTC | requests {count} | failed {count}"
         f" | p50, ms {took} | p99, ms {took} | restarts {again} | breaker opened {broke}",
         rows,
         "No servers are configured.",
@@ -238,8 +237,9 @@ def _said(fault: Row) -> str:
 
 
 def _about(document: Document, section: Section, answers: Answers) -> None:
+    had = sum(page is not None for page in (*answers.pages.values(), answers.scrape))
     section.text(
-        f"Made from {len(answers.pages) + 1} answers of {answers.url}, all of them asked for within"
+        f"Made from {had} answers of {answers.url}, all of them asked for within"
         f" {spelt(round(answers.took_s, 2))} s from {answers.at:%Y-%m-%d %H:%M:%S} UTC. The metrics"
         " are one answer, so they are of one moment; between two answers a request may have ended."
     )
