@@ -4,15 +4,14 @@ from typing import Any
 
 import pytest
 
-from fakes.answers_of_gateway import answers, event, memory
+from fakes.answers_of_gateway import METRICS, answers, event, memory
 from only1mcp.report.forms import as_html, as_json, as_markdown
 from only1mcp.report.running import figures, lasted, report
 
 
-def page(text: str | None = "", **changed: dict[str, Any] | None) -> list[str]:
+def page(text: str | None = METRICS, **changed: dict[str, Any] | None) -> list[str]:
     """The lines of the report."""
-    asked = answers(**changed) if text == "" else answers(text, **changed)
-    return as_markdown(report(asked)).splitlines()
+    return as_markdown(report(answers(text, **changed))).splitlines()
 
 
 def test_its_numbers() -> None:

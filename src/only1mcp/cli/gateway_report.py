@@ -18,22 +18,17 @@ FORMS: Final = {
     "json": ("json", forms.as_json),
     "html": ("html", forms.as_html),
 }
-"""By the word of `--format`: the ending of a file, and what writes it."""
+"""By the word that prints it: the ending of a file, and what writes it."""
 ENDINGS: Final = {f".{ending}": form for form, (ending, _) in FORMS.items()} | {".htm": "html"}
 
 
-def report_gateway(
-    url: str | None, token: str | None, form: str | None, output: Path | None
-) -> int:
+def report_gateway(url: str | None, token: str | None, output: Path | None) -> int:
     """Print the report, or write it to a file, or in all forms into a folder."""
     try:
         with Remote(url, token) as remote:
             document = report(ask(remote))
-        if output is None:
-            print(FORMS[form or "markdown"][1](document), end="")
-        else:
-            for path in _write(document, form, output):
-                print(path)
+        stem = f"GATEWAY_REPORT_{document.at:%Y-%m-%d_%H%M%S}"
+        put(document, output or Path("markdown"), stem)
     except Failure as error:
         return fail(error)
     return Exit.OK
@@ -53,31 +48,33 @@ def ask(remote: Remote) -> Answers:
     return Answers(remote.url, at, time.monotonic() - began, pages, scrape)
 
 
-def _write(document: Document, form: str | None, output: Path) -> list[Path]:
-    """The file that was named, its ending says what it is; in a folder all forms, or the one."""
-    wanted = form or ENDINGS.get(output.suffix)
+def put(document: Document, output: Path, stem: str) -> None:
+    """Print the form that `output` names, or write the file or the folder, and say what is written.
+
+    The ending of a file says its form; in a folder there is one file of each, called `stem`.
+
+    Raises:
+        Failure: it cannot be written, or the ending is of no form.
+    """
+    if (word := str(output)) in FORMS:
+        print(FORMS[word][1](document), end="")
+        return
     try:
-        if output.suffix and not output.is_dir():
-            if wanted is None:
-                known = ", ".join(ENDINGS)
-                raise Failure(
-                    f"{output}: no such form; end it with one of {known}, or say --format",
-                    Exit.USAGE,
-                )
-            return [_written(document, wanted, output)]
-        output.mkdir(parents=True, exist_ok=True)
-        stem = f"GATEWAY_REPORT_{document.at:%Y-%m-%d_%H%M%S}"
-        return [
-            _written(document, one, output / f"{stem}.{ending}")
-            for one, (ending, _) in FORMS.items()
-            if form in (None, one)
-        ]
+        for path in _places(output, stem):
+            path.write_text(FORMS[ENDINGS[path.suffix]][1](document), encoding="utf-8")
+            print(path)
     except OSError as error:
         raise Failure(
-            f"cannot write {error.filename}: {error.strerror}; name another place with --output"
+            f"{error.filename}: {error.strerror}; name another place with --output"
         ) from None
 
 
-def _written(document: Document, form: str, path: Path) -> Path:
-    path.write_text(FORMS[form][1](document), encoding="utf-8")
-    return path
+def _places(output: Path, stem: str) -> list[Path]:
+    """The files to write."""
+    if not output.suffix or output.is_dir():
+        output.mkdir(parents=True, exist_ok=True)
+        return [output / f"{stem}.{ending}" for ending, _ in FORMS.values()]
+    if output.suffix not in ENDINGS:
+        known = ", ".join(ENDINGS)
+        raise Failure(f"{output}: no such form; end it with one of {known}", Exit.USAGE)
+    return [output]

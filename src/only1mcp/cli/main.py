@@ -9,7 +9,7 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -353,11 +353,14 @@ def bench(
 def report(
     url: Url = None,
     token: Token = None,
-    form: Annotated[
-        Literal["markdown", "json", "html"] | None, typer.Option("--format", help="Only this form.")
-    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File, or folder for all forms.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File (.md, .json or .html), folder for all three, or markdown, json or html to "
+            "print; default prints Markdown, with --project it is a folder.",
+        ),
     ] = None,
     project: Annotated[
         bool, typer.Option("--project", help="Report on the checkout this is called in.")
@@ -371,12 +374,12 @@ def report(
     if project:
         from only1mcp.cli.report import report_project
 
-        raise typer.Exit(report_project(phase, form, output, check=check))
+        raise typer.Exit(report_project(phase, output, check=check))
     if phase is not None or check:
         raise typer.BadParameter("--phase and --check are of a project: say --project, too")
     from only1mcp.cli.gateway_report import report_gateway
 
-    raise typer.Exit(report_gateway(url, token, form, output))
+    raise typer.Exit(report_gateway(url, token, output))
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from only1mcp.cli.gateway_report import FORMS
-from only1mcp.cli.say import Exit, note
+from only1mcp.cli.gateway_report import put
+from only1mcp.cli.say import Exit, Failure, fail, note
 from only1mcp.report import claims
 from only1mcp.report.derive import standings
-from only1mcp.report.document import Document
 from only1mcp.report.facts import Facts
 from only1mcp.report.gather import gather
 from only1mcp.report.progress import report
@@ -23,8 +22,8 @@ Source: reproducible-builds.org, SOURCE_DATE_EPOCH.
 """
 
 
-def report_project(phase: int | None, form: str | None, out: Path | None, *, check: bool) -> int:
-    """Write the report in all forms or one, or only check what the documents claim."""
+def report_project(phase: int | None, out: Path | None, *, check: bool) -> int:
+    """Write the report in three forms or one, or only check what the documents claim."""
     try:
         root = _root(Path.cwd())
         registry = load(root / NAME)
@@ -32,14 +31,12 @@ def report_project(phase: int | None, form: str | None, out: Path | None, *, che
         facts = _facts(registry, root, _phase(registry, phase), folder)
         if check:
             return _check(facts, root)
-        for path in _write(report(facts), facts.phase, folder, form):
-            print(path)
+        put(report(facts), folder, f"{_name(facts.phase)}{facts.evidence.today:%Y-%m-%d}")
     except RegistryError as error:
         note(f"error: {error}")
         return Exit.USAGE
-    except OSError as error:
-        note(f"error: {error.filename}: {error.strerror}; name another folder with --output")
-        return Exit.FAILURE
+    except Failure as error:
+        return fail(error)
     return Exit.OK
 
 
@@ -95,17 +92,6 @@ def _previous(out: Path, phase: Phase, today: datetime) -> dict[str, Any]:
         note(f"{files[-1]} is no report; the trend is left out")
         return {}
     return figures if isinstance(figures, dict) else {}
-
-
-def _write(document: Document, phase: Phase, out: Path, form: str | None) -> list[Path]:
-    out.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, (ending, render) in FORMS.items():
-        if form in (None, name):
-            path = out / f"{_name(phase)}{document.at:%Y-%m-%d}.{ending}"
-            path.write_text(render(document))
-            written.append(path)
-    return written
 
 
 def _check(facts: Facts, root: Path) -> int:
