@@ -17,7 +17,7 @@ UV := .cache/uv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help demo test check eras conformance soak bench bench-peers bench-docs phase-report lock format clean
+.PHONY: help demo test check eras conformance soak bench bench-peers bench-docs coverage phase-report lock format clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this list
@@ -57,6 +57,14 @@ bench-peers: $(READY)  ## The same beside other gateways (fetches them into .cac
 
 bench-docs: $(READY)  ## Write docs/benchmarks.md from bench/results
 	@$(BIN)/python -m bench.docs
+
+coverage: $(READY)  ## How much of the source the tests run through: slow; phase-report shows it from then on
+	rm -rf .cache/coverage
+	@mkdir -p .cache/coverage .cache/report
+	-$(BIN)/python -m coverage run -m pytest --timeout 180 $(ARGS)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage json --quiet -o .cache/report/coverage.json
+	@$(BIN)/python -m coverage report --skip-covered --sort cover
 
 phase-report: $(READY)  ## How far the project is, from evidence: docs/reports (ARGS=--check only checks)
 	$(if $(ARGS),,-$(BIN)/python -m pytest --junitxml=.cache/report/junit.xml)

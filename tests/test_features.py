@@ -13,9 +13,10 @@ from typing import Final
 import msgspec
 import pytest
 
+from only1mcp.report import gather
 from only1mcp.report.derive import Standing, Status, standings, unclaimed
-from only1mcp.report.evidence import Case, Evidence, Run, Source
-from only1mcp.report.registry import load
+from only1mcp.report.evidence import Case, Evidence, Run, Source, number
+from only1mcp.report.registry import Claim, load
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 REGISTRY: Final = load(ROOT / "features.toml")
@@ -64,3 +65,11 @@ def test_a_test_that_is_taken_away_is_missed() -> None:
     first = standings(REGISTRY, poorer, ROOT)[0]
     assert first.feature is feature
     assert "no test through the front door" in first.reasons
+
+
+@pytest.mark.parametrize("claim", [one for one in REGISTRY.claim if one.evidence[:6] == "bench:"])
+def test_what_may_be_claimed_is_measured(claim: Claim) -> None:
+    results = gather.read_benchmarks(ROOT / REGISTRY.checks.benchmarks)
+    known = msgspec.structs.replace(evidence(), benchmarks=results)
+    path = claim.evidence.format(peer="nginx", share="50")
+    assert number(known, path) is not None

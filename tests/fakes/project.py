@@ -69,6 +69,12 @@ file = "README.md"
 pattern = 'boils in (\\d+) s'
 evidence = "bench:speed/boil/seconds"
 
+[[claim]]
+file = "README.md"
+pattern = '([\\d.]+)x (?P<peer>kettle|stove)'
+evidence = "bench:speed/pan/over {peer}"
+many = true
+
 [notes]
 lessons = ["Keep the lid on."]
 issues = [{ text = "It whistles.", critical = false, impact = "noise", action = "wait" }]
@@ -91,7 +97,7 @@ FILES: Final = {
     "tests/e2e/test_cup.py": "",
     "junit.xml": JUNIT,
     "coverage.json": COVERAGE,
-    "bench/speed.json": '{"boil": {"seconds": 3}}',
+    "bench/speed.json": '{"boil": {"seconds": 3}, "pan": {"over kettle": 0.437}}',
 }
 
 

@@ -58,3 +58,26 @@ def test_what_is_not(tmp_path: Path, changed: dict[str, str], expected: str) -> 
 def test_a_number_without_measurement(tmp_path: Path) -> None:
     said = found(tmp_path, bench_speed_json="{}")
     assert "README.md:3: says 3, and bench:speed/boil/seconds was not measured" in said
+
+
+@pytest.mark.parametrize(
+    ("ratio", "expected"),
+    [
+        ("0.4x kettle", []),
+        ("0.44x kettle", []),
+        ("0.437x kettle", []),
+        ("0.5x kettle", ["README.md:8: says 0.5, but bench:speed/pan/over kettle is 0.437"]),
+        ("0.43x kettle", ["README.md:8: says 0.43, but bench:speed/pan/over kettle is 0.437"]),
+        (
+            "0.4x stove",
+            ["README.md:8: says 0.4, and bench:speed/pan/over stove was not measured"],
+        ),
+        ("0.4x pot", ["README.md:8: '0.4x' has no evidence; add a claim or a constant"]),
+        (
+            "0.4x kettle, then 0.9x kettle",
+            ["README.md:8: says 0.9, but bench:speed/pan/over kettle is 0.437"],
+        ),
+    ],
+)
+def test_ratios_may_be_said_anywhere(tmp_path: Path, ratio: str, expected: list[str]) -> None:
+    assert found(tmp_path, README_md=f"{README[:-1]}\nA pan is {ratio}.\n") == expected

@@ -29,7 +29,7 @@ def test_everything(tmp_path: Path) -> None:
     assert found.coverage is not None and found.coverage.percent == 93.5
     assert found.sizes == {"src": Size(files=1, code=2, comment=1, blank=1)}
     assert found.packages == {"steam": "1.2.3"}
-    assert found.benchmarks == {"speed": {"boil": {"seconds": 3}}}
+    assert found.benchmarks["speed"]["boil"] == {"seconds": 3}
     assert found.checks["types"].ok
 
 

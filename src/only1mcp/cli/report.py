@@ -27,11 +27,12 @@ def report_project(phase: int | None, out: Path | None, *, check: bool) -> int:
     try:
         root = _root(Path.cwd())
         registry = load(root / NAME)
-        folder = out or root / registry.checks.reports
-        facts = _facts(registry, root, _phase(registry, phase), folder)
+        usual = root / registry.checks.reports
+        before = out if out is not None and out.is_dir() else usual
+        facts = _facts(registry, root, _phase(registry, phase), before)
         if check:
             return _check(facts, root)
-        put(report(facts), folder, f"{_name(facts.phase)}{facts.evidence.today:%Y-%m-%d}")
+        put(report(facts), out or usual, f"{_name(facts.phase)}{facts.evidence.today:%Y-%m-%d}")
     except RegistryError as error:
         note(f"error: {error}")
         return Exit.USAGE

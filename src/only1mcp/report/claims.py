@@ -25,7 +25,7 @@ def faults(facts: Facts, root: Path) -> list[str]:
     """Everything that is claimed and not shown, a line each, with its place."""
     if facts.evidence.tests is None:
         return [f"no test results at {facts.registry.checks.junit or '(checks.junit is not set)'}"]
-    found = [fault for claim in facts.registry.claim if (fault := _of_claim(claim, facts, root))]
+    found = [fault for claim in facts.registry.claim for fault in _of_claim(claim, facts, root)]
     for document in facts.registry.project.documents:
         found += _without_evidence(document, facts, root)
     for standing in facts.standings:
@@ -39,21 +39,28 @@ def faults(facts: Facts, root: Path) -> list[str]:
     return found
 
 
-def _of_claim(claim: Claim, facts: Facts, root: Path) -> str | None:
-    """What is wrong with one claim."""
+def _of_claim(claim: Claim, facts: Facts, root: Path) -> Iterator[str]:
+    """What is wrong with the places that a claim is about: the first, or all of them."""
     text = text_of(root / claim.file)
-    match = re.search(claim.pattern, text)
-    if match is None:
-        return (
-            f"{claim.file}: nothing is like '{claim.pattern}'; the claim in the registry is stale"
-        )
-    place = f"{claim.file}:{text.count(chr(10), 0, match.start()) + 1}"
-    said = float(re.sub(r"[,\s]", "", match[1]))
-    value = number(facts.evidence, claim.evidence)
+    found = list(re.finditer(claim.pattern, text))
+    if not found and not claim.many:
+        yield f"{claim.file}: nothing is like '{claim.pattern}'; the claim in the registry is stale"
+    for match in found if claim.many else found[:1]:
+        if fault := _of_number(match, claim, facts):
+            yield f"{claim.file}:{text.count(chr(10), 0, match.start()) + 1}: {fault}"
+
+
+def _of_number(match: re.Match[str], claim: Claim, facts: Facts) -> str | None:
+    """What is wrong with one number; right is what the evidence is when rounded as it is."""
+    said = re.sub(r"[,\s]", "", match[1])
+    evidence = claim.evidence.format_map(match.groupdict())
+    value = number(facts.evidence, evidence)
     if value is None:
-        return f"{place}: says {match[1]}, and {claim.evidence} was not measured"
-    if abs(said - value[0]) > claim.within * abs(value[0]):
-        return f"{place}: says {match[1]}, but {claim.evidence} is {spelt(value[0])}"
+        return f"says {match[1]}, and {evidence} was not measured"
+    places = len(said.partition(".")[2])
+    rounding = 0.5 * 10**-places * (1 + 1e-9)
+    if abs(float(said) - value[0]) > max(claim.within * abs(value[0]), rounding):
+        return f"says {match[1]}, but {evidence} is {spelt(value[0])}"
     return None
 
 

@@ -72,10 +72,13 @@ class Claim(Strict, frozen=True):
 
     file: str
     pattern: str
-    """A regular expression with one group: the number."""
+    """A regular expression; its first group is the number."""
     evidence: str
+    """Its path; `{name}` stands for what the group of this name has found."""
     within: float = 0.0
-    """How far apart they may be, as a share of the evidence."""
+    """How far apart they may be, as a share of the evidence; what is only rounded agrees."""
+    many: bool = False
+    """It may be claimed anywhere, any number of times, or not at all."""
 
 
 class Issue(Strict, frozen=True):
