@@ -30,9 +30,9 @@ def histogram(name: str, labels: str) -> str:
     """All of it took between one and two seconds."""
     given = f"{labels}," if labels else ""
     buckets = [
-        f'{name}_bucket{{{given}le="{le}"}} {n}' for le, n in (("1", 0), ("2", 9), ("+Inf", 9))
+        f'{name}_bucket{{{given}le="{le}"}} {n}' for le, n in (("1", 0), ("2", 99), ("+Inf", 99))
     ]
-    lines = [*buckets, f"{name}_sum{{{labels}}} 12", f"{name}_count{{{labels}}} 9"]
+    lines = [*buckets, f"{name}_sum{{{labels}}} 120", f"{name}_count{{{labels}}} 99"]
     return f"{QUIET}# TYPE {name} histogram\n" + "\n".join(lines) + "\n"
 
 
@@ -62,7 +62,8 @@ def test_all_is_well() -> None:
         ),
         (
             {"servers": {"servers": [], "clashes": [CLASH], "dropped": []}},
-            "tools `x` of `b` is hidden by that of `a`; rename it",
+            "1 entry of `b` hidden because `a` has the same names: set `naming.mode: prefix`, use"
+            " `tools.rename`, or give clients `/mcp/b`.",
         ),
         (
             {"servers": {"servers": [], "clashes": [], "dropped": [{}]}},

@@ -17,6 +17,7 @@ def tea() -> Document:
     section.items(["<script>alert(1)</script>"])
     section.table("kind | of", [["a|b", "c\nd"]])
     section.bars("cups", {"Ann": 1000.0, "Bob": 500.0})
+    section.timeline("pauses", "noon", "two", {"Ann": [0.0, 1.0]})
     document.section("More", 3).text("odd ` tick")
     return document
 
@@ -39,6 +40,10 @@ def test_markdown() -> None:
         "| --- | --- |",
         "| Ann | 1 000 |",
         "| Bob | 500 |",
+        "",
+        "|  | pauses, noon to two |",
+        "| --- | --- |",
+        "| Ann | 2 |",
         "",
         "### More",
         "",
@@ -78,7 +83,7 @@ def test_html() -> None:
     tags.feed(page)
     assert tags.open == []
     assert "script" not in tags.seen
-    assert tags.seen.count("rect") == 2
+    assert tags.seen.count("rect") == 4
     assert "<code>cup|mug</code>" in page
     assert "odd ` tick" in page
     assert 'There are 3 <sup><a href="#s1">1</a></sup> of' in page
@@ -103,4 +108,11 @@ def test_json() -> None:
         "items",
         "table",
         "bars",
+        "timeline",
     ]
+
+
+def test_a_long_label_does_not_run_into_its_plot() -> None:
+    document = Document("Tea", NOON)
+    document.section("Cups").bars("cups", {"a" * 40: 1.0})
+    assert f">{'a' * 31}…<" in as_html(document)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fakes.answers_of_gateway import answers, event
+from fakes.answers_of_gateway import DEAD, REPLICA, answers, event
 from only1mcp.report.incidents import incidents
 
 WHERE = {"server": "b", "replica": "b"}
@@ -18,8 +18,8 @@ def what(kind: str, **said: Any) -> list[str]:
 
 def test_the_newest_comes_first() -> None:
     assert [(one.at[11:16], one.where, one.what) for one in incidents(answers())] == [
-        ("11:07", "`b`", "failed: no file"),
-        ("11:05", "`a`", "started again; 3 times so far"),
+        ("11:07", "b", "failed: no file"),
+        ("11:05", "a", "started again (3 so far)"),
     ]
 
 
@@ -52,8 +52,10 @@ def test_a_file_that_was_refused() -> None:
     assert what("reload", ok=True, faults=[]) == []
 
 
-def test_replicas_are_told_apart() -> None:
+def test_replicas_are_told_apart_where_there_are_several() -> None:
     said = {"server": "b", "replica": "http://b2", "breaker": "open", "reason": ""}
     past = {"memory": [], "events": [event(1, "breaker", **said)]}
-    assert [one.where for one in incidents(answers(past=past))] == ["`b`, http://b2"]
+    assert [one.where for one in incidents(answers(past=past))] == ["b"]
+    two = {"servers": [{**DEAD, "replicas": [REPLICA, REPLICA]}], "clashes": [], "dropped": []}
+    assert [one.where for one in incidents(answers(past=past, servers=two))] == ["b, http://b2"]
     assert incidents(answers(past=None)) == []

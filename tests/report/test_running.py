@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from fakes.answers_of_gateway import METRICS, answers, event, memory
+from only1mcp.report.document import Timeline
 from only1mcp.report.forms import as_html, as_json, as_markdown
 from only1mcp.report.running import figures, lasted, report
 
@@ -46,6 +47,24 @@ def test_how_far_back_incidents_are_known() -> None:
         " What was before is forgotten; the counts by server are of the whole period. The newest"
         " first." in page(past=past)
     )
+
+
+def test_when_incidents_were() -> None:
+    (line,) = [
+        block
+        for section in report(answers()).sections
+        for block in section.blocks
+        if isinstance(block, Timeline)
+    ]
+    assert line.marks == {"a": [0.1081], "b": [0.1405]}
+    assert (line.began, line.ended) == ("2026-01-15 10:58 UTC", "2026-01-15 12:00 UTC")
+
+
+def test_a_long_list_is_cut() -> None:
+    clash = {"kind": "tools", "name": "x", "kept": "a", "hidden": "b", "hint": ""}
+    lines = page(servers={"servers": [], "clashes": [clash] * 25, "dropped": []})
+    assert sum(line.startswith("- tools `x`") for line in lines) == 20
+    assert "- and 5 more" in lines
 
 
 def test_only_the_latest_incidents_are_shown() -> None:

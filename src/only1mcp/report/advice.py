@@ -2,6 +2,7 @@
 it, and names the command or the key of the configuration that changes it.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -13,7 +14,7 @@ DOWN: Final = ("failed", "waiting")
 MANY_TOKENS: Final = 10_000
 """A twentieth of a context of 200 000 tokens, gone before the first question."""
 MIN_REQUESTS: Final = 20
-"""Fewer say nothing about a share."""
+"""Fewer requests, or looks, say nothing about a share."""
 FAILING: Final = 0.05
 OFTEN: Final = 3
 """Restarts or openings that are no chance any more."""
@@ -89,8 +90,9 @@ def _failing(answers: Answers) -> Iterator[str]:
 
 
 def _unsteady(answers: Answers) -> Iterator[str]:
+    down = {row["id"] for row in answers.rows("health", "servers") if row["state"] in DOWN}
     for id, many in _some(answers.by("only1mcp_server_restarts_total", "server")):
-        if many >= OFTEN:
+        if many >= OFTEN and id not in down:
             yield f"`{id}` was started again {spelt(many)} times: `only1mcp logs` has its words."
     opened = answers.by("only1mcp_breaker_transitions_total", "server", to="open")
     for id, many in _some(opened):
@@ -131,8 +133,9 @@ def _slow(answers: Answers) -> Iterator[str]:
                 f"Calls to `{id}` wait for a turn, p90 {traffic.ms(wait)} ms: raise its"
                 " `concurrency.max_in_flight`, or give it `replicas`."
             )
-    late = answers.scrape.spread(traffic.LAG).percentile(0.99)
-    if late is not None and late.value > LATE_S:
+    lag = answers.scrape.spread(traffic.LAG)
+    late = lag.percentile(0.99)
+    if late is not None and lag.count >= MIN_REQUESTS and late.value > LATE_S:
         yield (
             f"The gateway itself is late, p99 {traffic.ms(late)} ms: it lacks processor time; give"
             " it a core of its own, or lower `tracing.sample`."
@@ -203,10 +206,16 @@ def _lists(answers: Answers) -> Iterator[str]:
             f"{most}{whose}: withhold what nobody needs with `tools.deny`, or give clients"
             " `/mcp/{server}`."
         )
-    for clash in answers.rows("servers", "clashes"):
+    hidden = Counter(
+        (one["hidden"], one["kept"])
+        for one in answers.rows("servers", "clashes")
+        if one["hidden"] != one["kept"]
+    )
+    for (loser, keeper), many in hidden.items():
         yield (
-            f"{clash['kind']} `{clash['name']}` of `{clash['hidden']}` is hidden by that of"
-            f" `{clash['kept']}`; {clash['hint']}"
+            f"{_many(many, 'entry', 'entries')} of `{loser}` hidden because `{keeper}` has the"
+            " same names: set `naming.mode: prefix`, use `tools.rename`, or give clients"
+            f" `/mcp/{loser}`."
         )
     if dropped := answers.rows("servers", "dropped"):
         yield (

@@ -41,7 +41,17 @@ class Bars(msgspec.Struct, frozen=True, tag="bars"):
     values: dict[str, float]
 
 
-Block = Text | Items | Table | Bars
+class Timeline(msgspec.Struct, frozen=True, tag="timeline"):
+    """When things happened; a plot where the form allows it."""
+
+    what: str
+    began: str
+    ended: str
+    marks: dict[str, list[float]]
+    """Whose -> when, each as a share of the time between the two."""
+
+
+Block = Text | Items | Table | Bars | Timeline
 
 
 class Section(msgspec.Struct):
@@ -71,6 +81,11 @@ class Section(msgspec.Struct):
         """Add a comparison of quantities, if there are any."""
         if values:
             self.blocks.append(Bars(unit, values))
+
+    def timeline(self, what: str, began: str, ended: str, marks: dict[str, list[float]]) -> None:
+        """Add moments, if there are any."""
+        if marks:
+            self.blocks.append(Timeline(what, began, ended, marks))
 
 
 class Document(msgspec.Struct):

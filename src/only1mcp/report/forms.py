@@ -7,7 +7,17 @@ from typing import Final
 
 import msgspec
 
-from only1mcp.report.document import Bars, Block, Document, Items, Section, Table, Text, spelt
+from only1mcp.report.document import (
+    Bars,
+    Block,
+    Document,
+    Items,
+    Section,
+    Table,
+    Text,
+    Timeline,
+    spelt,
+)
 from only1mcp.report.evidence import Source
 
 STYLE: Final = """
@@ -23,8 +33,9 @@ td.number { text-align: right; } th + td.number { text-align: left; }
 li, p, td, code { overflow-wrap: break-word; } td code { white-space: pre-wrap; }
 sup { line-height: 0; } sup a { text-decoration: none; color: inherit; opacity: .6; }
 figure { margin: 1rem 0; overflow-x: auto; } figcaption { font-weight: 600; margin-bottom: .3rem; }
-svg { width: 46rem; } rect { fill: var(--bar); }
+svg { width: 46rem; } rect { fill: var(--bar); } .axis { stroke: var(--line); }
 svg text { fill: currentColor; font: 13px system-ui, sans-serif; }
+@media (max-width: 40rem) { svg { width: 34rem; } }
 @media print {
   :root { color-scheme: light; } body { font-size: 10pt; max-width: none; margin: 0; padding: 0; }
   table { display: table; font-size: 8.5pt; } th, td { padding: .1rem .3rem; }
@@ -40,6 +51,8 @@ NUMBER: Final = re.compile(rf"[+-]?\d[\d ,.]*( ?({UNIT}))?( \([\d ,.]+ to [\d ,.
 TIME: Final = re.compile(r"\d{4}-\d\d-\d\d( [\d:]+)?( \[\d+\])?")
 LABEL, BAR, ROW = 220, 420, 24
 """Of a plot, in pixels: width of labels, longest bar, height of a line."""
+LETTERS: Final = 32
+"""Of a label."""
 
 
 def as_json(document: Document) -> str:
@@ -83,6 +96,9 @@ def _markdown(block: Block) -> str:
         case Bars(unit, values):
             rows = [[label, spelt(value)] for label, value in values.items()]
             return _markdown(Table(["", unit], rows))
+        case Timeline(what, began, ended, marks):
+            rows = [[label, spelt(len(times))] for label, times in marks.items()]
+            return _markdown(Table(["", f"{what}, {began} to {ended}"], rows))
 
 
 def _cell(text: str) -> str:
@@ -125,6 +141,8 @@ def _html(block: Block) -> str:
             return _html_table(header, rows)
         case Bars(unit, values):
             return _plot(unit, values)
+        case Timeline(what, began, ended, marks):
+            return _timeline(what, began, ended, marks)
 
 
 def _html_table(header: list[str], rows: list[list[str]]) -> str:
@@ -166,10 +184,38 @@ def _plot(unit: str, values: dict[str, float]) -> str:
     for at, (label, value) in enumerate(values.items()):
         top, width = at * ROW, BAR * value / most
         shown = spelt(value)
-        lines.append(f'<text x="0" y="{top + 16}">{html.escape(label)}</text>')
+        lines.append(f'<text x="0" y="{top + 16}">{_label(label)}</text>')
         lines.append(f'<rect x="{LABEL}" y="{top + 4}" width="{width:.1f}" height="{ROW - 8}"/>')
         lines.append(f'<text x="{LABEL + width + 6:.1f}" y="{top + 16}">{shown}</text>')
-    size = f"0 0 {LABEL + BAR + 90} {len(values) * ROW}"
-    label = html.escape(unit, quote=True)
+    return _figure(unit, lines, len(values))
+
+
+def _timeline(what: str, began: str, ended: str, marks: dict[str, list[float]]) -> str:
+    """A line for each, with a stroke for each moment, above the ends of the time."""
+    lines = []
+    for at, (label, times) in enumerate(marks.items()):
+        top, right = at * ROW, LABEL + BAR + 6
+        lines.append(f'<text x="0" y="{top + 16}">{_label(label)}</text>')
+        lines.append(f'<path d="M{LABEL} {top + 12}h{BAR}" class="axis"/>')
+        lines += [
+            f'<rect x="{LABEL + BAR * time - 1:.1f}" y="{top + 4}" width="2" height="{ROW - 8}"/>'
+            for time in times
+        ]
+        lines.append(f'<text x="{right}" y="{top + 16}">{len(times)}</text>')
+    bottom = len(marks) * ROW + 16
+    lines.append(f'<text x="{LABEL}" y="{bottom}">{html.escape(began)}</text>')
+    end = html.escape(ended)
+    lines.append(f'<text x="{LABEL + BAR}" y="{bottom}" text-anchor="end">{end}</text>')
+    return _figure(what, lines, len(marks) + 1)
+
+
+def _label(text: str) -> str:
+    """As much as there is room for beside a plot."""
+    return html.escape(text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…")
+
+
+def _figure(what: str, lines: list[str], rows: int) -> str:
+    size = f"0 0 {LABEL + BAR + 90} {rows * ROW}"
+    label = html.escape(what, quote=True)
     svg = f'<svg viewBox="{size}" role="img" aria-label="{label}">{"".join(lines)}</svg>'
     return f"<figure><figcaption>{label}</figcaption>{svg}</figure>"

@@ -22,17 +22,19 @@ class Incident(NamedTuple):
 def incidents(answers: Answers) -> list[Incident]:
     """All that is remembered, the newest first."""
     found = []
+    rows = answers.rows("servers", "servers")
+    several = {row["id"] for row in rows if len(row["replicas"]) > 1}
     for event in answers.rows("past", "events"):
         said, tell = event["said"], _WHAT.get(event["kind"])
         if tell is not None and (what := tell(said)):
-            found.append(Incident(said["at"], _where(said), what))
+            found.append(Incident(said["at"], _where(said, several), what))
     return found[::-1]
 
 
-def _where(said: Row) -> str:
-    """The server, and the replica if it has several names to tell apart."""
-    server, replica = said.get("server", "configuration"), said.get("replica")
-    return f"`{server}`" if replica in (None, server) else f"`{server}`, {replica}"
+def _where(said: Row, several: set[str]) -> str:
+    """The server, and which of its replicas if it has several."""
+    server = said.get("server", "configuration")
+    return f"{server}, {said['replica']}" if server in several and "replica" in said else server
 
 
 def _server(said: Row) -> str:
@@ -54,7 +56,7 @@ def _breaker(said: Row) -> str:
 
 
 def _restart(said: Row) -> str:
-    return f"started again; {said['restarts']} times so far"
+    return f"started again ({said['restarts']} so far)"
 
 
 def _reload(said: Row) -> str:

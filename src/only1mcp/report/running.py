@@ -19,6 +19,8 @@ RESTARTS: Final = "only1mcp_server_restarts_total"
 OPENED: Final = "only1mcp_breaker_transitions_total"
 UP: Final = ("ready", "idle")
 MIB: Final = 1 << 20
+LINES: Final = 20
+"""Of a list, beyond which it only says how many more there are."""
 UNITS: Final = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
@@ -172,14 +174,24 @@ def _incidents(document: Document, section: Section, answers: Answers) -> None:
     if len(found) > INCIDENTS:
         section.text(f"The latest {INCIDENTS} of {len(found)} that are remembered:")
     section.table("when | where | what", [_row(one) for one in found[:INCIDENTS]], "None.")
-    counts: dict[str, float] = {}
-    for one in found:
-        counts[one.where] = counts.get(one.where, 0.0) + 1
-    section.bars("incidents that are remembered", counts)
+    began = started(answers)
+    if began is not None:
+        ends = moment(began), moment(answers.at)
+        section.timeline("incidents that are remembered", *ends, _marks(found, began, answers.at))
 
 
 def _row(one: Incident) -> list[str]:
-    return [_short(one.at), one.where, one.what]
+    return [_short(one.at), f"`{one.where}`", one.what]
+
+
+def _marks(found: list[Incident], began: datetime, ended: datetime) -> dict[str, list[float]]:
+    """When each was, as a share of the time; the oldest first."""
+    marks: dict[str, list[float]] = {}
+    whole = max((ended - began).total_seconds(), 1.0)
+    for one in reversed(found):
+        share = (datetime.fromisoformat(one.at) - began).total_seconds() / whole
+        marks.setdefault(one.where, []).append(round(min(max(share, 0.0), 1.0), 4))
+    return marks
 
 
 def _reach(document: Document, answers: Answers) -> str:
@@ -215,15 +227,20 @@ def _configuration(document: Document, section: Section, answers: Answers) -> No
         f" {one['hint']}"
         for one in answers.rows("servers", "clashes")
     ]
+    dropped = [
+        f"{one['kind']} `{one['name']}` of `{one['server']}`: {one['reason']}"
+        for one in answers.rows("servers", "dropped")
+    ]
     section.text(f"Names that several servers have {mark}:")
-    section.items(clashes, "None.")
+    section.items(_first(clashes))
     section.text(f"Entries that clients would refuse and do not see {mark}:")
-    section.items(
-        [
-            f"{one['kind']} `{one['name']}` of `{one['server']}`: {one['reason']}"
-            for one in answers.rows("servers", "dropped")
-        ]
-    )
+    section.items(_first(dropped))
+
+
+def _first(lines: list[str]) -> list[str]:
+    """As many as a reader looks at, and how many more there are."""
+    more = len(lines) - LINES
+    return lines if more <= 0 else [*lines[:LINES], f"and {more} more"]
 
 
 def _place(fault: Row) -> str:

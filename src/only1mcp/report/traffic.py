@@ -172,7 +172,7 @@ def errors(document: Document, section: Section, answers: Answers) -> None:
     for type, many in by_type(answers).items():
         cause = CAUSES.get(type, OWN)
         whose = answers.by(f"{DURATION}_count", "server", error_type=type)
-        servers = ", ".join(f"`{id}`" if id else "the gateway" for id, n in whose.items() if n)
+        servers = ", ".join(f"`{id}`" if id else "no server" for id, n in whose.items() if n)
         rows.append([f"`{type}`", cause.meaning, spelt(many), servers, cause.next])
     mark = _mark(document, answers)
     section.table(f"cause | meaning | requests {mark} | whose | see", rows, "No request failed.")
