@@ -63,7 +63,7 @@ coverage: $(READY)  ## How much of the source the tests run through: slow; phase
 	@mkdir -p .cache/coverage .cache/report
 	-$(BIN)/python -m coverage run -m pytest --timeout 180 $(ARGS)
 	$(BIN)/python -m coverage combine --quiet
-	$(BIN)/python -m coverage json --quiet -o .cache/report/coverage.json
+	$(if $(ARGS),,$(BIN)/python -m coverage json --quiet -o .cache/report/coverage.json)
 	@$(BIN)/python -m coverage report --skip-covered --sort cover
 
 phase-report: $(READY)  ## How far the project is, from evidence: docs/reports (ARGS=--check only checks)

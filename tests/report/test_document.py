@@ -3,7 +3,7 @@
 import pytest
 
 from fakes.project import NOON
-from only1mcp.report.document import Document, Items, Section, Text, spelt
+from only1mcp.report.document import Document, Items, Section, Text, several, spelt
 from only1mcp.report.evidence import Source
 
 
@@ -25,9 +25,20 @@ def test_what_is_empty_is_said() -> None:
     assert section.blocks == [Items(["a"]), Text("No tea."), Text("None.")]
 
 
+def test_how_many() -> None:
+    assert [several(count, "cup") for count in (0, 1, 2)] == ["0 cups", "1 cup", "2 cups"]
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(3.0, "3"), (12345, "12 345"), (0.12345, "0.123"), (99.5, "99.5"), (1234.56, "1234.6")],
+    [
+        (3.0, "3"),
+        (12345, "12 345"),
+        (0.12345, "0.123"),
+        (99.5, "99.5"),
+        (99.999, "99.99"),
+        (1234.56, "1 234.6"),
+    ],
 )
 def test_numbers_for_people(value: float, expected: str) -> None:
     assert spelt(value) == expected

@@ -26,4 +26,4 @@ def test_trend(tmp_path: Path) -> None:
 
 
 def test_weeks() -> None:
-    assert [weeks(0), weeks(7), weeks(9)] == ["0 days", "1 weeks", "1 weeks and 2 days"]
+    assert [weeks(0), weeks(7), weeks(9)] == ["0 days", "1 week", "1 week and 2 days"]

@@ -86,3 +86,9 @@ def test_history(tmp_path: Path) -> None:
     assert (commit.subject, commit.added, commit.removed) == ("Boil", 4, 0)
     assert isinstance(commit.day, date)
     assert gather.history(tmp_path, "--", ":(glob)src/*.c") == []
+
+
+def test_a_library_is_found_however_it_is_spelt(tmp_path: Path) -> None:
+    (tmp_path / "lock.txt").write_text("Steam_Pipe.x==2\n")
+    assert gather.pins(tmp_path / "lock.txt") == {"steam-pipe-x": "2"}
+    assert gather.plain("steam.pipe-X") == "steam-pipe-x"

@@ -6,6 +6,7 @@ that is not there reads "not measured".
 
 from collections.abc import Sequence
 from datetime import datetime
+from math import floor
 from typing import Any, Final
 
 import msgspec
@@ -119,7 +120,14 @@ class Document(msgspec.Struct):
 
 
 def spelt(value: float) -> str:
-    """A number for people: as many places as it deserves."""
+    """A number for people: as many places as it deserves; 100 is all of it, not nearly."""
     if value == int(value):
         return f"{int(value):,}".replace(",", " ")
-    return f"{value:.3g}" if abs(value) < 100 else f"{value:.1f}"
+    if 99 < value < 100:
+        return f"{floor(value * 100) / 100:g}"
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:,.1f}".replace(",", " ")
+
+
+def several(count: int, one: str) -> str:
+    """How many of what."""
+    return f"{spelt(count)} {one}{'s' * (count != 1)}"

@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from only1mcp.report.derive import Standing, Status
-from only1mcp.report.document import NOT_MEASURED, Document, spelt
+from only1mcp.report.document import NOT_MEASURED, Document, several, spelt
 from only1mcp.report.evidence import Evidence, Source, number
 from only1mcp.report.registry import Phase, Registry
 
@@ -72,5 +72,7 @@ def tests_source(facts: Facts) -> Source | None:
 def weeks(days: int) -> str:
     """A number of days as weeks and days."""
     whole, rest = divmod(max(days, 0), WEEK)
-    parts = [f"{whole} weeks"] * bool(whole) + [f"{rest} days"] * bool(rest or not whole)
+    parts = [several(whole, "week")] * bool(whole) + [several(rest, "day")] * bool(
+        rest or not whole
+    )
     return " and ".join(parts)

@@ -108,7 +108,7 @@ def read_coverage(path: Path) -> Coverage:
     document = _json(path)
     try:
         percent = float(document["totals"]["percent_covered"])
-        at = datetime.fromisoformat(document["meta"]["timestamp"])
+        at = datetime.fromisoformat(document["meta"]["timestamp"]).astimezone(UTC)
     except (KeyError, TypeError, ValueError):
         raise RegistryError(f"{path}: is not what coverage json writes") from None
     return Coverage(Source("coverage json", at), percent)
@@ -154,9 +154,14 @@ def size_of(folder: Path) -> Size:
 def pins(lock: Path) -> dict[str, str]:
     """Library -> version, as a lock file pins them."""
     try:
-        return dict(PINNED.findall(lock.read_text()))
+        return {plain(name): version for name, version in PINNED.findall(lock.read_text())}
     except OSError:
         return {}
+
+
+def plain(name: str) -> str:
+    """A library's name as all its spellings become. Source: PEP 503."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def history(root: Path, *arguments: str) -> list[Commit]:

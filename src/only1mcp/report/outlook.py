@@ -4,9 +4,9 @@ import operator
 from typing import Final
 
 from only1mcp.report.derive import Standing, Status
-from only1mcp.report.document import NOT_MEASURED, Document, Section, spelt
+from only1mcp.report.document import NOT_MEASURED, Document, Section, several, spelt
 from only1mcp.report.evidence import number
-from only1mcp.report.facts import Facts
+from only1mcp.report.facts import Facts, tests_source
 from only1mcp.report.registry import Target
 
 HOLDS: Final = {
@@ -75,9 +75,10 @@ def success(document: Document, section: Section, facts: Facts) -> None:
 
 def achievements(document: Document, section: Section, facts: Facts) -> None:
     """What is done and proven."""
-    done = facts.of_phase(Status.COMPLETE)
+    done, source = facts.of_phase(Status.COMPLETE), tests_source(facts)
     items = [
-        f"{one.feature.title}: {len(one.tests)} tests, {len(one.front_door)} through the front door"
+        f"{one.feature.title}: {document.cite(several(len(one.tests), 'test'), source)},"
+        f" {len(one.front_door)} through the front door"
         for one in done
     ]
     items += [

@@ -6,13 +6,15 @@ from typing import Final
 
 from only1mcp.report import outlook
 from only1mcp.report.derive import Standing, Status, unclaimed
-from only1mcp.report.document import NOT_MEASURED, Document, Section, spelt
+from only1mcp.report.document import NOT_MEASURED, Document, Section, several, spelt
 from only1mcp.report.evidence import Source
 from only1mcp.report.facts import Facts, cited, figures, tests_source, trend, weeks
+from only1mcp.report.gather import plain
 
 SHOWN_COMMITS: Final = 5
 SHOWN_REASONS: Final = 8
 HISTORY: Final = Source("git log --numstat -- (source of the feature)")
+NOTED: Final = Source("features.toml, [notes]")
 JUDGED: Final = Source("features.toml, held against the files and tests it names")
 
 
@@ -81,13 +83,14 @@ def _summary(document: Document, section: Section, facts: Facts) -> None:
             tests,
             coverage,
             *checks,
-            f"Known issues: {len(issues)}",
+            f"Known issues: {document.cite(len(issues), NOTED)}",
         ]
     )
 
 
 def _completed(document: Document, section: Section, facts: Facts) -> None:
-    section.text(f"{len(facts.of_phase(Status.COMPLETE))} of {len(facts.of_phase())}.")
+    done, total = len(facts.of_phase(Status.COMPLETE)), len(facts.of_phase())
+    section.text(f"{document.cite(f'{done} of {total}', JUDGED)}.")
     for standing in facts.of_phase(Status.COMPLETE):
         _feature(document, document.section(standing.feature.title, 3), standing, facts)
 
@@ -98,11 +101,15 @@ def _feature(document: Document, section: Section, standing: Standing, facts: Fa
     section.text(feature.summary)
     passed = sum(case.outcome == "passed" for case in standing.tests)
     added, removed = sum(one.added for one in commits), sum(one.removed for one in commits)
-    lines = f"+{added} -{removed} in {len(commits)} commits" if commits else None
-    packages = [f"{one} {facts.evidence.packages.get(one, '')}".strip() for one in feature.packages]
+    lines = f"+{added} -{removed} in {several(len(commits), 'commit')}" if commits else None
+    pins = facts.evidence.packages
+    packages = [f"{one} {pins.get(plain(one), '')}".strip() for one in feature.packages]
     rows = [
         ["Completed", document.cite(str(commits[0].day), HISTORY) if commits else NOT_MEASURED],
-        ["Worked on since", str(commits[-1].day) if commits else NOT_MEASURED],
+        [
+            "Worked on since",
+            document.cite(str(commits[-1].day), HISTORY) if commits else NOT_MEASURED,
+        ],
         ["Lines", document.cite(lines, HISTORY)],
         [
             "Tests",
@@ -159,19 +166,21 @@ def _technical(document: Document, section: Section, facts: Facts) -> None:
     rows = [
         [
             room,
-            str(size.files),
-            document.cite(size.code, lines) + trend(facts, f"size.{room}.code", size.code),
+            spelt(size.files),
+            spelt(size.code) + trend(facts, f"size.{room}.code", size.code),
             spelt(size.comment),
             spelt(size.blank),
         ]
         for room, size in sizes.items()
     ]
-    section.table("part | files | lines | comment | blank", rows, "Code size: not measured.")
+    mark = document.mark(lines) if rows else ""
+    heads = f"part | files {mark} | lines {mark} | comment {mark} | blank {mark}"
+    section.table(heads, rows, "Code size: not measured.")
     section.bars("lines of code", {room: float(size.code) for room, size in sizes.items()})
     named = {one for feature in facts.registry.feature for one in feature.packages}
     pins = facts.evidence.packages
     section.items(
-        [f"Library: {one} {pins.get(one, '(not pinned)')}" for one in sorted(named)],
+        [f"Library: {one} {pins.get(plain(one), '(not pinned)')}" for one in sorted(named)],
         "Libraries: none named.",
     )
     section.items(facts.registry.notes.architecture, "Architecture: nothing noted.")
@@ -192,16 +201,16 @@ def _testing(document: Document, section: Section, facts: Facts) -> None:
     rows = [
         [
             one.feature.title,
-            document.cite(
-                f"{sum(case.outcome == 'passed' for case in one.tests)}/{len(one.tests)}",
-                tests_source(facts),
-            ),
+            f"{sum(case.outcome == 'passed' for case in one.tests)}/{len(one.tests)}",
             str(len(one.front_door)),
             spelt(round(sum(case.seconds for case in one.tests), 1)),
         ]
         for one in facts.of_phase()
     ]
-    section.table("feature | passing | through the front door | seconds", rows)
+    source = tests_source(facts)
+    mark = f" {document.mark(source)}" if source else ""
+    heads = f"feature | passing{mark} | through the front door{mark} | seconds{mark}"
+    section.table(heads, rows)
     failed = [case for case in run.cases if case.outcome == "failed"] if run else []
     section.items([f"`{case.id}`: {case.message}" for case in failed], "No test fails.")
     loose = unclaimed(facts.registry, facts.evidence)
@@ -244,4 +253,5 @@ def _timeline(document: Document, section: Section, facts: Facts) -> None:
         commits = facts.evidence.commits.get(one.feature.id, [])
         first, last = (str(commits[-1].day), str(commits[0].day)) if commits else ("", "")
         rows.append([one.feature.title, str(one.status), first, last])
-    section.table("feature | status | first commit | last commit", rows)
+    mark = document.mark(HISTORY)
+    section.table(f"feature | status | first commit {mark} | last commit {mark}", rows)
