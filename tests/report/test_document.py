@@ -3,7 +3,7 @@
 import pytest
 
 from fakes.project import NOON
-from only1mcp.report.document import Document, Items, Section, Text, several, spelt
+from only1mcp.report.document import Bars, Document, Items, Section, Text, several, spelt
 from only1mcp.report.evidence import Source
 
 
@@ -23,6 +23,16 @@ def test_what_is_empty_is_said() -> None:
     section.table("a | b", [])
     section.bars("cups", {})
     assert section.blocks == [Items(["a"]), Text("No tea."), Text("None.")]
+
+
+def test_only_the_largest_are_plotted() -> None:
+    section = Section("Tea")
+    section.largest("cups", {"a": 1, "b": 2})
+    section.largest("cups", {str(number): number for number in range(25)})
+    whole, part = section.blocks
+    assert whole == Bars("cups", {"b": 2, "a": 1})
+    assert isinstance(part, Bars)
+    assert (part.unit, list(part.values)[:2]) == ("cups, the 20 largest of 25", ["24", "23"])
 
 
 def test_how_many() -> None:

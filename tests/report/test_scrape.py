@@ -27,6 +27,11 @@ def test_histograms_are_added_up() -> None:
     assert (spread.count, spread.sum, spread.mean) == (100, 2.0, 0.02)
     assert spread.buckets() == [(0, 0.01, 90), (0.01, 0.1, 8), (0.1, INFINITY, 2)]
     assert SCRAPE.spread(DURATION, error_type="-31002").count == 10
+    found = SCRAPE.spreads(DURATION, "server", "error_type")
+    assert {key: (one.count, one.sum) for key, one in found.items()} == {
+        ("a", ""): (90, 0.45),
+        ("a", "-31002"): (10, 1.55),
+    }
 
 
 @pytest.mark.parametrize(

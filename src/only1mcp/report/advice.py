@@ -126,8 +126,8 @@ def _slow(answers: Answers) -> Iterator[str]:
     if answers.scrape is None:
         yield "Metrics are off, so most of this report is empty: set `metrics.enabled: true`."
         return
-    for id in answers.by(f"{traffic.WAITED}_count", "server"):
-        wait = answers.scrape.spread(traffic.WAITED, server=id).percentile(0.9)
+    for (id,), spread in answers.scrape.spreads(traffic.WAITED, "server").items():
+        wait = spread.percentile(0.9)
         if wait is not None and wait.value > LONG_WAIT_S:
             yield (
                 f"Calls to `{id}` wait for a turn, p90 {traffic.ms(wait)} ms: raise its"

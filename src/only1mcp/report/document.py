@@ -14,6 +14,8 @@ import msgspec
 from only1mcp.report.evidence import Source
 
 NOT_MEASURED: Final = "not measured"
+BARS: Final = 20
+"""As many as can be compared by eye."""
 
 
 class Text(msgspec.Struct, frozen=True, tag="text"):
@@ -77,6 +79,12 @@ class Section(msgspec.Struct):
             return
         heads = [head.strip() for head in header.split("|")]
         self.blocks.append(Table(heads, [list(row) for row in rows]))
+
+    def largest(self, unit: str, values: dict[str, float]) -> None:
+        """Add a comparison of the largest quantities, if there are any."""
+        ranked = sorted(values.items(), key=lambda pair: -pair[1])
+        more = f", the {BARS} largest of {len(ranked)}" if len(ranked) > BARS else ""
+        self.bars(f"{unit}{more}", dict(ranked[:BARS]))
 
     def bars(self, unit: str, values: dict[str, float]) -> None:
         """Add a comparison of quantities, if there are any."""

@@ -128,30 +128,31 @@ def _next(document: Document, section: Section, answers: Answers) -> None:
 def _servers(document: Document, section: Section, answers: Answers) -> None:
     requests, outcomes = answers.by(REQUESTS, "server"), traffic.failed_by_server(answers)
     restarts, opened = answers.by(RESTARTS, "server"), answers.by(OPENED, "server", to="open")
+    took = answers.scrape.spreads(DURATION, "server") if answers.scrape else {}
     rows = []
     for one in answers.rows("servers", "servers"):
         id = one["id"]
-        spread = answers.scrape.spread(DURATION, server=id) if answers.scrape else None
+        spread = took.get((id,))
         counts = [found.get(id, 0.0) for found in (requests, outcomes, restarts, opened)]
         shown = [spelt(many) if answers.scrape else NOT_MEASURED for many in counts]
         times = [ms(spread.percentile(share)) if spread else "" for share in (0.5, 0.99)]
         names = [f"`{id}`", one["state"], one["health"], _short(one["since"])]
         rows.append([*names, *shown[:2], *times, *shown[2:]])
     state, count = document.mark(answers.source("servers")), document.mark(answers.metric(REQUESTS))
-    took = document.mark(answers.metric(DURATION))
+    long = document.mark(answers.metric(DURATION))
     again, broke = (document.mark(answers.metric(name)) for name in (RESTARTS, OPENED))
     section.table(
         f"server {state} | state | health | since, UTC | requests {count} | failed {count}"
-        f" | p50, ms {took} | p99, ms {took} | restarts {again} | breaker opened {broke}",
+        f" | p50, ms {long} | p99, ms {long} | restarts {again} | breaker opened {broke}",
         rows,
         "No servers are configured.",
     )
-    ill = [(one["id"], _why(one)) for one in answers.rows("servers", "servers")]
-    section.items(
-        [f"`{id}`: {why}" for id, why in ill if why], "No server gives a reason to worry."
-    )
+    ill = [
+        f"`{one['id']}`: {why}" for one in answers.rows("servers", "servers") if (why := _why(one))
+    ]
+    section.items(_first(ill), "No server gives a reason to worry.")
     known = {id: many for id, many in requests.items() if id and many}
-    section.bars("requests by server", known)
+    section.largest("requests by server", known)
 
 
 def _why(row: Row) -> str:

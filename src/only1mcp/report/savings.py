@@ -133,7 +133,7 @@ def weight(document: Document, section: Section, answers: Answers) -> None:
             for id, size in found.items()
         ],
     )
-    section.bars("tokens of its tools, about", {id: float(tokens(n)) for id, n in found.items()})
+    section.largest("tokens of its tools, about", {id: float(tokens(n)) for id, n in found.items()})
     tools.sort(key=lambda row: -row["bytes"])
     section.text(f"The heaviest tools {mark}:")
     section.table(

@@ -105,8 +105,21 @@ class Scrape:
 
     def spread(self, name: str, **labels: str) -> Spread:
         """The histograms with these labels, added up."""
-        totals: dict[float, float] = {}
-        for one in self.lines(f"{name}_bucket", **labels):
-            high = float(one.labels["le"])
-            totals[high] = totals.get(high, 0.0) + one.value
-        return Spread(totals, self.total(f"{name}_sum", **labels) or 0.0)
+        return _added(self.lines(f"{name}_bucket", **labels), self.lines(f"{name}_sum", **labels))
+
+    def spreads(self, name: str, *labels: str) -> dict[tuple[str, ...], Spread]:
+        """The same for each set of values that these labels have."""
+        found: dict[tuple[str, ...], tuple[list[Line], list[Line]]] = {}
+        for at, part in enumerate((f"{name}_bucket", f"{name}_sum")):
+            for one in self._lines.get(part, ()):
+                key = tuple(one.labels.get(label, "") for label in labels)
+                found.setdefault(key, ([], []))[at].append(one)
+        return {key: _added(*lines) for key, lines in found.items()}
+
+
+def _added(buckets: list[Line], sums: list[Line]) -> Spread:
+    totals: dict[float, float] = {}
+    for one in buckets:
+        high = float(one.labels["le"])
+        totals[high] = totals.get(high, 0.0) + one.value
+    return Spread(totals, sum(one.value for one in sums))

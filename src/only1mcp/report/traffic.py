@@ -14,6 +14,7 @@ LAG: Final = "only1mcp_event_loop_lag_seconds"
 WAITED: Final = "only1mcp_server_wait_seconds"
 SHARES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 FAILED: Final = ("error", "tool_error")
+OF_TOOL: Final = ("server", "gen_ai_tool_name")
 TOOLS: Final = 10
 """How many of the slowest are shown."""
 
@@ -127,15 +128,9 @@ def _mark(document: Document, answers: Answers) -> str:
 def _tools(answers: Answers) -> list[list[str]]:
     """One row for each of the slowest."""
     assert answers.scrape is not None
-    names = {
-        (line.labels["server"], line.labels["gen_ai_tool_name"])
-        for line in answers.scrape.lines(f"{DURATION}_count")
-        if line.labels["gen_ai_tool_name"]
-    }
     found = []
-    for server, tool in sorted(names):
-        spread = answers.scrape.spread(DURATION, server=server, gen_ai_tool_name=tool)
-        if (most := spread.percentile(0.99)) is not None:
+    for (server, tool), spread in answers.scrape.spreads(DURATION, *OF_TOOL).items():
+        if tool and (most := spread.percentile(0.99)) is not None:
             found.append((most.value, _line(f"`{tool}` of `{server}`", spread)))
     found.sort(key=lambda pair: -pair[0])
     return [line for _, line in found[:TOOLS]]
