@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from fakes.cli import Run, Shell
 from fakes.upstream import library, served
+from only1mcp.admin.look import Look
+from only1mcp.admin.problem import Json
 
 Command = Callable[..., Any]
 NOBODY = "http://127.0.0.1:1"
@@ -79,6 +83,20 @@ async def test_a_token_is_needed(command: Command) -> None:
         assert (without.code, without.out) == (4, "")
         assert "--token or ONLY1MCP_TOKEN" in without.err
         assert (await command("report", "--url", url, ONLY1MCP_TOKEN="t-ann")).code == 0
+
+
+async def test_a_gateway_of_another_version(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def servers(_: Look, _request: Request) -> Response:
+        return Json({"servers": [{"name": "one"}], "clashes": [], "dropped": []})
+
+    monkeypatch.setattr(Look, "servers", servers)
+    async with served(library("one")) as (_, url):
+        found = await command("report", "--url", url)
+    assert (found.code, found.out) == (1, "")
+    assert "answers otherwise than" in found.err
+    assert "take the `only1mcp` of that version" in found.err
 
 
 @pytest.mark.parametrize("option", [["--check"], ["--phase", "1"]])

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from only1mcp import __version__
 from only1mcp.cli.reach import Remote
 from only1mcp.cli.say import Exit, Failure, fail
 from only1mcp.report import forms
@@ -26,12 +27,28 @@ def report_gateway(url: str | None, token: str | None, output: Path | None) -> i
     """Print the report, or write it to a file, or in all forms into a folder."""
     try:
         with Remote(url, token) as remote:
-            document = report(ask(remote))
+            document = _made(ask(remote))
         stem = f"GATEWAY_REPORT_{document.at:%Y-%m-%d_%H%M%S}"
         put(document, output or Path("markdown"), stem)
     except Failure as error:
         return fail(error)
     return Exit.OK
+
+
+def _made(answers: Answers) -> Document:
+    """The report.
+
+    Raises:
+        Failure: a gateway of another version says something else.
+    """
+    try:
+        return report(answers)
+    except (KeyError, TypeError, ValueError) as error:
+        version = answers.page("system").get("version")
+        raise Failure(
+            f"the gateway at {answers.url} is of version {version} and answers otherwise than"
+            f" {__version__} does ({error!r}); take the `only1mcp` of that version"
+        ) from None
 
 
 def ask(remote: Remote) -> Answers:
