@@ -31,7 +31,7 @@ TASKS = {
     ("tasks/list", R2025_11_25),
 }
 """Of the tasks of either era the SDK has nothing: MCP 2025-11-25 utilities/tasks, SEP-2663."""
-STATUS = {("notifications/tasks/status", R2025_11_25)}
+NEWS = {("notifications/tasks/status", R2025_11_25), ("notifications/tasks", MODERN[0])}
 
 
 def registry(rows: Iterable[tuple[str, Any]], beside: set[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -46,7 +46,7 @@ def registry(rows: Iterable[tuple[str, Any]], beside: set[tuple[str, str]]) -> s
         (METHODS, oracle.CLIENT_REQUESTS, TASKS),
         (QUESTIONS, oracle.SERVER_REQUESTS, set()),
         (FROM_CLIENTS, oracle.CLIENT_NOTIFICATIONS, set()),
-        (FROM_SERVERS, oracle.SERVER_NOTIFICATIONS, STATUS),
+        (FROM_SERVERS, oracle.SERVER_NOTIFICATIONS, NEWS),
     ],
     ids=["requests of clients", "of servers", "notifications of clients", "of servers"],
 )

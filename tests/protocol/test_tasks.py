@@ -76,6 +76,13 @@ def test_a_status_and_a_question_are_respelt() -> None:
     assert tasks.respelt_question(plain, respell) is plain
 
 
+def test_what_tasks_get_says_is_news() -> None:
+    got = json.dumps(FLAT | {"resultType": "complete", "_meta": {"x": 1}}).encode()
+    assert json.loads(bytes(tasks.as_news(got))) == {
+        name: value for name, value in FLAT.items() if name != "resultType"
+    }
+
+
 @pytest.mark.parametrize("declared", [{}, {"extensions": {}}, {"extensions": [tasks.EXTENSION]}])
 def test_who_has_not_declared_it_is_told_what_to_declare(declared: Any) -> None:
     with pytest.raises(MissingCapability) as caught:

@@ -128,6 +128,7 @@ FROM_SERVERS: Final = _named(
     Passing("notifications/subscriptions/acknowledged", Fate.HOP, MODERN),
     Passing("notifications/elicitation/complete", Fate.OWNER, (R2025_11_25,)),
     Passing("notifications/tasks/status", Fate.OWNER, (R2025_11_25,)),
+    Passing("notifications/tasks", Fate.OWNER, MODERN),
 )
 _NAME: Final = re.compile(r"[\x21-\x7e]+")
 

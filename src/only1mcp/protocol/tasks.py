@@ -25,6 +25,9 @@ from only1mcp.protocol.message import Params, as_raw
 EXTENSION: Final = "io.modelcontextprotocol/tasks"
 RELATED: Final = "io.modelcontextprotocol/related-task"
 STATUS: Final = "notifications/tasks/status"
+"""Of 2025-11-25."""
+CHANGED: Final = "notifications/tasks"
+"""Of the extension, to who listens: the task as `tasks/get` has it."""
 _SIGN: Final = b'"taskId"'
 _OVER: Final = ("completed", "failed", "cancelled")
 _SEPARATOR: Final = "."
@@ -55,15 +58,20 @@ def owner(id: str) -> tuple[str, str]:
     return (place, own) if found else ("", id)
 
 
+def declared() -> dict[str, Any]:
+    """The capabilities of a client that uses the extension."""
+    return {"extensions": {EXTENSION: {}}}
+
+
 def check_declared(capabilities: dict[str, Any]) -> None:
     """Whether a modern client may use the extension.
 
     Raises:
         MissingCapability: it has not declared it for this request (SEP-2663 "Capabilities").
     """
-    declared = capabilities.get("extensions")
-    if not isinstance(declared, dict) or EXTENSION not in declared:
-        needed: dict[str, Any] = {"requiredCapabilities": {"extensions": {EXTENSION: {}}}}
+    extensions = capabilities.get("extensions")
+    if not isinstance(extensions, dict) or EXTENSION not in extensions:
+        needed = {"requiredCapabilities": declared()}
         raise MissingCapability(f"the request does not declare the extension {EXTENSION}", needed)
 
 
@@ -91,6 +99,14 @@ def is_over(found: bytes) -> bool:
         task = message.members(members["task"]) if "task" in members else members
         return message.text(task.get("status")) in _OVER
     return False
+
+
+def as_news(got: bytes) -> Raw:
+    """A result of `tasks/get` as the params of a notification that says the same."""
+    members = message.members(got)
+    for name in ("resultType", "_meta"):
+        members.pop(name, None)
+    return as_raw(members)
 
 
 def respelt_status(params: Raw, respell: Respell) -> Raw:
