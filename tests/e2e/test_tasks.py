@@ -18,14 +18,13 @@ from fakes.gateway import Running, gateway, http_server, stdio_server
 from fakes.mirror import Asked, Mirror, over_stdio, tool
 from fakes.mirror_http import over_http
 from fakes.wire import Json, Session, Web, web
-from fakes.worker import EXTENSION, RELATED, STATUS, Worker
+from fakes.worker import ASK, EXTENSION, RELATED, STATUS, Worker
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
 LEGACY, MODERN = ("legacy-http", "legacy-stdio"), ("modern-http", "modern-stdio")
 TOKENS = ("t-ann", "t-bob")
 DECLARED: Json = {"clientCapabilities": {"extensions": {EXTENSION: {}}}}
-ASK = {"mode": "form", "message": "Sure?", "requestedSchema": {"type": "object", "properties": {}}}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

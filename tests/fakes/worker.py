@@ -17,6 +17,11 @@ NEWS: Final = "notifications/tasks"
 LISTEN: Final = "subscriptions/listen"
 ACK: Final = "notifications/subscriptions/acknowledged"
 TAG: Final = "io.modelcontextprotocol/subscriptionId"
+ASK: Final[Json] = {
+    "mode": "form",
+    "message": "Sure?",
+    "requestedSchema": {"type": "object", "properties": {}},
+}
 
 
 class Worker(Mirror):

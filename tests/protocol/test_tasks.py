@@ -70,10 +70,10 @@ def test_a_status_and_a_question_are_respelt() -> None:
     status = tasks.respelt_status(Raw(b'{"taskId": "a", "status": "completed"}'), respell)
     assert json.loads(bytes(status)) == {"taskId": "s.a", "status": "completed"}
     asked = {"message": "?", "_meta": RELATED}
-    found = tasks.respelt_question(Raw(json.dumps(asked).encode()), respell)
+    found = tasks.respelt_related(Raw(json.dumps(asked).encode()), respell)
     assert json.loads(bytes(found))["_meta"][tasks.RELATED] == {"taskId": "s.a"}
     plain = Raw(b'{"message": "?"}')
-    assert tasks.respelt_question(plain, respell) is plain
+    assert tasks.respelt_related(plain, respell) is plain
 
 
 def test_what_tasks_get_says_is_news() -> None:

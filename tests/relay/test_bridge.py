@@ -26,6 +26,8 @@ from only1mcp.protocol.errors import (
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.relay import bridge as module
 from only1mcp.relay.bridge import Bridge, asker
+from only1mcp.relay.handed import Handed, Holder, Owner
+from only1mcp.relay.related import Related
 from only1mcp.relay.seal import STATE_TTL_S
 from only1mcp.upstream.base import Call
 from only1mcp.upstream.turns import InTurn, Turns
@@ -345,14 +347,13 @@ async def test_a_servers_error_is_the_clients() -> None:
 
 # --- legacy client, legacy server ---
 
-
-def _as_it_is(params: Raw) -> Raw:
-    return params
+AS_IT_IS = Related("s", "s", Holder(Handed(), Owner("me", "1"), lambda place: None, alone=True))
+"""On the mount of the only replica tasks are called what the server calls them."""
 
 
 async def test_between_legacy_peers_a_question_passes_untouched() -> None:
     client = Client(elicitation=ANSWER)
-    ask = asker(client, _as_it_is)
+    ask = asker(client, AS_IT_IS)
     assert ask is not None
     params: Params = {"message": as_raw("?"), "requestedSchema": as_raw({"big": 10**30})}
     answer = await ask("elicitation/create", as_raw(params))
@@ -367,4 +368,4 @@ async def test_between_legacy_peers_a_question_passes_untouched() -> None:
 def test_a_client_that_takes_no_questions_is_never_asked() -> None:
     client = Client()
     client.capabilities = {"experimental": {}}
-    assert asker(client, _as_it_is) is None
+    assert asker(client, AS_IT_IS) is None

@@ -84,7 +84,7 @@ def respelt_result(result: bytes, method: str, respell: Respell, *, modern: bool
         case "tools/call" if modern:
             found = message.text(members.get("resultType")) == "task" and _top(members, respell)
         case "tools/call":
-            found = _inside(members, "task", respell)
+            found = _inside(members, "task", respell) or _related(members, respell)
         case "tasks/result":
             found = _related(members, respell)
         case _:
@@ -115,8 +115,8 @@ def respelt_status(params: Raw, respell: Respell) -> Raw:
     return as_raw(members) if _top(members, respell) else params
 
 
-def respelt_question(params: Raw, respell: Respell) -> Raw:
-    """The params of a server's question that belongs to a task, respelt."""
+def respelt_related(params: Raw, respell: Respell) -> Raw:
+    """Params or a result that may belong to a task, respelt."""
     if _SIGN not in bytes(params):
         return params
     members = message.members(params)

@@ -216,6 +216,16 @@ class Audience:
         await self.subscriptions.close()
         await self.task_listens.close()
 
+    def outlet(self, session: str | None) -> NotificationSink:
+        """Passes notifications on to a session, on its own stream, while it lasts."""
+
+        def tell(method: str, params: Raw) -> None:
+            member = self._member(session) if session else None
+            if member is not None and member.outlet is not None:
+                member.outlet(message.notification(method, params))
+
+        return tell
+
     # --- what there is to hear ---
 
     def said(self, server: str, method: str) -> None:
@@ -257,7 +267,7 @@ class Audience:
                 id = message.text(message.members(params).get(TASK)) or ""
                 self._task(Thing(place or server, who, TASK, id), subscription.untagged(params))
             elif method == "notifications/message":
-                self._log_message(server, method, params)
+                self._log_message(server, place or server, method, params)
             elif (kind := _HANDED.get(method)) is not None:
                 id = message.text(message.members(params).get(kind)) or ""
                 self._handed_out(Thing(place or server, who, kind, id), method, params)
@@ -287,10 +297,10 @@ class Audience:
         if member is None or member.outlet is None:
             return
         if method == tasks.STATUS and member.mount != thing.place:
-            params = tasks.respelt_status(params, lambda own: tasks.shown(thing.place, own))
+            params = tasks.respelt_status(params, partial(tasks.shown, thing.place))
         member.outlet(message.notification(method, params))
 
-    def _log_message(self, server: str, method: str, params: Raw) -> None:
+    def _log_message(self, server: str, place: str, method: str, params: Raw) -> None:
         """A log line of no particular call may tell of anyone's: it goes to clients only where
         all are one principal by configuration, and only to those that set a level."""
         message.members(params)
@@ -298,7 +308,10 @@ class Audience:
             return
         for one in [one for one in self._members() if one.mount in (None, server)]:
             if one.least is not None and one.wants(method, params) and one.outlet is not None:
-                one.outlet(message.notification(method, params))
+                told = params
+                if one.mount != place:
+                    told = tasks.respelt_related(params, partial(tasks.shown, place))
+                one.outlet(message.notification(method, told))
 
 
 def _given(shown: str, _: str) -> str:

@@ -35,6 +35,7 @@ from only1mcp.protocol.errors import (
 )
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.relay.parked import Asked, Parked
+from only1mcp.relay.related import Related
 from only1mcp.relay.seal import STATE_TTL_S, Claims, Seal, digest
 from only1mcp.upstream.base import Call, Callee, QuestionSink
 from only1mcp.upstream.turns import InTurn
@@ -57,15 +58,15 @@ def asks(result: bytes) -> Params | None:
     return members if message.text(members.get("resultType")) == "input_required" else None
 
 
-def asker(caller: Asked, passed: Callable[[Raw], Raw]) -> QuestionSink | None:
-    """Between legacy peers a question goes on, if the client takes such at all; `passed` says
-    how its params look to the client."""
+def asker(caller: Asked, ids: Related) -> QuestionSink | None:
+    """Between legacy peers a question goes on, if the client takes such at all; `ids` says how
+    the tasks in it, and in the answer, are called."""
     if not questions.can_be_asked(caller.capabilities):
         return None
 
     async def ask(method: str, params: Raw) -> bytes:
         questions.check(method, message.members(params), caller.capabilities)
-        return await caller.ask(method, bytes(passed(params)))
+        return ids.answer(await caller.ask(method, bytes(ids.question(params))))
 
     return ask
 

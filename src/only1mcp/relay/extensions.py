@@ -180,13 +180,10 @@ def spelt(place: str, own: str, mount: str | None) -> str:
     return own if mount == place else tasks.shown(place, own)
 
 
-def question(place: str, view: View, mine: Holder, params: Raw) -> Raw:
-    """A legacy server's question for the legacy client of a call, as that client sees it."""
+def note_question(params: Raw, place: str, mine: Holder) -> None:
+    """A legacy server asks this client something, perhaps to open a URL."""
     if _ELICITATION in bytes(params):
         note_visit(message.members(params), place, mine)
-    if view.server == place:
-        return params
-    return tasks.respelt_question(params, lambda own: tasks.shown(place, own))
 
 
 def note_visit(elicitation: Params, place: str, mine: Holder) -> None:

@@ -45,6 +45,7 @@ class Call:
     `place` is where it goes: the server, and the replica if there are several.
     `idle_s` restarts with each message that belongs to the call; `max_s` does not.
     `who` is the client it is made for, "" if that has no name.
+    `afterwards` takes its progress after the answer, if that is a task.
     """
 
     method: str
@@ -60,6 +61,7 @@ class Call:
     array: "Array | None" = None
     trace: bytes = b""
     place: str = ""
+    afterwards: NotificationSink | None = None
 
 
 @dataclass(frozen=True, slots=True)

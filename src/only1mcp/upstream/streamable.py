@@ -31,7 +31,9 @@ from only1mcp.protocol.errors import (
 )
 from only1mcp.protocol.message import Message, Params
 from only1mcp.protocol.methods import NEWEST_MODERN
+from only1mcp.protocol.progress import PROGRESS
 from only1mcp.upstream import answer, traffic
+from only1mcp.upstream.afterwards import Afterwards
 from only1mcp.upstream.askers import GivenUp, asker, take_back
 from only1mcp.upstream.base import Call, Greeting, NotificationSink, put, refusal
 from only1mcp.upstream.connection import Exchange, Response
@@ -40,7 +42,7 @@ from only1mcp.upstream.dial import Endpoint
 from only1mcp.upstream.http import CONNECT_S, TRY_LATER, HttpPool
 from only1mcp.upstream.listen import FIRST_PAUSE_S, Stream, follow, last_id, told_s
 from only1mcp.upstream.probe import greet
-from only1mcp.upstream.running import CANCELLED, PROGRESS, Running, stray_progress
+from only1mcp.upstream.running import CANCELLED, Running, stray_progress
 
 log = logging.getLogger("only1mcp.upstream.http")
 
@@ -89,6 +91,7 @@ class StreamableHttp:
         self._ids = itertools.count(1)
         self._running: dict[int, Running] = {}
         self._given_up = GivenUp(clock)
+        self._afterwards = Afterwards()
         self._deadlines = Deadlines(self._running.values(), clock)
         self._tasks = Tasks()
         self._listening: asyncio.Task[None] | None = None
@@ -154,7 +157,9 @@ class StreamableHttp:
         try:
             if self._renewal is not None and call.method not in _HANDSHAKE:
                 await self._renewed(self._renewal)
-            return answer.result(await self._answer(running))
+            found = await self._answer(running)
+            self._afterwards.keep(running.id, running.token, call, found.result)
+            return answer.result(found)
         except asyncio.CancelledError:
             self._cancel(running)
             if running.has_expired():
@@ -324,7 +329,7 @@ class StreamableHttp:
         if found.method and found.id:
             self._on_request(found)
         elif found.method == PROGRESS:
-            stray_progress(found.params, self._running)
+            stray_progress(found.params, self._running, self._afterwards)
         elif found.method == CANCELLED:
             take_back(found.params, self._running.values())
         elif found.method:
