@@ -9,7 +9,7 @@ import pytest
 from msgspec import Raw
 
 from fakes.edge import begin, until
-from fakes.upstream import FakeUpstream
+from fakes.upstream import FakeUpstream, unheard
 from only1mcp.config.resilience import Concurrency
 from only1mcp.policy.retry import Fate, fate
 from only1mcp.protocol import message
@@ -49,7 +49,7 @@ class Client:
     def notify(self, method: str, params: Raw) -> None:
         self.heard.append(method)
 
-    async def ask(self, method: str, params: bytes) -> bytes:
+    async def ask(self, method: str, params: bytes, told: Any = None) -> bytes:
         self.asked.append((method, json.loads(params or b"null")))
         answer = self.answers[method.partition("/")[0]]
         if isinstance(answer, Exception):
@@ -173,7 +173,7 @@ async def server_that_asks(call: Call, method: str = "elicitation/create") -> An
     assert call.on_question is not None
     params = as_raw({"message": "Name?", "elicitationId": "x", "_meta": {"a": 1}})
     try:
-        answer = await call.on_question(method, params)
+        answer = await call.on_question(method, params, unheard)
     except McpError as error:
         return {"content": [{"type": "text", "text": f"refused: {error.code}"}]}
     return {"content": [{"type": "text", "text": answer.decode()}]}
@@ -356,13 +356,13 @@ async def test_between_legacy_peers_a_question_passes_untouched() -> None:
     ask = asker(client, AS_IT_IS)
     assert ask is not None
     params: Params = {"message": as_raw("?"), "requestedSchema": as_raw({"big": 10**30})}
-    answer = await ask("elicitation/create", as_raw(params))
+    answer = await ask("elicitation/create", as_raw(params), unheard)
     assert json.loads(answer) == ANSWER
     assert client.asked == [
         ("elicitation/create", {"message": "?", "requestedSchema": {"big": 10**30}})
     ]
     with pytest.raises(MethodNotFound):
-        await ask("tasks/list", message.NO_RAW)
+        await ask("tasks/list", message.NO_RAW, unheard)
 
 
 def test_a_client_that_takes_no_questions_is_never_asked() -> None:

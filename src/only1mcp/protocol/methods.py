@@ -114,7 +114,7 @@ QUESTIONS: Final = _named(
 FROM_CLIENTS: Final = _named(
     Passing("notifications/initialized", Fate.HOP, LEGACY),
     Passing("notifications/cancelled", Fate.HOP),
-    Passing("notifications/progress", Fate.DROPPED, LEGACY),  # of its answer to a question
+    Passing("notifications/progress", Fate.CALL, LEGACY),  # of its answer to a question
     Passing("notifications/roots/list_changed", Fate.DROPPED, LEGACY),  # asked anew in each call
 )
 FROM_SERVERS: Final = _named(

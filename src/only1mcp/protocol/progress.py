@@ -12,6 +12,7 @@ from only1mcp.protocol import message
 from only1mcp.protocol.message import NO_RAW, Params, as_raw
 
 PROGRESS: Final = "notifications/progress"
+_DIGITS: Final = 18  # none of ours is longer
 
 
 def own_token(params: Params | None, id: int) -> tuple[Params | None, Raw]:
@@ -28,6 +29,20 @@ def own_token(params: Params | None, id: int) -> tuple[Params | None, Raw]:
         return params, NO_RAW
     members["progressToken"] = as_raw(id)
     return {**(params or {}), "_meta": as_raw(members)}, token
+
+
+def own_token_in(params: bytes, id: int) -> tuple[bytes, Raw]:
+    """The same for params as JSON text, empty for none."""
+    if b"progressToken" not in params and b"\\" not in params:
+        return params, NO_RAW
+    own, token = own_token(message.members(params), id)
+    return (message.encode(own) if token else params), token
+
+
+def number(params: Params) -> int | None:
+    """The token of progress that came under one of ours; None if it is none."""
+    text = token(params)
+    return int(text) if text.isdigit() and len(text) <= _DIGITS else None
 
 
 def token(params: Params) -> bytes:

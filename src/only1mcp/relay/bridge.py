@@ -37,7 +37,7 @@ from only1mcp.protocol.message import Params, as_raw
 from only1mcp.relay.parked import Asked, Parked
 from only1mcp.relay.related import Related
 from only1mcp.relay.seal import STATE_TTL_S, Claims, Seal, digest
-from only1mcp.upstream.base import Call, Callee, QuestionSink
+from only1mcp.upstream.base import Call, Callee, NotificationSink, QuestionSink
 from only1mcp.upstream.turns import InTurn
 
 log = logging.getLogger("only1mcp.bridge")
@@ -64,9 +64,10 @@ def asker(caller: Asked, ids: Related) -> QuestionSink | None:
     if not questions.can_be_asked(caller.capabilities):
         return None
 
-    async def ask(method: str, params: Raw) -> bytes:
+    async def ask(method: str, params: Raw, tell: NotificationSink) -> bytes:
         questions.check(method, message.members(params), caller.capabilities)
-        return ids.answer(await caller.ask(method, bytes(ids.question(params))))
+        told = ids.telling(tell)
+        return ids.answer(await caller.ask(method, bytes(ids.question(params)), told))
 
     return ask
 

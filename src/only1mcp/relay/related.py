@@ -2,7 +2,7 @@
 
     request                         the server's own id; a task of another client is refused
     notification, question, result  the id that the client knows
-    answer to a question            the server's own id again
+    answer to a question, progress  the server's own id again
 
 Source  MCP 2025-11-25 basic/utilities/tasks "Related Task Metadata".
 """
@@ -76,6 +76,14 @@ class Related:
         if self._alike:
             return result
         return bytes(tasks.respelt_related(Raw(result), lambda id: self._own(id) or id))
+
+    def telling(self, sink: NotificationSink) -> NotificationSink:
+        """Passes notifications of the client on to `sink`, as the server knows the task."""
+
+        def tell(method: str, params: Raw) -> None:
+            sink(method, Raw(self.answer(bytes(params))))
+
+        return sink if self._alike else tell
 
     def _shown(self, own: str) -> str:
         return tasks.shown(self._place, own)

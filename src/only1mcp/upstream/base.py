@@ -25,8 +25,9 @@ MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
 
 NotificationSink = Callable[[str, Raw], None]
 """Takes (method, params); must not block."""
-QuestionSink = Callable[[str, Raw], Awaitable[bytes]]
-"""Takes (method, params) of a server's request; its result as JSON text, or an McpError."""
+QuestionSink = Callable[[str, Raw, NotificationSink], Awaitable[bytes]]
+"""Takes (method, params) of a server's request, and what tells the server how far the client is;
+its result as JSON text, or an McpError."""
 
 
 @dataclass(slots=True)
@@ -126,10 +127,10 @@ class Callee(Protocol):
         """See Upstream.call."""
 
 
-async def put(question: Message, ask: QuestionSink) -> bytes:
+async def put(question: Message, ask: QuestionSink, tell: NotificationSink) -> bytes:
     """Put a server's request to `ask`; the complete answer for the server, whatever happens."""
     try:
-        return message.result(question.id, await ask(question.method, question.params))
+        return message.result(question.id, await ask(question.method, question.params, tell))
     except UpstreamError as error:  # the client's own, as it wrote it
         return message.error(question.id, error.raw)
     except McpError as error:

@@ -211,11 +211,14 @@ class Mux:
         assert pending.call.on_question is not None
         pending.asking(True)
         try:
-            self._say(await put(found, pending.call.on_question))
+            self._say(await put(found, pending.call.on_question, self._tell))
         finally:
             pending.questions.pop(bytes(found.id), None)
             pending.asking(False)
             self._deadlines.watch(pending.due)
+
+    def _tell(self, method: str, params: Raw) -> None:
+        self._say(message.notification(method, params))
 
     # --- the end ---
 

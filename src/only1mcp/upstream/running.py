@@ -24,7 +24,7 @@ from only1mcp.protocol.errors import (
 )
 from only1mcp.protocol.message import Message
 from only1mcp.protocol.methods import FROM_SERVERS, Fate
-from only1mcp.protocol.progress import PROGRESS, own_token, restored, token
+from only1mcp.protocol.progress import PROGRESS, number, own_token, restored, token
 from only1mcp.protocol.sse import Event
 from only1mcp.upstream.afterwards import Afterwards
 from only1mcp.upstream.answer import id_is_open
@@ -190,8 +190,8 @@ def stray_progress(params: Raw, running: Mapping[int, Running], afterwards: Afte
     `running` is by id."""
     with suppress(InvalidParams):
         members = message.members(params)
-        ours = token(members)
-        if ours.isdigit() and (one := running.get(int(ours))) is not None:
+        ours = number(members)
+        if ours is not None and (one := running.get(ours)) is not None:
             one.progress(params)
         else:
             afterwards.progress(members)

@@ -342,7 +342,7 @@ class StreamableHttp:
         assert running.call.on_question is not None
         running.asking(True)
         try:
-            body = await put(request, running.call.on_question)
+            body = await put(request, running.call.on_question, self._tell)
             await self._deliver(self._post_head, body)
         finally:
             running.questions.pop(bytes(request.id), None)
@@ -364,6 +364,10 @@ class StreamableHttp:
             return
         task = self._tasks.start(self._put(one, request), f"question of {self.server}")
         one.questions[bytes(request.id)] = task
+
+    def _tell(self, method: str, params: Raw) -> None:
+        if len(self._tasks) < MAX_ANSWERS:
+            self._send(message.notification(method, params))
 
     def _send(self, body: bytes) -> None:
         """Deliver without waiting."""
