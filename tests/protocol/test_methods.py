@@ -18,6 +18,7 @@ from only1mcp.protocol.methods import (
     Fate,
     Method,
     Route,
+    fate,
     known,
 )
 
@@ -78,6 +79,13 @@ def test_routed_rows_name_their_target() -> None:
     for row in METHODS.values():
         assert (row.target is not None) == (row.route in targeted)
         assert (row.items is not None) == (row.route is Route.LIST)
+
+
+def test_what_a_neighbour_says_has_its_fate_or_none() -> None:
+    assert fate(FROM_SERVERS, "notifications/progress") is Fate.PROGRESS
+    assert fate(FROM_CLIENTS, "notifications/cancelled") is Fate.HOP
+    assert fate(FROM_CLIENTS, "notifications/message") is None
+    assert fate(QUESTIONS, "tasks/get") is None
 
 
 def test_a_server_asks_within_a_call_or_not_at_all() -> None:

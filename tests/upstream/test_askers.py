@@ -42,6 +42,12 @@ def said(calls: int) -> str:
 ASK = message.decode(b'{"jsonrpc":"2.0","id":1,"method":"roots/list"}')
 
 
+@pytest.mark.parametrize("method", ["tasks/get", "x/y", "ping"])
+def test_what_no_client_takes_is_put_to_none(method: str) -> None:
+    request = message.decode(b'{"jsonrpc":"2.0","id":1,"method":"%b"}' % method.encode())
+    assert asker(request, [asked()]) == "no client takes such a question"
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 0.0

@@ -16,9 +16,15 @@ Source  schema of each revision, "ContentBlock", "CallToolResult", "PrimitiveSch
 from typing import Any, Final
 
 from only1mcp.protocol import message
-from only1mcp.protocol.errors import InvalidParams
+from only1mcp.protocol.errors import InvalidParams, MethodNotFound
 from only1mcp.protocol.message import Params, as_raw
-from only1mcp.protocol.methods import R2025_03_26, R2025_06_18, R2025_11_25, R2026_07_28
+from only1mcp.protocol.methods import (
+    QUESTIONS,
+    R2025_03_26,
+    R2025_06_18,
+    R2025_11_25,
+    R2026_07_28,
+)
 from only1mcp.protocol.questions import ELICIT, SAMPLE
 
 _STRUCTURED: Final = b'"structuredContent"'
@@ -83,8 +89,12 @@ def question(method: str, params: bytes, revision: str) -> bytes:
     """The params of a server's question for a client of `revision`.
 
     Raises:
+        MethodNotFound: the revision does not have it.
         InvalidParams: the revision has no form for it.
     """
+    row = QUESTIONS.get(method)
+    if row is None or revision not in row.revisions:
+        raise MethodNotFound(f"a client of {revision} takes no {method}")
     if revision >= R2025_11_25 or method not in (ELICIT, SAMPLE):
         return params
     members = message.members(params)

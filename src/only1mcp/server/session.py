@@ -19,6 +19,7 @@ from only1mcp.protocol import downlevel, eras, message, progress
 from only1mcp.protocol.eras import LOG_LEVELS
 from only1mcp.protocol.errors import ClientRefused, InvalidParams, InvalidRequest, McpError
 from only1mcp.protocol.message import Message, Params
+from only1mcp.protocol.methods import FROM_CLIENTS, Fate, fate
 from only1mcp.server.events import Events, Memory
 
 MAX_SESSIONS: Final = 10_000
@@ -139,10 +140,14 @@ class Session:
         """Act on what wants no answer: a notification, or the answer to a question."""
         if not incoming.is_notification:
             self._answered(incoming)
-        elif incoming.method == progress.PROGRESS:
-            self._progressed(incoming.params)
-        elif (id := cancelled_id(incoming)) is not None and (task := self._running.get(id)):
-            task.cancel(CLIENT_CANCELLED)
+            return
+        match fate(FROM_CLIENTS, incoming.method):
+            case Fate.PROGRESS:
+                self._progressed(incoming.params)
+            case Fate.HOP:
+                id = cancelled_id(incoming)
+                if id is not None and (task := self._running.get(id)):
+                    task.cancel(CLIENT_CANCELLED)
 
     @property
     def log_level(self) -> str | None:

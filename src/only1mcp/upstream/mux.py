@@ -30,6 +30,7 @@ from only1mcp.protocol.errors import (
     ServerProtocolError,
 )
 from only1mcp.protocol.message import NO_RAW, Message
+from only1mcp.protocol.methods import FROM_SERVERS, QUESTIONS, Fate, fate
 from only1mcp.protocol.progress import token
 from only1mcp.protocol.subscription import ACKNOWLEDGED, LISTEN
 from only1mcp.upstream import traffic
@@ -131,16 +132,22 @@ class Mux:
             raise ParseError("not a JSON-RPC message")
         elif found.id:
             self._on_request(found)
-        elif found.method == "notifications/progress":
-            self._on_progress(found)
-        elif found.method == "notifications/message":
-            self._attribute(found)
-        elif found.method == "notifications/cancelled":
-            self._on_cancelled(found)
-        elif mark := subscription.tag(found.params):
-            self._on_listen(found, mark)
         else:
-            self._on_notification(found.method, found.params)
+            self._on_told(found)
+
+    def _on_told(self, found: Message) -> None:
+        mark = subscription.tag(found.params)
+        match fate(FROM_SERVERS, found.method):
+            case Fate.PROGRESS:
+                self._on_progress(found)
+            case Fate.HOP:
+                self._on_cancelled(found)
+            case _ if mark:
+                self._on_listen(found, mark)
+            case Fate.CALL:
+                self._attribute(found)
+            case _:
+                self._on_notification(found.method, found.params)
 
     def _on_answer(self, found: Message, text: bytes) -> None:
         if not found.id or not (found.result or found.error):
@@ -195,7 +202,7 @@ class Mux:
         take_back(found.params, self._pending.values())
 
     def _on_request(self, found: Message) -> None:
-        if found.method == "ping":
+        if fate(QUESTIONS, found.method) is Fate.HOP:
             self._say(message.result(found.id, b"{}"))
             return
         one = asker(found, self._pending.values(), self._given_up)

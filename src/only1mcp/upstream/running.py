@@ -23,7 +23,7 @@ from only1mcp.protocol.errors import (
     ServerUnavailable,
 )
 from only1mcp.protocol.message import Message
-from only1mcp.protocol.methods import FROM_SERVERS, Fate
+from only1mcp.protocol.methods import FROM_SERVERS, Fate, fate
 from only1mcp.protocol.progress import PROGRESS, number, own_token, restored, token
 from only1mcp.protocol.sse import Event
 from only1mcp.upstream.afterwards import Afterwards
@@ -33,11 +33,8 @@ from only1mcp.upstream.connection import Exchange
 from only1mcp.upstream.dial import Endpoint
 from only1mcp.upstream.listen import FIRST_PAUSE_S, last_id, messages_in, told_s
 
-CANCELLED: Final = "notifications/cancelled"
-UNBOUND: Final = frozenset(
-    row.name for row in FROM_SERVERS.values() if row.fate in (Fate.SERVER, Fate.OWNER)
-)
-"""Not of the call on whose stream they come."""
+UNBOUND: Final = frozenset((Fate.HOP, Fate.SERVER, Fate.OWNER))
+"""Fates of what is not of the call on whose stream it comes."""
 
 
 class Running(Exchange):
@@ -164,12 +161,11 @@ class Running(Exchange):
         """A notification of the call goes to its caller; all else is not the call's."""
         if found.id:
             self._on_request(found, self)
-        elif found.method in UNBOUND or found.method == CANCELLED:
+            return
+        whose = fate(FROM_SERVERS, found.method)
+        if whose in UNBOUND or (whose is Fate.PROGRESS and not self.progress(found.params)):
             self._on_stray(found)
-        elif found.method == PROGRESS:
-            if not self.progress(found.params):
-                self._on_stray(found)
-        elif self.call.on_notification is not None:
+        elif whose is not Fate.PROGRESS and self.call.on_notification is not None:
             self.call.on_notification(found.method, found.params)
 
     def progress(self, params: Raw) -> bool:
