@@ -246,7 +246,7 @@ def _returned(result: bytes, modern: bool, request: Request, row: Method, target
     """The result of a server of this era as the client's revision has it."""
     if modern != request.modern:
         result = eras.result_across(result, target.server, row.name, modern=request.modern)
-    return downlevel.tool_result(result, request.revision) if row is _TOOLS_CALL else result
+    return downlevel.result(row.name, result, request.revision)
 
 
 def _noted(result: bytes, place: str, request: Request, row: Method, snapshot: Snapshot) -> bytes:
