@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from fakes.gateway import Running, gateway, http_server, stdio_server
-from fakes.mirror import Asked, Mirror, over_stdio, tool
+from fakes.mirror import Asked, Mirror, over_stdio
 from fakes.mirror_http import over_http
 from fakes.wire import Json, Session, Web, web
 from fakes.worker import ASK, EXTENSION, RELATED, STATUS, Worker
@@ -325,16 +325,3 @@ async def test_a_server_that_hangs_costs_the_list_of_all_its_time_for_lists(tmp_
         assert [one["taskId"] for one in found] == ["legacy-2.t.1", "legacy-2.t.2"]
         (asked,) = hanging.calls("tasks/list")
         await hanging.until(asked.cancelled.is_set)
-
-
-async def test_a_tool_that_works_only_as_a_task_is_shown_to_who_can_ask_for_one(
-    tmp_path: Path,
-) -> None:
-    worker = Worker("legacy-1")
-    worker.lists["tools"].append(tool("long", execution={"taskSupport": "required"}))
-    async with AsyncExitStack() as stack:
-        session = await beside(stack, tmp_path, worker)
-        legacy = await session.ask("tools/list")
-        modern = await session.web.modern("tools/list")
-    shown = [[one["name"] for one in found["result"]["tools"]] for found in (legacy, modern.json())]
-    assert shown == [["legacy-1__work", "legacy-1__long"], ["legacy-1__work"]]

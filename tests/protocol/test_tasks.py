@@ -76,6 +76,35 @@ def test_a_status_and_a_question_are_respelt() -> None:
     assert tasks.respelt_related(plain, respell) is plain
 
 
+@pytest.mark.parametrize(
+    ("result", "id"),
+    [
+        ({"task": {"taskId": "a"}}, "a"),
+        ({"task": {"taskId": 7}}, None),
+        ({"task": "taskId"}, None),
+        ({"content": [], "structuredContent": {"taskId": "a"}}, None),
+        (["taskId"], None),
+    ],
+)
+def test_a_result_may_be_a_task(result: Any, id: str | None) -> None:
+    assert tasks.made(json.dumps(result).encode()) == id
+
+
+@pytest.mark.parametrize(
+    ("params", "found"),
+    [
+        ({"a": 1, "_meta": RELATED}, {"a": 1, "_meta": {"other": {"taskId": "a"}}}),
+        ({"_meta": {tasks.RELATED: 1}, "a": 1}, {"a": 1}),
+        ({"_meta": {"x": tasks.RELATED}}, None),
+        ([tasks.RELATED], None),
+    ],
+)
+def test_the_task_can_be_left_out(params: Any, found: Any) -> None:
+    raw = Raw(json.dumps(params).encode())
+    out = tasks.unrelated(raw)
+    assert (out is raw) if found is None else json.loads(bytes(out)) == found
+
+
 def test_what_tasks_get_says_is_news() -> None:
     got = json.dumps(FLAT | {"resultType": "complete", "_meta": {"x": 1}}).encode()
     assert json.loads(bytes(tasks.as_news(got))) == {

@@ -92,6 +92,31 @@ def respelt_result(result: bytes, method: str, respell: Respell, *, modern: bool
     return message.encode(members) if found else result
 
 
+def made(result: bytes) -> str | None:
+    """The id of the task of 2025-11-25 that a result says was made; None if it is another."""
+    if _SIGN not in result:
+        return None
+    with suppress(InvalidParams):
+        task = message.members(message.members(result).get("task", message.NO_RAW))
+        return message.text(task.get("taskId"))
+    return None
+
+
+def unrelated(text: Raw) -> Raw:
+    """Params or a result without the task that they belong to."""
+    if RELATED.encode() not in bytes(text):
+        return text
+    with suppress(InvalidParams):
+        members = message.members(text)
+        meta = message.members(members.get("_meta", message.NO_RAW))
+        if meta.pop(RELATED, None) is not None:
+            members["_meta"] = as_raw(meta)
+            if not meta:
+                del members["_meta"]
+            return as_raw(members)
+    return text
+
+
 def is_over(found: bytes) -> bool:
     """Whether an object that tells of a task says that it has ended."""
     with suppress(InvalidParams):  # of another form: it tells of none

@@ -34,6 +34,7 @@ from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
 from only1mcp.relay import extensions, mirror, targets, whose
 from only1mcp.relay.admission import FIRST, Before, after, once_more, refuse
 from only1mcp.relay.bridge import asker
+from only1mcp.relay.carried import Carried
 from only1mcp.relay.related import Related
 from only1mcp.relay.request import Caller, Request
 from only1mcp.relay.snapshot import Snapshot
@@ -204,6 +205,8 @@ async def _call(
         await snapshot.levels.called(upstream.upstream, level)
     callee = upstream if fetch is None else snapshot.answers.before(upstream, fetch)
     callee = _traced(callee, replica, request)
+    if target.needs_task and not modern and "task" not in (call.params or {}):
+        callee = Carried(callee)
     if row.asks and modern != request.modern:  # a client may think between two calls to the server
         sent, in_turn = perf_counter(), InTurn(callee, live.turns, whose.line(request.caller))
         try:
