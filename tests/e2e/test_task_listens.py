@@ -8,6 +8,7 @@ Source  SEP-2663 "Task Status Notifications".
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -239,3 +240,26 @@ async def test_a_server_that_dies_with_its_tasks_ends_the_listens_for_them(
         id = await make(wire, "modern-stdio")
         async with listening(wire, id) as frames:  # the next one finds the new process
             assert await acknowledged(frames) == {"taskIds": [id]}
+
+
+async def test_the_replica_that_has_the_task_tells_of_it(tmp_path: Path) -> None:
+    twins = Worker("modern-1"), Worker("modern-2")
+    async with AsyncExitStack() as stack:
+        urls = [await stack.enter_async_context(over_http(one)) for one in twins]
+        replicas = [{"transport": {"type": "http", "url": url}} for url in urls]
+        config = {"servers": [{"id": "many", "replicas": replicas}]}
+        running = await stack.enter_async_context(gateway(config, tmp_path))
+        await running.ready("many")
+        for mounted in (False, True):
+            url = running.server("many") if mounted else running.mcp
+            wire = await stack.enter_async_context(web(url))
+            ids = {await make(wire, "many", mounted) for _ in range(6)}
+            assert len(ids) == 2  # one of each, told apart by the replica
+            async with listening(wire, *ids) as frames:
+                assert set((await acknowledged(frames))["taskIds"]) == ids
+                told = set()
+                for one in twins:
+                    await one.until(lambda one=one: one.heard_by("t.1"))  # type: ignore[misc]
+                    await one.says("completed")
+                    told.add((await anext(frames))["params"]["taskId"])
+                assert told == ids

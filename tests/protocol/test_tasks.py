@@ -60,6 +60,9 @@ def test_a_result_names_its_task_in_meta() -> None:
         ("tasks/cancel", True, {"resultType": "complete"}),
         ("tasks/get", False, {"taskId": 7}),
         ("tasks/result", False, {"content": [], "_meta": {"other": {"taskId": "a"}}}),
+        ("tools/call", False, {"task": "of the tool", "x": {"taskId": "a"}}),
+        ("tools/call", False, {"_meta": 7, "x": {"taskId": "a"}}),
+        ("tasks/result", False, [{"taskId": "a"}]),
     ],
 )
 def test_what_is_no_id_of_a_task_stays(method: str, modern: bool, result: Any) -> None:

@@ -48,6 +48,8 @@ def test_what_the_client_says_has_the_servers_own_id() -> None:
     assert json.loads(bytes(as_raw(found))) == {"name": "x", **meta("a")}
     assert json.loads(ids.answer(json.dumps(meta("one.a")).encode())) == meta("a")
     assert json.loads(ids.answer(json.dumps(meta("two.a")).encode())) == meta("two.a")
+    for odd in (b'{"_meta":7,"taskId":"one.a"}', b'[{"taskId":1}]', b'"taskId"'):
+        assert ids.answer(odd) == odd
 
 
 @pytest.mark.parametrize("id", ["a", "two.a", "one.b", "one.none", "one@f00.a", "."])

@@ -79,17 +79,23 @@ def respelt_result(result: bytes, method: str, respell: Respell, *, modern: bool
     """A result of `method` with the ids of tasks in it respelt; the same bytes if there is none."""
     if _SIGN not in result:
         return result
-    members = message.members(result)
+    with suppress(InvalidParams):  # a result of another form is the client's to judge
+        members = message.members(result)
+        if _respell(members, method, respell, modern=modern):
+            return message.encode(members)
+    return result
+
+
+def _respell(members: Params, method: str, respell: Respell, *, modern: bool) -> bool:
     match method:
         case "tools/call" if modern:
-            found = message.text(members.get("resultType")) == "task" and _top(members, respell)
+            return message.text(members.get("resultType")) == "task" and _top(members, respell)
         case "tools/call":
-            found = _inside(members, "task", respell) or _related(members, respell)
+            return _inside(members, "task", respell) or _related(members, respell)
         case "tasks/result":
-            found = _related(members, respell)
+            return _related(members, respell)
         case _:
-            found = _top(members, respell)
-    return message.encode(members) if found else result
+            return _top(members, respell)
 
 
 def made(result: bytes) -> str | None:

@@ -75,7 +75,9 @@ class Related:
         """The client's answer to a question."""
         if self._alike:
             return result
-        return bytes(tasks.respelt_related(Raw(result), lambda id: self._own(id) or id))
+        with suppress(InvalidParams):  # one of another form is the server's to judge
+            return bytes(tasks.respelt_related(Raw(result), lambda id: self._own(id) or id))
+        return result
 
     def telling(self, sink: NotificationSink) -> NotificationSink:
         """Passes notifications of the client on to `sink`, as the server knows the task."""
