@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from mcp_types import SubscriptionsAcknowledgedNotification
 
 from fakes.gateway import Running, gateway, http_server, stdio_server
 from fakes.mirror import over_stdio
@@ -90,6 +91,7 @@ async def acknowledged(frames: AsyncIterator[Json]) -> Json:
     """What the first frame of a listen agrees to."""
     first = await anext(frames)
     assert first["method"] == ACK
+    SubscriptionsAcknowledgedNotification.model_validate(first)
     found: Json = first["params"]["notifications"]
     return found
 
