@@ -354,7 +354,6 @@ AS_IT_IS = Related("s", "s", Holder(Handed(), Owner("me", "1"), lambda place: No
 async def test_between_legacy_peers_a_question_passes_untouched() -> None:
     client = Client(elicitation=ANSWER)
     ask = asker(client, AS_IT_IS)
-    assert ask is not None
     params: Params = {"message": as_raw("?"), "requestedSchema": as_raw({"big": 10**30})}
     answer = await ask("elicitation/create", as_raw(params), unheard)
     assert json.loads(answer) == ANSWER
@@ -363,9 +362,3 @@ async def test_between_legacy_peers_a_question_passes_untouched() -> None:
     ]
     with pytest.raises(MethodNotFound):
         await ask("tasks/list", message.NO_RAW, unheard)
-
-
-def test_a_client_that_takes_no_questions_is_never_asked() -> None:
-    client = Client()
-    client.capabilities = {"experimental": {}}
-    assert asker(client, AS_IT_IS) is None

@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from fakes.edge import PATIENCE_S, begin
 from fakes.upstream import FakeUpstream, Gate, text, unheard
-from only1mcp.protocol.errors import ServerLost, ServerUnavailable, UpstreamError
+from only1mcp.protocol.errors import ServerLost, ServerTimeout, ServerUnavailable, UpstreamError
 from only1mcp.protocol.message import as_raw
 from only1mcp.protocol.tasks import RELATED
 from only1mcp.relay.carried import Carried
@@ -92,6 +92,13 @@ async def test_a_server_that_is_lost_with_the_task_may_have_run_it(fault: Any) -
         await Carried(server(fault)).call(call())
     assert caught.value.may_have_run
     assert caught.value.in_part
+
+
+async def test_a_task_whose_time_is_up_is_cancelled() -> None:
+    fake = server(ServerTimeout("s", "slow"))
+    with pytest.raises(ServerTimeout):
+        await Carried(fake).call(call())
+    assert fake.calls[-1] == ("tasks/cancel", {"taskId": "x"})
 
 
 async def test_the_servers_own_error_is_passed_on() -> None:

@@ -58,11 +58,9 @@ def asks(result: bytes) -> Params | None:
     return members if message.text(members.get("resultType")) == "input_required" else None
 
 
-def asker(caller: Asked, ids: Related) -> QuestionSink | None:
-    """Between legacy peers a question goes on, if the client takes such at all; `ids` says how
-    the tasks in it, and in the answer, are called."""
-    if not questions.can_be_asked(caller.capabilities):
-        return None
+def asker(caller: Asked, ids: Related) -> QuestionSink:
+    """Between legacy peers a question goes on, if the client takes such; `ids` says how the
+    tasks in it, and in the answer, are called."""
 
     async def ask(method: str, params: Raw, tell: NotificationSink) -> bytes:
         questions.check(method, message.members(params), caller.capabilities)

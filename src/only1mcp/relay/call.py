@@ -343,7 +343,7 @@ async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snaps
             return await bridge.park(upstream, call, caller)
         case True, False:
             questions.answers(call.params or {})  # to no question; malformed ones are refused
-        case False, False:
+        case False, False if questions.can_be_asked(caller.capabilities):
             call.on_question = asker(caller, _related(call.place, request, snapshot))
     return await upstream.call(call)
 

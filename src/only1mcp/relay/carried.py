@@ -1,7 +1,7 @@
 """A tool that works only as a task of 2025-11-25, for a client that has not asked for one.
 
     tools/call with `task` ──► the task ──► tasks/result ──► the result, as of any other tool
-    the client has left ──► tasks/cancel
+    the client has left, or its time is up ──► tasks/cancel
 
 The client never learns of the task: what names it is left out. It may be silent for as long as
 a call may last at all, for that is what tasks are for.
@@ -18,7 +18,7 @@ from typing import Final
 from msgspec import Raw
 
 from only1mcp.protocol import tasks
-from only1mcp.protocol.errors import McpError, ServerFault
+from only1mcp.protocol.errors import McpError, ServerFault, ServerTimeout
 from only1mcp.protocol.message import as_raw
 from only1mcp.upstream.base import Call, Callee, NotificationSink, QuestionSink
 
@@ -54,12 +54,18 @@ class Carried:
             return bytes(tasks.unrelated(Raw(await self._callee.call(wait))))
         except ServerFault as fault:
             fault.after_a_part()
+            if isinstance(fault, ServerTimeout):
+                await self._cancel(wait)
             raise
         except asyncio.CancelledError:
-            cancel = Call("tasks/cancel", wait.params, id, idle_s=CANCEL_S, max_s=CANCEL_S)
-            with suppress(McpError):  # it may have ended just now
-                await self._callee.call(replace(cancel, place=call.place, who=call.who))
+            await self._cancel(wait)
             raise
+
+    async def _cancel(self, wait: Call) -> None:
+        """Nobody waits for the task any more."""
+        cancel = Call("tasks/cancel", wait.params, wait.name, idle_s=CANCEL_S, max_s=CANCEL_S)
+        with suppress(McpError):  # it may have ended just now
+            await self._callee.call(replace(cancel, place=wait.place, who=wait.who))
 
 
 def _told(sink: NotificationSink | None) -> NotificationSink | None:
