@@ -12,7 +12,7 @@ from fakes.listings import listing, server
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.config.model import Naming
 from only1mcp.observe.tasks import Tasks
-from only1mcp.protocol import message
+from only1mcp.protocol import message, tasks
 from only1mcp.protocol.errors import Draining, InvalidParams, InvalidRequest
 from only1mcp.protocol.subscription import ACKNOWLEDGED, FLAGS, TAG_KEY, UPDATED
 from only1mcp.relay import audience
@@ -256,3 +256,13 @@ async def test_news_of_what_was_handed_out_reach_its_session_alone() -> None:
     assert [one["params"] for one in bob.heard] == [{"taskId": "u", "status": "working"}]
     ann.outlet = None
     hall.audience.hear("one", STATUS, message.as_raw({"taskId": "t"}))
+
+
+@pytest.mark.parametrize("params", [b"", b"[1]", b"{}", b'{"taskId":7}', b'{"taskId":"x"}'])
+async def test_news_of_a_task_of_nobody_reach_nobody(params: bytes) -> None:
+    hall = Hall(Member("a"))
+    _, frames = hall.listen(toolsListChanged=True)
+    await asyncio.sleep(0)
+    hall.audience.hear("one", tasks.CHANGED, Raw(params), "one", None)
+    assert [method for method, _ in frames] == [ACKNOWLEDGED]
+    await hall.tasks.close()

@@ -172,11 +172,15 @@ async def test_after_a_loss_the_task_is_asked_for_or_the_listen_ends(answer: Any
     await desk.held.close()
 
 
-async def test_a_server_that_takes_no_listen_after_a_loss_ends_them_all() -> None:
+@pytest.mark.parametrize("how", ["it refuses", "it is no longer configured"])
+async def test_a_server_that_takes_no_listen_after_a_loss_ends_them_all(how: str) -> None:
     desk = Desk()
     owner = desk.client()
     await desk.held.watch(owner, [A], 1)
-    desk.upstream.answers[LISTEN] = GONE
+    if how == "it refuses":
+        desk.upstream.answers[LISTEN] = GONE
+    else:
+        desk.servers.clear()
     desk.ends[0].set_result(None)
     async with asyncio.timeout(PATIENCE_S):
         await owner.ended.wait()
