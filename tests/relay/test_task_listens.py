@@ -136,6 +136,23 @@ async def test_a_server_that_cannot_be_heard_grants_nothing(how: str) -> None:
     await desk.held.close()
 
 
+async def test_who_asks_for_what_the_server_refuses_does_not_spoil_it_for_the_next() -> None:
+    desk = Desk()
+
+    async def strict(call: Call) -> dict[str, str]:
+        assert call.params is not None
+        if "a" in message.any_value(call.params["notifications"])["taskIds"]:
+            raise GONE
+        return await desk._listen(call)
+
+    desk.upstream.answers[LISTEN] = strict
+    bad, good = desk.client(), desk.client()
+    found = await asyncio.gather(desk.held.watch(bad, [A], 1), desk.held.watch(good, [B], 1))
+    assert [set(one) for one in found] == [set(), {B}]
+    assert (desk.held.owners(A), set(desk.held.owners(B))) == ((), {good})
+    await desk.held.close()
+
+
 async def test_a_connection_has_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(task_listens, "MAX_WATCHED", 1)
     desk = Desk()
@@ -154,6 +171,7 @@ async def test_a_client_that_gives_up_in_between_leaves_nothing() -> None:
     with pytest.raises(asyncio.CancelledError):
         await watching
     assert desk.held.owners(A) == ()
+    assert not desk.held._held
     await desk.held.close()
 
 

@@ -80,7 +80,7 @@ class TaskListens:
         for thing in things:
             if self._enter(owner, thing):
                 by_desk[Where(thing.place, thing.who)].append(thing)
-        asking = {self._cover_soon(where): mine for where, mine in by_desk.items()}
+        asking = {self._cover_soon(where, owner): mine for where, mine in by_desk.items()}
         granted: set[Thing] = set()
         try:
             if asking:
@@ -89,7 +89,7 @@ class TaskListens:
                 agreed = task.result().tasks if task.done() else ()
                 granted.update(thing for thing in mine if thing.id in agreed)
         finally:
-            self._leave(owner, self._held[owner] - granted)
+            self._leave(owner, self._held.get(owner, set()) - granted)
         return granted
 
     def owners(self, thing: Thing) -> "Collection[Listen]":
@@ -100,7 +100,6 @@ class TaskListens:
     def end(self, owner: "Listen") -> None:
         """`owner` is no more."""
         self._leave(owner, set(self._held.get(owner, ())))
-        self._held.pop(owner, None)
 
     async def close(self) -> None:
         """Ask and hear no more."""
@@ -128,7 +127,10 @@ class TaskListens:
             if not owners[thing.id]:
                 del owners[thing.id]
                 left.add(where)
-        self._held[owner].difference_update(things)
+        held = self._held.get(owner, set())
+        held.difference_update(things)
+        if not held:
+            self._held.pop(owner, None)
         for where in left:
             self._cover_soon(where)
 
@@ -147,12 +149,16 @@ class TaskListens:
         desk.listening = Listening(server, connect, desk.wanted, again, tasks.declared())
         return desk
 
-    def _cover_soon(self, where: Where) -> asyncio.Task[Filter]:
+    def _cover_soon(self, where: Where, owner: "Listen | None" = None) -> asyncio.Task[Filter]:
         """In a task of ours: that the client gives up must not leave it half done."""
-        return self._tasks.start(self._cover(where), f"listen for tasks of {where.place}")
+        return self._tasks.start(self._cover(where, owner), f"listen for tasks of {where.place}")
 
-    async def _cover(self, where: Where) -> Filter:
-        """Hear of what is wanted there, and no more; what the server agrees to."""
+    async def _cover(self, where: Where, owner: "Listen | None") -> Filter:
+        """Hear of what is wanted there, and no more; what the server agrees to.
+
+        A refusal may be over what `owner` has just asked for: at once that is asked no more, or
+        the next who asks would be refused with it.
+        """
         desk = self._desks.get(where)
         if desk is None:
             return Filter()
@@ -161,6 +167,9 @@ class TaskListens:
             agreed = await desk.listening.cover()
         except McpError as fault:
             log.info("server %s: tasks: %s", where.place, fault.message)
+            if owner is not None:
+                mine = self._held.get(owner, set())
+                self._leave(owner, {one for one in mine if (one.place, one.who) == where})
         if not desk.owners and self._desks.get(where) is desk:
             del self._desks[where]
             await desk.listening.close()
