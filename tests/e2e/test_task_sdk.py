@@ -47,7 +47,7 @@ async def test_a_session_follows_its_task(tmp_path: Path) -> None:
             assert found["content"] == SAID
             assert found["_meta"][RELATED] == {"taskId": id}
             heard: dict[str, Any] = {}
-            while heard.keys() < {STATUS, "notifications/progress"}:
+            while not heard.keys() >= {STATUS, "notifications/progress"}:
                 one = await anext(stream)
                 heard[one["method"]] = one.get("params")
             assert heard[STATUS]["taskId"] == id
