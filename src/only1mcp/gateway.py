@@ -195,7 +195,7 @@ class Gateway:
         await self._answers.close()
         await self._bridge.close()
         await self._levels.close()
-        await self._audience.subscriptions.close()
+        await self._audience.close()
         await self._listings.close()
         await self.roster.close()
         if self._announcing is not None:

@@ -97,21 +97,21 @@ def test_a_tool_with_bad_headers_is_kept_from_modern_clients() -> None:
 
 
 @pytest.mark.parametrize(
-    ("support", "able", "modern"),
+    ("support", "able", "needs_task"),
     [
-        ("required", {"tasks": {}}, False),
-        ("optional", {"tasks": {}}, True),
-        ("required", {}, True),  # without the capability it means nothing
+        ("required", {"tasks": {}}, True),
+        ("optional", {"tasks": {}}, False),
+        ("required", {}, False),  # without the capability it means nothing
     ],
 )
-def test_a_tool_that_works_only_as_a_task_is_kept_from_modern_clients(
-    support: str, able: dict[str, object], modern: bool
+def test_the_target_knows_a_tool_that_works_only_as_a_task(
+    support: str, able: dict[str, object], needs_task: bool
 ) -> None:
     offer = [tool("t", execution={"taskSupport": support})]
     found = stock(listing(tools=offer, capabilities=able))
     (item,) = found.items[Kind.TOOLS]
-    assert item.modern is modern
-    assert [one.name for one in found.dropped] == ([] if modern else ["t"])
+    assert item.target.needs_task is needs_task
+    assert (item.modern, found.dropped) == (True, [])
 
 
 def test_mirrored_arguments_are_known_to_the_target() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from fakes.edge import until
 from fakes.mirror import Json
-from fakes.upstream import FakeUpstream, library, offers, served, text
+from fakes.upstream import FakeUpstream, library, offers, served, text, unheard
 from fakes.wire import BOTH, Web, as_bytes, error, headers_of, last, modern, web
 from only1mcp.gateway import Gateway
 from only1mcp.protocol.message import as_raw
@@ -25,7 +25,7 @@ async def asks(call: Call) -> Any:
     """A handshake server's tool that asks before it answers."""
     assert call.on_question is not None
     params = as_raw({"message": "Name?", "requestedSchema": {}})
-    await call.on_question("elicitation/create", params)
+    await call.on_question("elicitation/create", params, unheard)
     return text("thanks")
 
 

@@ -5,14 +5,15 @@ nobody's. Ann and Bob share each server, which asks where nothing says whom it m
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fakes.gateway import gateway, http_server, stdio_server
-from fakes.mirror import Asked, Json, Mirror, Refused, over_stdio, tool
+from fakes.asker import SECRET, Asker, two_clients
+from fakes.gateway import gateway, http_server
+from fakes.mirror import Asked, Json, Mirror, Refused
 from fakes.mirror_http import over_http
 from fakes.scripted import scripted
 from fakes.whole import QUESTIONS, whole_servers
@@ -20,74 +21,7 @@ from fakes.wire import EventStream, Session, Web, error, message, web
 
 pytestmark = pytest.mark.timeout(60)
 
-TOKENS = ("t-ann-123456", "t-bob-123456")
-SECRET = "the password of ann?"
 TRANSPORTS = ("stdio", "http")
-
-
-class Asker(Mirror):
-    """A server that asks when it is told to, on the channel of messages of no request."""
-
-    def __init__(self) -> None:
-        super().__init__("asker")
-        self.lists["tools"] = [tool("work")]
-        self.open: dict[str, asyncio.Event] = {}
-        self.on("tools/call", self._work)
-
-    async def _work(self, asked: Asked) -> bytes:
-        name = asked.arguments["who"]
-        await self.open.setdefault(name, asyncio.Event()).wait()
-        return self.text(f"done for {name}")
-
-    async def ask(self, id: str, **more: Any) -> Json:
-        """Ask for a secret; what the gateway answered."""
-        await self.put(id, **more)
-        await self.until(lambda: bool(self.answers(id)))
-        (answer,) = self.answers(id)
-        return answer
-
-    async def put(self, id: str, **more: Any) -> None:
-        """Ask without waiting for the answer."""
-        (tell,) = self.channels.values()
-        params: Json = {"message": SECRET, "requestedSchema": {"type": "object", "properties": {}}}
-        params |= more
-        await tell(json.dumps(message("elicitation/create", params, id=id)).encode())
-
-    async def ping(self) -> None:
-        """Wait until the gateway has taken all that was said before."""
-        (tell,) = self.channels.values()
-        await tell(json.dumps(message("ping", id="seen")).encode())
-        await self.until(lambda: bool(self.answers("seen")))
-
-    def answers(self, id: str) -> list[Json]:
-        """What came back for a question."""
-        return [one for one in self.heard if one.get("id") == id]
-
-    async def working(self, count: int) -> None:
-        """Wait until so many calls have come."""
-        await self.until(lambda: len(self.calls()) == count)
-
-
-@asynccontextmanager
-async def two_clients(
-    server: Asker, transport: str, folder: Path, ann: Json, bob: Json
-) -> AsyncIterator[tuple[Session, Session]]:
-    """Sessions of two principals, with these capabilities, at a gateway with one server."""
-    async with AsyncExitStack() as stack:
-        if transport == "http":
-            entry = http_server("asker", await stack.enter_async_context(over_http(server)))
-        else:
-            entry = stdio_server("asker", *await stack.enter_async_context(over_stdio(server)))
-        config = {"server": {"auth": {"tokens": [*TOKENS]}}, "servers": [entry]}
-        running = await stack.enter_async_context(gateway(config, folder))
-        await running.ready("asker")
-        await server.until(lambda: len(server.channels) == 1)
-        sessions = []
-        for token, able in zip(TOKENS, (ann, bob), strict=True):
-            options = {"headers": {"Authorization": f"Bearer {token}"}}
-            wire = await stack.enter_async_context(web(running.server("asker"), **options))
-            sessions.append(await wire.open(**able))
-        yield sessions[0], sessions[1]
 
 
 def call(who: str) -> Json:
@@ -198,6 +132,52 @@ async def test_a_question_that_the_server_takes_back(transport: str, tmp_path: P
         server.open["ann"].set()
         assert await rest(stream) == [[{"type": "text", "text": "done for ann"}]]
     assert server.answers("q") == []
+
+
+@pytest.mark.parametrize("token", [7, "7", "of the server"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_client_tells_how_far_it_is_with_a_question(
+    transport: str, token: Any, tmp_path: Path
+) -> None:
+    server = Asker()
+    able: Json = {"sampling": {}, "elicitation": {}}
+    async with two_clients(server, transport, tmp_path, able, able) as (ann, bob):
+        async with ann.calling(call("ann")) as stream:
+            await server.working(1)
+            await server.put("q", _meta={"progressToken": token, "x": 1})
+            while not (question := await stream.next()):
+                assert question is not None, "the stream ended without a question"
+            meta = question["params"]["_meta"]
+            assert meta == {"progressToken": question["id"], "x": 1}
+            ours = meta["progressToken"]
+            for session, wrong in ((ann, str(ours)), (ann, ours + 1), (ann, token), (bob, ours)):
+                if wrong != ours or session is bob:
+                    await progress(session, progressToken=wrong, progress=0)
+            await progress(ann, [ours])
+            await progress(ann, progressToken=ours, progress=0.5, message="m", _meta={"y": 2})
+            await server.until(lambda: bool(told(server)))
+            await progress(ann, progressToken=ours, progress=1)
+            await server.until(lambda: len(told(server)) == 2)
+            answer = {"jsonrpc": "2.0", "id": question["id"], "result": {"action": "cancel"}}
+            await ann.post(answer)
+            await server.until(lambda: bool(server.answers("q")))
+            await progress(ann, progressToken=ours, progress=2)  # of nothing any more
+            server.open["ann"].set()
+            await stream.rest()
+        first = {"progressToken": token, "progress": 0.5, "message": "m", "_meta": {"y": 2}}
+        assert told(server) == [first, {"progressToken": token, "progress": 1}]
+        assert type(told(server)[0]["progressToken"]) is type(token)
+
+
+async def progress(session: Session, params: Any = None, **members: Any) -> None:
+    response = await session.post(message("notifications/progress", params or members))
+    assert response.status_code == 202
+
+
+def told(server: Asker) -> list[Json]:
+    """What the server was told of progress."""
+    found = [one for one in server.heard if one.get("method") == "notifications/progress"]
+    return [one["params"] for one in found]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -15,60 +15,16 @@ import pytest
 import pytest_asyncio
 
 from fakes.gateway import Running, gateway, http_server, stdio_server
-from fakes.mirror import Asked, Mirror, Refused, over_stdio, tool
+from fakes.mirror import Asked, Mirror, over_stdio
 from fakes.mirror_http import over_http
 from fakes.wire import Json, Session, Web, web
+from fakes.worker import ASK, EXTENSION, RELATED, STATUS, Worker
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
-EXTENSION = "io.modelcontextprotocol/tasks"
-RELATED = "io.modelcontextprotocol/related-task"
-STATUS = "notifications/tasks/status"
 LEGACY, MODERN = ("legacy-http", "legacy-stdio"), ("modern-http", "modern-stdio")
 TOKENS = ("t-ann", "t-bob")
 DECLARED: Json = {"clientCapabilities": {"extensions": {EXTENSION: {}}}}
-ASK = {"mode": "form", "message": "Sure?", "requestedSchema": {"type": "object", "properties": {}}}
-
-
-class Worker(Mirror):
-    """A server whose tool `work` makes a task with the id t.1."""
-
-    def __init__(self, id: str) -> None:
-        modern = id.startswith("modern")
-        able: Json = {"tasks": {"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}}
-        if modern:
-            able = {"extensions": {EXTENSION: {}}}
-        super().__init__(id, modern=modern, tools={}, **able)
-        self.lists["tools"] = [tool("work")]
-        self.on("tools/call", self._call)
-        for method in ("tasks/get", "tasks/cancel", "tasks/update", "tasks/result", "tasks/list"):
-            self.on(method, self._task)
-
-    async def _call(self, asked: Asked) -> bytes:
-        task = {"taskId": "t.1", "status": "working", "createdAt": "now", "x": 10**30}
-        if self.modern:
-            return json.dumps({"resultType": "task", "ttlMs": None, **task}).encode()
-        return json.dumps({"task": task} if "task" in asked.json else {"content": []}).encode()
-
-    async def _task(self, asked: Asked) -> bytes:
-        if asked.method == "tasks/list":
-            tasks = [{"taskId": "t.1", "status": "working"}, {"taskId": "t.2", "status": "failed"}]
-            return json.dumps({"tasks": tasks}).encode()
-        if asked.json["taskId"] != "t.1":
-            raise Refused(b'{"code":-32602,"message":"no such task"}')
-        if asked.method == "tasks/result":
-            return await self._result(asked)
-        ack = self.modern and asked.method != "tasks/get"
-        found = {} if ack else {"taskId": "t.1", "status": "working", "result": {"taskId": "t.1"}}
-        return json.dumps({"resultType": "complete", **found} if self.modern else found).encode()
-
-    async def listed(self) -> None:
-        """Wait until it has been asked for its tasks."""
-        await self.until(lambda: bool(self.calls("tasks/list")))
-
-    async def _result(self, asked: Asked) -> bytes:
-        meta = {RELATED: {"taskId": "t.1"}}
-        return json.dumps({"content": [], "_meta": meta}).encode()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -369,16 +325,3 @@ async def test_a_server_that_hangs_costs_the_list_of_all_its_time_for_lists(tmp_
         assert [one["taskId"] for one in found] == ["legacy-2.t.1", "legacy-2.t.2"]
         (asked,) = hanging.calls("tasks/list")
         await hanging.until(asked.cancelled.is_set)
-
-
-async def test_a_tool_that_works_only_as_a_task_is_shown_to_who_can_ask_for_one(
-    tmp_path: Path,
-) -> None:
-    worker = Worker("legacy-1")
-    worker.lists["tools"].append(tool("long", execution={"taskSupport": "required"}))
-    async with AsyncExitStack() as stack:
-        session = await beside(stack, tmp_path, worker)
-        legacy = await session.ask("tools/list")
-        modern = await session.web.modern("tools/list")
-    shown = [[one["name"] for one in found["result"]["tools"]] for found in (legacy, modern.json())]
-    assert shown == [["legacy-1__work", "legacy-1__long"], ["legacy-1__work"]]

@@ -79,6 +79,10 @@ class Gate:
         self._opened.set()
 
 
+def unheard(method: str, params: Raw) -> None:
+    """Nobody hears how far a client is with a question."""
+
+
 class FakeUpstream:
     """Answers from a table; remembers every call."""
 
@@ -265,7 +269,7 @@ class Heard:
     log_level = None
     session: str | None = None
 
-    async def ask(self, method: str, params: bytes) -> bytes:
+    async def ask(self, method: str, params: bytes, told: Any = None) -> bytes:
         """It takes no questions."""
         raise NOT_FOUND
 

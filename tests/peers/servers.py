@@ -71,6 +71,11 @@ def everything_legacy_argv() -> list[str]:
     return [_legacy_python(), "-c", STDIO.format(folder=str(_fetched(everything("mcp-1.30.0"))))]
 
 
+def tasks_argv() -> list[str]:
+    """The command of tests/peers/tasks.py."""
+    return [str(_fetched(LEGACY_PYTHON)), str(Path(__file__).with_name("tasks.py"))]
+
+
 def time_argv() -> list[str]:
     """mcp-server-time: tools get_current_time and convert_time. Legacy."""
     return [_legacy_python(), "-m", "mcp_server_time", "--local-timezone", "UTC"]

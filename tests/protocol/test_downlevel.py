@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from only1mcp.protocol.downlevel import question, tool_result
-from only1mcp.protocol.errors import InvalidParams
+from only1mcp.protocol.downlevel import question, result
+from only1mcp.protocol.errors import InvalidParams, MethodNotFound
 from only1mcp.protocol.methods import ALL
 
 TEXT = {"type": "text", "text": "hi"}
@@ -14,14 +14,15 @@ LINK = {"type": "resource_link", "uri": "a://b", "name": "b"}
 AUDIO = {"type": "audio", "data": "", "mimeType": "audio/wav"}
 
 
-def told(revision: str, **result: Any) -> Any:
-    return json.loads(tool_result(json.dumps(result).encode(), revision))
+def told(revision: str, method: str = "tools/call", **members: Any) -> Any:
+    return json.loads(result(method, json.dumps(members).encode(), revision))
 
 
 @pytest.mark.parametrize("revision", ALL)
 def test_what_every_revision_knows_is_not_even_parsed(revision: str) -> None:
     raw = b'{ "content" : [ {"type":"text","text":"hi"} ] , "own" : 1e400 }'
-    assert tool_result(raw, revision) is raw
+    for method in ("tools/call", "tasks/result", "prompts/get", "resources/read"):
+        assert result(method, raw, revision) is raw
 
 
 @pytest.mark.parametrize("revision", ALL)
@@ -49,6 +50,24 @@ def test_audio_becomes_text_in_2024_11_05() -> None:
     assert told("2024-11-05", content=[AUDIO])["content"] == [
         {"type": "text", "text": "[audio, audio/wav]"}
     ]
+
+
+def test_messages_of_prompts_are_of_the_same_blocks() -> None:
+    link, audio = ({"role": "user", "content": one, "x": 10**30} for one in (LINK, AUDIO))
+    plain = {"role": "user", "content": TEXT}
+    get: Any = {"method": "prompts/get", "messages": [plain, link, audio], "y": 1}
+    assert told("2025-06-18", **get)["messages"] == [plain, link, audio]
+    said = {"content": {"type": "text", "text": "b: a://b"}}
+    assert told("2025-03-26", **get) == {"messages": [plain, link | said, audio], "y": 1}
+    heard = {"content": {"type": "text", "text": "[audio, audio/wav]"}}
+    assert told("2024-11-05", **get)["messages"] == [plain, link | said, audio | heard]
+
+
+@pytest.mark.parametrize("messages", ["x", [7], [{"content": [AUDIO]}], [{}], {"a": 1}])
+def test_messages_that_are_none_are_the_clients_to_judge(messages: Any) -> None:
+    raw = json.dumps({"messages": messages, "content": messages, "audio": "audio"}).encode()
+    for method in ("prompts/get", "tools/call"):
+        assert result(method, raw, "2024-11-05") is raw
 
 
 # --- questions ---
@@ -105,3 +124,37 @@ def test_a_message_has_one_block_before_2025_11_25() -> None:
         asked("2025-06-18", "sampling/createMessage", messages=[several])
     kept = asked("2025-11-25", "sampling/createMessage", messages=[several])
     assert kept["messages"] == [several]
+
+
+def sampled(revision: str, *contents: Any) -> list[Any]:
+    messages = [{"role": "user", "content": one} for one in contents]
+    raw = json.dumps({"messages": messages, "maxTokens": 1}).encode()
+    found = json.loads(question("sampling/createMessage", raw, revision))
+    return [one["content"] for one in found["messages"]]
+
+
+def test_audio_to_sample_becomes_text_in_2024_11_05() -> None:
+    assert sampled("2025-03-26", AUDIO, [AUDIO]) == [AUDIO, AUDIO]
+    text = {"type": "text", "text": "[audio, audio/wav]"}
+    assert sampled("2024-11-05", TEXT, AUDIO, [AUDIO]) == [TEXT, text, text]
+
+
+def test_results_of_tools_to_sample_have_objects_for_structure_before_2026() -> None:
+    used = {"type": "tool_result", "toolUseId": "1", "content": [TEXT], "structuredContent": [1]}
+    kept = {name: one for name, one in used.items() if name != "structuredContent"}
+    fine = used | {"structuredContent": {"a": 1}}
+    assert sampled("2025-11-25", used, [TEXT, used], fine) == [kept, [TEXT, kept], fine]
+
+
+@pytest.mark.parametrize(
+    ("method", "revision"),
+    [
+        ("elicitation/create", "2025-03-26"),
+        ("elicitation/create", "2024-11-05"),
+        ("tasks/get", "2025-11-25"),
+        ("roots/list", "2026-07-28"),
+    ],
+)
+def test_what_a_revision_lacks_is_not_asked(method: str, revision: str) -> None:
+    with pytest.raises(MethodNotFound, match=f"{revision} takes no {method}"):
+        question(method, b"{}", revision)

@@ -18,6 +18,7 @@ from only1mcp.protocol.methods import (
     Fate,
     Method,
     Route,
+    fate,
     known,
 )
 
@@ -31,7 +32,7 @@ TASKS = {
     ("tasks/list", R2025_11_25),
 }
 """Of the tasks of either era the SDK has nothing: MCP 2025-11-25 utilities/tasks, SEP-2663."""
-STATUS = {("notifications/tasks/status", R2025_11_25)}
+NEWS = {("notifications/tasks/status", R2025_11_25), ("notifications/tasks", MODERN[0])}
 
 
 def registry(rows: Iterable[tuple[str, Any]], beside: set[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -46,7 +47,7 @@ def registry(rows: Iterable[tuple[str, Any]], beside: set[tuple[str, str]]) -> s
         (METHODS, oracle.CLIENT_REQUESTS, TASKS),
         (QUESTIONS, oracle.SERVER_REQUESTS, set()),
         (FROM_CLIENTS, oracle.CLIENT_NOTIFICATIONS, set()),
-        (FROM_SERVERS, oracle.SERVER_NOTIFICATIONS, STATUS),
+        (FROM_SERVERS, oracle.SERVER_NOTIFICATIONS, NEWS),
     ],
     ids=["requests of clients", "of servers", "notifications of clients", "of servers"],
 )
@@ -78,6 +79,13 @@ def test_routed_rows_name_their_target() -> None:
     for row in METHODS.values():
         assert (row.target is not None) == (row.route in targeted)
         assert (row.items is not None) == (row.route is Route.LIST)
+
+
+def test_what_a_neighbour_says_has_its_fate_or_none() -> None:
+    assert fate(FROM_SERVERS, "notifications/progress") is Fate.PROGRESS
+    assert fate(FROM_CLIENTS, "notifications/cancelled") is Fate.HOP
+    assert fate(FROM_CLIENTS, "notifications/message") is None
+    assert fate(QUESTIONS, "tasks/get") is None
 
 
 def test_a_server_asks_within_a_call_or_not_at_all() -> None:

@@ -7,7 +7,7 @@ from msgspec import Raw
 
 from only1mcp.protocol import subscription
 from only1mcp.protocol.errors import InvalidParams
-from only1mcp.protocol.subscription import FLAGS, MAX_URIS, TAG_KEY, Filter, wanted
+from only1mcp.protocol.subscription import FLAGS, MAX_TASKS, MAX_URIS, TAG_KEY, Filter, wanted
 
 TOOLS, PROMPTS, RESOURCES = FLAGS.values()
 
@@ -23,7 +23,8 @@ def test_a_filter_holds_what_is_true() -> None:
 
 
 def test_a_filter_is_written_as_it_was_read() -> None:
-    all_of_it = dict.fromkeys(FLAGS, True) | {"resourceSubscriptions": ["a://b", "a://c"]}
+    lists = {"resourceSubscriptions": ["a://b", "a://c"], "taskIds": ["t", "1"]}
+    all_of_it = dict.fromkeys(FLAGS, True) | lists
     assert read(all_of_it).encoded() == all_of_it
 
 
@@ -45,6 +46,8 @@ def test_a_filter_may_want_nothing(nothing: object) -> None:
         ({"resourceSubscriptions": "a://b"}, "must be an array"),
         ({"resourceSubscriptions": [1]}, "array of strings"),
         ({"resourceSubscriptions": ["a://b"] * (MAX_URIS + 1)}, f"at most {MAX_URIS}"),
+        ({"taskIds": {"t": 1}}, "taskIds must be an array"),
+        ({"taskIds": ["t"] * (MAX_TASKS + 1)}, f"at most {MAX_TASKS}"),
     ],
 )
 def test_what_is_no_filter_is_invalid(notifications: object, words: str) -> None:

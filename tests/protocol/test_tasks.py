@@ -60,6 +60,9 @@ def test_a_result_names_its_task_in_meta() -> None:
         ("tasks/cancel", True, {"resultType": "complete"}),
         ("tasks/get", False, {"taskId": 7}),
         ("tasks/result", False, {"content": [], "_meta": {"other": {"taskId": "a"}}}),
+        ("tools/call", False, {"task": "of the tool", "x": {"taskId": "a"}}),
+        ("tools/call", False, {"_meta": 7, "x": {"taskId": "a"}}),
+        ("tasks/result", False, [{"taskId": "a"}]),
     ],
 )
 def test_what_is_no_id_of_a_task_stays(method: str, modern: bool, result: Any) -> None:
@@ -70,10 +73,46 @@ def test_a_status_and_a_question_are_respelt() -> None:
     status = tasks.respelt_status(Raw(b'{"taskId": "a", "status": "completed"}'), respell)
     assert json.loads(bytes(status)) == {"taskId": "s.a", "status": "completed"}
     asked = {"message": "?", "_meta": RELATED}
-    found = tasks.respelt_question(Raw(json.dumps(asked).encode()), respell)
+    found = tasks.respelt_related(Raw(json.dumps(asked).encode()), respell)
     assert json.loads(bytes(found))["_meta"][tasks.RELATED] == {"taskId": "s.a"}
     plain = Raw(b'{"message": "?"}')
-    assert tasks.respelt_question(plain, respell) is plain
+    assert tasks.respelt_related(plain, respell) is plain
+
+
+@pytest.mark.parametrize(
+    ("result", "id"),
+    [
+        ({"task": {"taskId": "a"}}, "a"),
+        ({"task": {"taskId": 7}}, None),
+        ({"task": "taskId"}, None),
+        ({"content": [], "structuredContent": {"taskId": "a"}}, None),
+        (["taskId"], None),
+    ],
+)
+def test_a_result_may_be_a_task(result: Any, id: str | None) -> None:
+    assert tasks.made(json.dumps(result).encode()) == id
+
+
+@pytest.mark.parametrize(
+    ("params", "found"),
+    [
+        ({"a": 1, "_meta": RELATED}, {"a": 1, "_meta": {"other": {"taskId": "a"}}}),
+        ({"_meta": {tasks.RELATED: 1}, "a": 1}, {"a": 1}),
+        ({"_meta": {"x": tasks.RELATED}}, None),
+        ([tasks.RELATED], None),
+    ],
+)
+def test_the_task_can_be_left_out(params: Any, found: Any) -> None:
+    raw = Raw(json.dumps(params).encode())
+    out = tasks.unrelated(raw)
+    assert (out is raw) if found is None else json.loads(bytes(out)) == found
+
+
+def test_what_tasks_get_says_is_news() -> None:
+    got = json.dumps(FLAT | {"resultType": "complete", "_meta": {"x": 1}}).encode()
+    assert json.loads(bytes(tasks.as_news(got))) == {
+        name: value for name, value in FLAT.items() if name != "resultType"
+    }
 
 
 @pytest.mark.parametrize("declared", [{}, {"extensions": {}}, {"extensions": [tasks.EXTENSION]}])

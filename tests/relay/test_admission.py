@@ -304,7 +304,7 @@ async def test_a_question_to_a_client_keeps_nobody_from_the_server() -> None:
             super().__init__()
             self.capabilities = {"elicitation": {}}
 
-        async def ask(self, method: str, params: bytes) -> bytes:
+        async def ask(self, method: str, params: bytes, told: Any = None) -> bytes:
             thinking.set()
             await answered.wait()
             return b'{"action":"accept","content":{}}'

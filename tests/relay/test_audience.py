@@ -12,12 +12,12 @@ from fakes.listings import listing, server
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.config.model import Naming
 from only1mcp.observe.tasks import Tasks
-from only1mcp.protocol import message
+from only1mcp.protocol import message, tasks
 from only1mcp.protocol.errors import Draining, InvalidParams, InvalidRequest
 from only1mcp.protocol.subscription import ACKNOWLEDGED, FLAGS, TAG_KEY, UPDATED
 from only1mcp.relay import audience
 from only1mcp.relay.audience import Audience, changes
-from only1mcp.relay.handed import TASK, VISIT, Owner, Thing
+from only1mcp.relay.handed import TASK, VISIT, Holder, Owner, Thing
 
 TOOLS, PROMPTS, RESOURCES = FLAGS.values()
 LOG = "notifications/message"
@@ -49,6 +49,7 @@ class Client:
     """A modern client and the frames that came."""
 
     def __init__(self, frames: list[tuple[str, Any]], principal: str = "me") -> None:
+        self.capabilities: dict[str, Any] = {}
         self.principal = principal
         self.frames = frames
 
@@ -85,8 +86,15 @@ class Hall:
         assert view is not None
         params = {"notifications": message.as_raw(notifications)}
 
-        coroutine = self.audience.listen(Raw(id.encode()), params, view, Client(frames, principal))
+        coroutine = self.audience.listen(
+            Raw(id.encode()), params, view, Client(frames, principal), self.holder(principal)
+        )
         return self.tasks.start(coroutine, "listen"), frames
+
+    def holder(self, principal: str = "me") -> Holder:
+        """What this client has been handed."""
+        alone, owner = self.audience.one_principal, Owner(principal, None)
+        return Holder(self.audience.handed, owner, lambda place: None, alone=alone)
 
 
 async def test_sessions_hear_of_lists_that_differ() -> None:
@@ -150,7 +158,9 @@ async def test_the_end_is_a_result_and_then_there_are_no_more() -> None:
     assert json.loads(result) == {"resultType": "complete", "_meta": {TAG_KEY: "x"}}
     view = hall.catalog.all
     with pytest.raises(Draining):
-        await hall.audience.listen(Raw(b"1"), {"notifications": Raw(b"{}")}, view, Client([]))
+        await hall.audience.listen(
+            Raw(b"1"), {"notifications": Raw(b"{}")}, view, Client([]), hall.holder()
+        )
 
 
 async def test_listens_end_with_their_principal_and_their_mount() -> None:
@@ -177,7 +187,7 @@ async def test_listens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     await asyncio.sleep(0)
     with pytest.raises(InvalidRequest, match="holds 1 listens"):
         await hall.audience.listen(
-            Raw(b"1"), {"notifications": Raw(b"{}")}, hall.catalog.all, Client([])
+            Raw(b"1"), {"notifications": Raw(b"{}")}, hall.catalog.all, Client([]), hall.holder()
         )
     await hall.tasks.close()
 
@@ -185,7 +195,7 @@ async def test_listens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_listen_without_a_filter_is_refused() -> None:
     hall = Hall()
     with pytest.raises(InvalidParams):
-        await hall.audience.listen(Raw(b"1"), {}, hall.catalog.all, Client([]))
+        await hall.audience.listen(Raw(b"1"), {}, hall.catalog.all, Client([]), hall.holder())
 
 
 async def test_log_messages_of_no_call_go_to_those_who_want_them() -> None:
@@ -246,3 +256,13 @@ async def test_news_of_what_was_handed_out_reach_its_session_alone() -> None:
     assert [one["params"] for one in bob.heard] == [{"taskId": "u", "status": "working"}]
     ann.outlet = None
     hall.audience.hear("one", STATUS, message.as_raw({"taskId": "t"}))
+
+
+@pytest.mark.parametrize("params", [b"", b"[1]", b"{}", b'{"taskId":7}', b'{"taskId":"x"}'])
+async def test_news_of_a_task_of_nobody_reach_nobody(params: bytes) -> None:
+    hall = Hall(Member("a"))
+    _, frames = hall.listen(toolsListChanged=True)
+    await asyncio.sleep(0)
+    hall.audience.hear("one", tasks.CHANGED, Raw(params), "one", None)
+    assert [method for method, _ in frames] == [ACKNOWLEDGED]
+    await hall.tasks.close()

@@ -9,7 +9,7 @@ import pytest
 from msgspec import Raw
 
 from fakes.edge import begin, until
-from fakes.upstream import FakeUpstream
+from fakes.upstream import FakeUpstream, unheard
 from only1mcp.config.resilience import Concurrency
 from only1mcp.policy.retry import Fate, fate
 from only1mcp.protocol import message
@@ -26,6 +26,8 @@ from only1mcp.protocol.errors import (
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.relay import bridge as module
 from only1mcp.relay.bridge import Bridge, asker
+from only1mcp.relay.handed import Handed, Holder, Owner
+from only1mcp.relay.related import Related
 from only1mcp.relay.seal import STATE_TTL_S
 from only1mcp.upstream.base import Call
 from only1mcp.upstream.turns import InTurn, Turns
@@ -47,7 +49,7 @@ class Client:
     def notify(self, method: str, params: Raw) -> None:
         self.heard.append(method)
 
-    async def ask(self, method: str, params: bytes) -> bytes:
+    async def ask(self, method: str, params: bytes, told: Any = None) -> bytes:
         self.asked.append((method, json.loads(params or b"null")))
         answer = self.answers[method.partition("/")[0]]
         if isinstance(answer, Exception):
@@ -171,7 +173,7 @@ async def server_that_asks(call: Call, method: str = "elicitation/create") -> An
     assert call.on_question is not None
     params = as_raw({"message": "Name?", "elicitationId": "x", "_meta": {"a": 1}})
     try:
-        answer = await call.on_question(method, params)
+        answer = await call.on_question(method, params, unheard)
     except McpError as error:
         return {"content": [{"type": "text", "text": f"refused: {error.code}"}]}
     return {"content": [{"type": "text", "text": answer.decode()}]}
@@ -345,26 +347,18 @@ async def test_a_servers_error_is_the_clients() -> None:
 
 # --- legacy client, legacy server ---
 
-
-def _as_it_is(params: Raw) -> Raw:
-    return params
+AS_IT_IS = Related("s", "s", Holder(Handed(), Owner("me", "1"), lambda place: None, alone=True))
+"""On the mount of the only replica tasks are called what the server calls them."""
 
 
 async def test_between_legacy_peers_a_question_passes_untouched() -> None:
     client = Client(elicitation=ANSWER)
-    ask = asker(client, _as_it_is)
-    assert ask is not None
+    ask = asker(client, AS_IT_IS)
     params: Params = {"message": as_raw("?"), "requestedSchema": as_raw({"big": 10**30})}
-    answer = await ask("elicitation/create", as_raw(params))
+    answer = await ask("elicitation/create", as_raw(params), unheard)
     assert json.loads(answer) == ANSWER
     assert client.asked == [
         ("elicitation/create", {"message": "?", "requestedSchema": {"big": 10**30}})
     ]
     with pytest.raises(MethodNotFound):
-        await ask("tasks/list", message.NO_RAW)
-
-
-def test_a_client_that_takes_no_questions_is_never_asked() -> None:
-    client = Client()
-    client.capabilities = {"experimental": {}}
-    assert asker(client, _as_it_is) is None
+        await ask("tasks/list", message.NO_RAW, unheard)

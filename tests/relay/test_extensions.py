@@ -214,14 +214,10 @@ def test_a_task_is_over_when_a_result_says_so() -> None:
     assert answered("tasks/result", {"_meta": {RELATED: {"taskId": "z"}}}) == set()
 
 
-def test_a_question_of_a_task_and_a_visit() -> None:
+def test_a_question_may_hand_out_a_visit() -> None:
     handed, client = Handed(), Client("s", "ann")
-    asked = as_raw({"elicitationId": "e", "_meta": {RELATED: {"taskId": "x"}}})
-    found = extensions.question("one", view(one=LEGACY), holder(client, handed), asked)
-    assert json.loads(bytes(found))["_meta"] == {RELATED: {"taskId": "one.x"}}
+    extensions.note_question(as_raw({"elicitationId": "e"}), "one", holder(client, handed))
     assert handed.owner(thing("one", "e", VISIT)) == Owner("ann", "s")
-    at_home = view("one", one=LEGACY)
-    assert extensions.question("one", at_home, holder(client, handed), asked) is asked
 
 
 # --- the list ---

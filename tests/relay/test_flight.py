@@ -7,7 +7,7 @@ import pytest
 
 from fakes.answers import OWN_ERROR, READ, A, client, numbered, raw, read
 from fakes.edge import until
-from fakes.upstream import Gate, ask, gateway_of, library
+from fakes.upstream import Gate, ask, gateway_of, library, unheard
 from only1mcp.gateway import Gateway
 from only1mcp.protocol.errors import McpError, UpstreamError
 from only1mcp.protocol.methods import NEWEST_MODERN
@@ -115,7 +115,7 @@ async def test_a_question_is_for_the_one_who_began_and_so_is_the_answer() -> Non
             asked.set()
             assert call.on_question is not None
             with pytest.raises(UpstreamError):  # the client of the test takes no questions
-                await call.on_question("roots/list", raw({}))
+                await call.on_question("roots/list", raw({}), unheard)
             return await thinking(call)
         return {"contents": [], "count": "alone"}
 

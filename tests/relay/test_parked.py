@@ -8,7 +8,7 @@ import pytest
 from msgspec import Raw
 
 from fakes.edge import begin, until
-from fakes.upstream import FakeUpstream
+from fakes.upstream import FakeUpstream, unheard
 from only1mcp.config.resilience import Concurrency
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import MethodNotFound
@@ -27,7 +27,7 @@ class Client:
     def notify(self, method: str, params: Raw) -> None:
         self.heard.append(method)
 
-    async def ask(self, method: str, params: bytes) -> bytes:
+    async def ask(self, method: str, params: bytes, told: Any = None) -> bytes:
         raise AssertionError("a modern client is never asked")
 
 
@@ -44,7 +44,10 @@ class Desk:
 
     async def _answer(self, call: Call) -> Any:
         assert call.on_question is not None
-        return [message.any_value(await call.on_question("roots/list", Raw())) for _ in range(2)]
+        return [
+            message.any_value(await call.on_question("roots/list", Raw(), unheard))
+            for _ in range(2)
+        ]
 
 
 async def test_it_has_its_turn_while_the_server_works() -> None:
@@ -94,7 +97,7 @@ async def test_nor_does_one_that_ends_while_it_waits() -> None:
 async def test_what_the_client_did_not_declare_is_not_asked() -> None:
     desk = Desk()
     with pytest.raises(MethodNotFound):
-        await desk.parked.asked("sampling/createMessage", as_raw({}))
+        await desk.parked.asked("sampling/createMessage", as_raw({}), unheard)
     desk.parked.notify("notifications/x", Raw())
     desk.parked.rest(5.0)
     desk.parked.notify("notifications/y", Raw())

@@ -110,8 +110,9 @@ async def test_clients_that_read_results_differently_have_keys_of_their_own() ->
     async with gateway_of(library(), cache={"tools": [{"match": "*"}]}) as gateway:
         revisions = ("2024-11-05", NEWEST_LEGACY, NEWEST_MODERN)
         calls = {_key(gateway, FIND, "tools/call", one) for one in revisions}
+        gets = {_key(gateway, {"name": "lib__greet"}, "prompts/get", one) for one in revisions}
         reads = {_key(gateway, A, READ, one) for one in revisions}
-    assert (len(calls), len(reads)) == (3, 2)
+    assert (len(calls), len(gets), len(reads)) == (3, 3, 2)
 
 
 def _key(gateway: Gateway, params: Any, method: str, revision: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fakes.edge import until
-from fakes.upstream import library, served, text
+from fakes.upstream import library, served, text, unheard
 from fakes.wire import Session, Web, error, last, message, web
 from only1mcp.gateway import Gateway
 from only1mcp.protocol import message as protocol
@@ -69,7 +69,7 @@ def events_kept(gateway: Gateway, session: Session) -> int:
 
 async def asked(ask: QuestionSink) -> Any:
     """The answer to a question of the server."""
-    return protocol.any_value(await ask("roots/list", as_raw({})))
+    return protocol.any_value(await ask("roots/list", as_raw({}), unheard))
 
 
 def caller_of(gateway: Gateway) -> SessionCaller:
@@ -240,7 +240,7 @@ async def test_a_client_that_left_before_it_had_an_id_is_asked_nothing() -> None
         await until(lambda: exchange.closed)
         assert call.on_question is not None
         with pytest.raises(InternalError, match="has left"):
-            await call.on_question("roots/list", as_raw({}))
+            await call.on_question("roots/list", as_raw({}), unheard)
         await script.say(1)
         script.done.set()
         await until(lambda: not gateway._streamable._waiting)

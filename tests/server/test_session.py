@@ -1,11 +1,13 @@
 """Handshake sessions: bound to principal and mount, bounded in number and in time."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 from msgspec import Raw
 
+from only1mcp.observe.tasks import Tasks
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import InvalidParams, InvalidRequest
 from only1mcp.protocol.message import Message
@@ -193,6 +195,35 @@ async def test_the_client_cancels_one_request(sessions: Sessions) -> None:
         assert not number.done()
         session.told(note("notifications/cancelled", b'{"requestId":1}'))
     assert number.result() == CLIENT_CANCELLED
+
+
+async def test_progress_of_a_question_is_told_under_the_askers_own_token(
+    sessions: Sessions,
+) -> None:
+    session, told, said = opened(sessions), list[Any](), list[Any]()
+    tasks = Tasks()
+
+    def hear(method: str, params: Raw) -> None:
+        told.append((method, json.loads(bytes(params))))
+
+    for own in (b'"7"', b"7", b"null"):
+        asked = b'{"_meta":{"progressToken":%b}}' % own
+        asking = session.ask("roots/list", asked, lambda body: said.append(json.loads(body)), hear)
+        tasks.start(asking, "ask")
+    silent = session.ask("roots/list", b"", lambda body: said.append(json.loads(body)), hear)
+    tasks.start(silent, "ask")
+    await asyncio.sleep(0)
+    assert [one["params"]["_meta"]["progressToken"] for one in said[:3]] == [1, 2, None]
+    for token in (b"1", b"2", b"3", b"4", b"0", b"-1", b'"1"', b"true", b"1" * 5000, b"1.0"):
+        session.told(note("notifications/progress", b'{"progressToken":%b}' % token))
+    for params in (b"", b"[1]", b"{}"):
+        session.told(note("notifications/progress", params))
+    await tasks.close()
+    session.told(note("notifications/progress", b'{"progressToken":1}'))
+    assert told == [
+        ("notifications/progress", {"progressToken": "7"}),
+        ("notifications/progress", {"progressToken": 7}),
+    ]
 
 
 async def test_closing_cancels_what_the_client_still_asks_for(sessions: Sessions) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fakes.edge import PATIENCE_S, Answer, Client, client, until
-from fakes.upstream import FakeUpstream, Gate, gateway_of, library, text
+from fakes.upstream import FakeUpstream, Gate, gateway_of, library, text, unheard
 from only1mcp.gateway import Gateway
 from only1mcp.protocol import message
 from only1mcp.server import sse as module
@@ -161,7 +161,7 @@ async def test_what_belongs_to_a_call_comes_on_the_stream_before_its_answer() ->
         assert call.on_notification is not None
         assert call.on_question is not None
         call.on_notification("notifications/progress", message.as_raw({"progressToken": 1}))
-        return await call.on_question("roots/list", message.as_raw({}))
+        return await call.on_question("roots/list", message.as_raw({}), unheard)
 
     lib = library(answers={"tools/call": speak})
     async with serving(lib) as (_, edge), talking(edge, initialize(roots={})) as talk:

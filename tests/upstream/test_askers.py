@@ -11,7 +11,7 @@ from only1mcp.protocol.message import as_raw
 from only1mcp.protocol.tasks import RELATED
 from only1mcp.upstream import askers
 from only1mcp.upstream.askers import GIVEN_UP_S, GivenUp, asker
-from only1mcp.upstream.base import Call
+from only1mcp.upstream.base import Call, NotificationSink
 
 
 @dataclass
@@ -20,7 +20,7 @@ class One:
     questions: dict[bytes, asyncio.Task[None]] = field(default_factory=dict)
 
 
-async def answer(method: str, params: Raw) -> bytes:
+async def answer(method: str, params: Raw, tell: NotificationSink) -> bytes:
     return b"{}"
 
 
@@ -40,6 +40,12 @@ def said(calls: int) -> str:
 
 
 ASK = message.decode(b'{"jsonrpc":"2.0","id":1,"method":"roots/list"}')
+
+
+@pytest.mark.parametrize("method", ["tasks/get", "x/y", "ping"])
+def test_what_no_client_takes_is_put_to_none(method: str) -> None:
+    request = message.decode(b'{"jsonrpc":"2.0","id":1,"method":"%b"}' % method.encode())
+    assert asker(request, [asked()]) == "no client takes such a question"
 
 
 class Clock:

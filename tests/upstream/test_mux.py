@@ -12,7 +12,7 @@ from only1mcp.protocol import message
 from only1mcp.protocol.errors import ParseError, ServerLost, ServerProtocolError, ServerTimeout
 from only1mcp.protocol.message import as_raw
 from only1mcp.protocol.subscription import ACKNOWLEDGED, LISTEN, TAG_KEY, UPDATED
-from only1mcp.upstream.base import Call
+from only1mcp.upstream.base import Call, NotificationSink
 from only1mcp.upstream.mux import MAX_QUESTIONS, Mux
 from only1mcp.upstream.pending import Pending
 
@@ -43,7 +43,7 @@ def log(level: str) -> dict[str, Any]:
     return {"method": "notifications/message", "params": {"level": level}}
 
 
-async def never(method: str, params: Raw) -> bytes:
+async def never(method: str, params: Raw, tell: NotificationSink) -> bytes:
     await asyncio.Event().wait()
     return b""
 
@@ -201,6 +201,19 @@ async def test_a_listen_is_no_call_that_logs() -> None:
     channel.take(log("info"))
     assert heard == ["call"]
     assert len(channel.heard) == 1
+
+
+async def test_a_server_hears_how_far_a_client_is_with_its_question() -> None:
+    async def slow(method: str, params: Raw, tell: NotificationSink) -> bytes:
+        tell("notifications/progress", as_raw({"progressToken": "t", "progress": 1}))
+        return b"{}"
+
+    channel = Channel()
+    channel.call(on_question=slow)
+    channel.take({"id": "q", "method": "roots/list"})
+    await until(lambda: len(channel.said) == 2)
+    said = {"method": "notifications/progress", "params": {"progressToken": "t", "progress": 1}}
+    assert channel.said == [{"jsonrpc": "2.0", **said}, {"jsonrpc": "2.0", "id": "q", "result": {}}]
 
 
 async def test_a_server_takes_its_question_back() -> None:

@@ -5,13 +5,12 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from msgspec import Raw
 
 from only1mcp.protocol import message
-from only1mcp.protocol.errors import InvalidParams, ServerLost, UpstreamError
-from only1mcp.protocol.message import NO_RAW, Params, as_raw
+from only1mcp.protocol.errors import ServerLost, UpstreamError
+from only1mcp.protocol.message import Params, as_raw
 from only1mcp.upstream.base import Call
-from only1mcp.upstream.pending import Pending, own_token
+from only1mcp.upstream.pending import Pending
 
 
 def pending(meta: Any = None, **more: Any) -> Pending:
@@ -25,44 +24,6 @@ def pending(meta: Any = None, **more: Any) -> Pending:
 def answered(json: bytes) -> message.Message:
     """An answer with these members."""
     return message.decode(b'{"jsonrpc":"2.0","id":7,' + json + b"}")
-
-
-@pytest.mark.parametrize(
-    "meta",
-    [
-        b'{"progressToken": "a"}',
-        b'{"progress\\u0054oken": "a"}',
-        b'{"progressToken": 5, "progressToken": "a"}',
-    ],
-)
-def test_a_progress_token_becomes_ours(meta: bytes) -> None:
-    given: Params = {"name": as_raw("x"), "_meta": Raw(meta), "z": as_raw(1)}
-    params, token = own_token(given, 7)
-    assert params is not None
-    assert list(params) == ["name", "_meta", "z"]
-    assert bytes(params["_meta"]) == b'{"progressToken":7}'
-    assert bytes(token) == b'"a"'
-    assert bytes(given["_meta"]) == meta
-
-
-@pytest.mark.parametrize(
-    "meta", [b"{}", b'{"progressToken":null}', b'{"a":"\\n"}', b'{"x":{"progressToken":1}}', b"1"]
-)
-def test_meta_without_a_token_is_left_alone(meta: bytes) -> None:
-    given: Params = {"_meta": Raw(meta)}
-    params, token = own_token(given, 7)
-    assert params is given
-    assert token == NO_RAW
-
-
-def test_params_may_be_absent() -> None:
-    assert own_token(None, 7) == (None, NO_RAW)
-    assert own_token({}, 7) == ({}, NO_RAW)
-
-
-def test_a_meta_that_is_no_object_is_the_clients_fault() -> None:
-    with pytest.raises(InvalidParams):
-        own_token({"_meta": Raw(b'["progressToken"]')}, 7)
 
 
 async def test_progress_keeps_every_other_member() -> None:

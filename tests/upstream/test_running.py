@@ -11,9 +11,10 @@ from only1mcp.observe.tasks import Tasks
 from only1mcp.protocol.errors import ServerProtocolError, ServerTimeout, ServerUnavailable
 from only1mcp.protocol.message import Message, Params, as_raw
 from only1mcp.protocol.sse import Event, Parser
+from only1mcp.upstream.afterwards import Afterwards
 from only1mcp.upstream.base import Call
 from only1mcp.upstream.dial import Endpoint
-from only1mcp.upstream.running import Running
+from only1mcp.upstream.running import Running, stray_progress
 
 
 class Rig:
@@ -74,10 +75,22 @@ async def test_without_a_token_meta_is_carried_as_it_is(meta: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("params", [{"progressToken": 8}, {"progressToken": "7"}, {}, [1], None])
-async def test_progress_of_another_call_is_dropped(params: Any) -> None:
+async def test_progress_of_another_call_is_not_this_ones(params: Any) -> None:
     rig = Rig({"_meta": as_raw({"progressToken": "a"})})
     assert not rig.event(method="notifications/progress", params=params)
     assert rig.notified == []
+
+
+async def test_progress_outside_its_call_finds_it_or_its_task() -> None:
+    rig, late = Rig({"_meta": as_raw({"progressToken": "a"})}), Afterwards()
+    told: list[Any] = []
+    made = Call("tools/call", afterwards=lambda method, params: told.append(params))
+    late.keep(8, as_raw("b"), made, b'{"task":{"taskId":"x"}}')
+    for token in (7, 8, 9, "7", True, None, -7):
+        stray_progress(as_raw({"progressToken": token}), {7: rig.running, 1: rig.running}, late)
+    stray_progress(as_raw([7]), {7: rig.running}, late)
+    assert rig.notified == [("notifications/progress", {"progressToken": "a"})]
+    assert [json.loads(bytes(one)) for one in told] == [{"progressToken": "b"}]
 
 
 async def test_what_belongs_to_the_call_goes_to_its_caller() -> None:

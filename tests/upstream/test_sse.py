@@ -30,7 +30,7 @@ from only1mcp.protocol.errors import (
 )
 from only1mcp.protocol.message import as_raw
 from only1mcp.upstream.answer import NotStreamable
-from only1mcp.upstream.base import Call
+from only1mcp.upstream.base import Call, NotificationSink
 from only1mcp.upstream.sse import LegacySse
 from only1mcp.upstream.streamable import StreamableHttp
 
@@ -304,7 +304,7 @@ async def test_a_question_is_put_only_to_the_one_who_can_be_meant(calls: int) ->
     mirror = Mirror()
     mirror.on("tools/call", Asked.hang)
 
-    async def answer(method: str, params: Raw) -> bytes:
+    async def answer(method: str, params: Raw, tell: NotificationSink) -> bytes:
         return json.dumps({"asked": method}).encode()
 
     async with connected(mirror) as (client, _):

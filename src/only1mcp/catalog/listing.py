@@ -73,6 +73,7 @@ class Target:
     same as JSON text, ready for params. `entry` is what was listed, None if it was not.
     `header_params` are the arguments a 2026-07-28 server wants mirrored in HTTP headers.
     `place` is the one replica that has it, if only one can (protocol/tasks.py).
+    `needs_task`: a tool that works only as a task of 2025-11-25.
     """
 
     server: str
@@ -81,3 +82,4 @@ class Target:
     entry: Params | None = None
     header_params: tuple[HeaderParam, ...] = ()
     place: str = ""
+    needs_task: bool = False

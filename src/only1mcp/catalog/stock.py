@@ -28,7 +28,6 @@ MAX_REASON: Final = 200  # characters of a reason, which may quote the server
 
 CAPABILITIES: Final = ("tools", "prompts", "resources", "completions", "logging")
 """What a server may declare that we carry."""
-_NEEDS_TASK: Final = "it works only as a task of 2025-11-25"
 _CAPABILITY: Final = {kind: kind.value for kind in Kind} | {Kind.TEMPLATES: "resources"}
 
 
@@ -151,17 +150,15 @@ class Stock:
         except ValueError as error:
             self._drop(Kind.TOOLS, name, f"not shown to clients of 2026-07-28: {error}")
             modern = False
-        if self._needs_task(entry):
-            self._drop(Kind.TOOLS, name, f"not shown to clients of 2026-07-28: {_NEEDS_TASK}")
-            modern = False
         legacy = entry
         if (output := entry.get("outputSchema")) and not fits_legacy(output):
             legacy = {key: raw for key, raw in entry.items() if key != "outputSchema"}
-        target = Target(self.server, name, entry["name"], entry, mirrored)
+        needs_task = self._needs_task(entry)
+        target = Target(self.server, name, entry["name"], entry, mirrored, needs_task=needs_task)
         return Item(self.rules.rename.get(name, name), entry, target, legacy, modern)
 
     def _needs_task(self, entry: Params) -> bool:
-        """Whether it works only as a task of 2025-11-25, which no later client can ask for."""
+        """Whether it works only as a task of 2025-11-25."""
         if "execution" not in entry or "tasks" not in self.listing.capabilities:
             return False
         return text(members(entry["execution"]).get("taskSupport")) == "required"

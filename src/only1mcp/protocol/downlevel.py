@@ -8,41 +8,65 @@
     a choice of several values             before 2025-11-25  left out; refused if it is required
     several blocks in a sampling message   before 2025-11-25  one as it is; refused if more
 
+Blocks are looked for in results of tools, in the messages of prompts and in those of sampling.
 Unknown members are harmless to clients, so they stay; types a client does not know are not.
 Source  schema of each revision, "ContentBlock", "CallToolResult", "PrimitiveSchemaDefinition"
         and "SamplingMessage".
 """
 
+from contextlib import suppress
 from typing import Any, Final
 
 from only1mcp.protocol import message
-from only1mcp.protocol.errors import InvalidParams
+from only1mcp.protocol.errors import InvalidParams, McpError, MethodNotFound
 from only1mcp.protocol.message import Params, as_raw
-from only1mcp.protocol.methods import R2025_03_26, R2025_06_18, R2025_11_25, R2026_07_28
+from only1mcp.protocol.methods import (
+    QUESTIONS,
+    R2025_03_26,
+    R2025_06_18,
+    R2025_11_25,
+    R2026_07_28,
+)
 from only1mcp.protocol.questions import ELICIT, SAMPLE
 
+METHODS: Final = frozenset(("tools/call", "tasks/result", "prompts/get"))
+"""Whose results differ from revision to revision."""
 _STRUCTURED: Final = b'"structuredContent"'
 _LINK: Final = b'"resource_link"'
 _AUDIO: Final = b'"audio"'
 
 
-def tool_result(result: bytes, revision: str) -> bytes:
-    """The result of `tools/call` for a client of `revision`.
+def result(method: str, result: bytes, revision: str) -> bytes:
+    """The result of `method` for a client of `revision`.
 
     Cost  two or three substring tests for a result that needs no change.
     """
-    if revision >= R2026_07_28:
+    if revision >= R2026_07_28 or method not in METHODS:
         return result
-    structured = _STRUCTURED in result
-    links = revision < R2025_06_18 and _LINK in result
-    audio = revision < R2025_03_26 and _AUDIO in result
-    if not (structured or links or audio):
+    with suppress(McpError):  # a result of another form is the client's to judge
+        if method != "prompts/get":
+            return _tool_result(result, revision)
+        if _has_foreign_blocks(result, revision):
+            members = message.members(result)
+            return message.encode(members) if _plain_texts(members, revision) else result
+    return result
+
+
+def _tool_result(result: bytes, revision: str) -> bytes:
+    structured, foreign = _STRUCTURED in result, _has_foreign_blocks(result, revision)
+    if not (structured or foreign):
         return result
     members = message.members(result)
     changed = structured and _without_foreign_structure(members)
-    if (links or audio) and _plain_blocks(members, revision):
+    if foreign and _plain_blocks(members, revision):
         changed = True
     return message.encode(members) if changed else result
+
+
+def _has_foreign_blocks(text: bytes, revision: str) -> bool:
+    """Whether there may be content of a type that the revision lacks."""
+    links = revision < R2025_06_18 and _LINK in text
+    return links or (revision < R2025_03_26 and _AUDIO in text)
 
 
 def _without_foreign_structure(members: Params) -> bool:
@@ -69,6 +93,22 @@ def _plain_blocks(members: Params, revision: str) -> bool:
     return changed
 
 
+def _plain_texts(members: Params, revision: str) -> bool:
+    """The same for messages of one block each; True if there was one."""
+    messages: list[Any] = list(message.objects(members.get("messages", message.NO_RAW)))
+    changed = False
+    for one in messages:
+        content = one.get("content", message.NO_RAW)
+        if bytes(content).lstrip()[:1] != b"{":
+            continue
+        if (text := _said(message.members(content), revision)) is not None:
+            one["content"] = as_raw({"type": "text", "text": text})
+            changed = True
+    if changed:
+        members["messages"] = as_raw(messages)
+    return changed
+
+
 def _said(block: Params, revision: str) -> str | None:
     kind = message.text(block.get("type"))
     if kind == "resource_link":
@@ -83,13 +123,49 @@ def question(method: str, params: bytes, revision: str) -> bytes:
     """The params of a server's question for a client of `revision`.
 
     Raises:
+        MethodNotFound: the revision does not have it.
         InvalidParams: the revision has no form for it.
     """
-    if revision >= R2025_11_25 or method not in (ELICIT, SAMPLE):
-        return params
-    members = message.members(params)
-    changed = (_plain_form if method == ELICIT else _plain_messages)(members)
-    return message.encode(members) if changed else params
+    row = QUESTIONS.get(method)
+    if row is None or revision not in row.revisions:
+        raise MethodNotFound(f"a client of {revision} takes no {method}")
+    if method == ELICIT and revision < R2025_11_25:
+        members = message.members(params)
+        return message.encode(members) if _plain_form(members) else params
+    if method == SAMPLE:
+        members = message.members(params)
+        return message.encode(members) if _plain_sampling(members, revision) else params
+    return params
+
+
+def _plain_sampling(members: Params, revision: str) -> bool:
+    if revision >= R2025_11_25:
+        return _plain_tool_results(members)
+    one_each = _plain_messages(members)
+    return _plain_texts(members, revision) or one_each
+
+
+def _plain_tool_results(members: Params) -> bool:
+    """What tools said without structure that is no object; True if one had such."""
+    if _STRUCTURED not in bytes(members.get("messages", message.NO_RAW)):
+        return False
+    messages: list[Any] = list(message.objects(members["messages"]))
+    changed = False
+    for one in messages:
+        content = one.get("content", message.NO_RAW)
+        several = bytes(content).lstrip()[:1] == b"["
+        blocks = message.objects(content) if several else [message.members(content)]
+        found = [_without_foreign_structure(block) for block in blocks if _is_tool_result(block)]
+        if any(found):
+            one["content"] = as_raw(blocks if several else blocks[0])
+            changed = True
+    if changed:
+        members["messages"] = as_raw(messages)
+    return changed
+
+
+def _is_tool_result(block: Params) -> bool:
+    return message.text(block.get("type")) == "tool_result"
 
 
 def _plain_form(members: Params) -> bool:

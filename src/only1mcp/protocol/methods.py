@@ -11,6 +11,7 @@ Source  the schema of each revision; mcp-types `methods` is the oracle in the te
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -47,6 +48,7 @@ class Fate(Enum):
     """What becomes of a notification, or of a server's request."""
 
     HOP = "hop"  # it is between two neighbours; the gateway acts on it, or sends its own
+    PROGRESS = "progress"  # it goes with the request that has its progress token
     CALL = "call"  # it goes with the call it belongs to
     SERVER = "server"  # it is about the server: all who asked to hear of that, once each
     OWNER = "owner"  # the client that was handed the id in it
@@ -114,22 +116,31 @@ QUESTIONS: Final = _named(
 FROM_CLIENTS: Final = _named(
     Passing("notifications/initialized", Fate.HOP, LEGACY),
     Passing("notifications/cancelled", Fate.HOP),
-    Passing("notifications/progress", Fate.DROPPED, LEGACY),  # of its answer to a question
+    Passing("notifications/progress", Fate.PROGRESS, LEGACY),  # of its answer to a question
     Passing("notifications/roots/list_changed", Fate.DROPPED, LEGACY),  # asked anew in each call
 )
 FROM_SERVERS: Final = _named(
     Passing("notifications/cancelled", Fate.HOP),
-    Passing("notifications/progress", Fate.CALL),
+    Passing("notifications/progress", Fate.PROGRESS),
     Passing("notifications/message", Fate.CALL),
     Passing("notifications/tools/list_changed", Fate.SERVER),
     Passing("notifications/prompts/list_changed", Fate.SERVER),
     Passing("notifications/resources/list_changed", Fate.SERVER),
     Passing("notifications/resources/updated", Fate.SERVER),
-    Passing("notifications/subscriptions/acknowledged", Fate.HOP, MODERN),
+    Passing("notifications/subscriptions/acknowledged", Fate.CALL, MODERN),
     Passing("notifications/elicitation/complete", Fate.OWNER, (R2025_11_25,)),
     Passing("notifications/tasks/status", Fate.OWNER, (R2025_11_25,)),
+    Passing("notifications/tasks", Fate.OWNER, MODERN),
 )
+"""What none of these tables has is of an extension: it goes with the call on whose stream it
+comes, else it is dropped; a request is refused."""
 _NAME: Final = re.compile(r"[\x21-\x7e]+")
+
+
+def fate(table: Mapping[str, Passing], method: str) -> Fate | None:
+    """What becomes of a message; None: the table does not know it."""
+    row = table.get(method)
+    return None if row is None else row.fate
 
 
 def known(method: str, revision: str) -> Method | None:

@@ -3,6 +3,7 @@
 Pure functions over `params`; both sides of the gateway use them.
 Source  MCP 2026-07-28 basic/patterns/subscriptions; 2025-11-25 server/resources
         "Subscriptions"; schema: `updated` may name a sub-resource of what was subscribed.
+        `taskIds`: SEP-2663 "Task Status Notifications".
 """
 
 from collections.abc import Iterator
@@ -31,23 +32,29 @@ FLAGS: Final = {
 """Member of a filter -> the notification it stands for."""
 MAX_URIS: Final = 1000
 """Of one client or one listen; each is a request to a legacy server."""
+MAX_TASKS: Final = 1000
+"""Of one listen."""
+_URIS: Final = "resourceSubscriptions"
+_TASKS: Final = "taskIds"
 _MAX_PARENTS: Final = 64  # of one URI; deeper ones are looked up from the nearest parents only
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What to hear of: methods of FLAGS, and resources."""
+    """What to hear of: methods of FLAGS, resources, and tasks by their ids."""
 
     methods: frozenset[str] = frozenset()
     uris: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.methods or self.uris)
+        return bool(self.methods or self.uris or self.tasks)
 
     def encoded(self) -> dict[str, Any]:
         """As in `params.notifications`: only what is wanted."""
         flags: dict[str, Any] = {flag: True for flag, one in FLAGS.items() if one in self.methods}
-        return flags | ({"resourceSubscriptions": list(self.uris)} if self.uris else {})
+        lists = {_URIS: list(self.uris), _TASKS: list(self.tasks)}
+        return flags | {name: one for name, one in lists.items() if one}
 
 
 def wanted(params: Params) -> Filter:
@@ -61,7 +68,9 @@ def wanted(params: Params) -> Filter:
         raise InvalidParams("params.notifications must be an object")
     members = message.members(raw)
     methods = [FLAGS[flag] for flag in FLAGS if _flag(flag, members)]
-    return Filter(frozenset(methods), _uris(members))
+    return Filter(
+        frozenset(methods), _texts(_URIS, members, MAX_URIS), _texts(_TASKS, members, MAX_TASKS)
+    )
 
 
 def _flag(name: str, members: Params) -> bool:
@@ -71,15 +80,15 @@ def _flag(name: str, members: Params) -> bool:
     return bool(value)
 
 
-def _uris(members: Params) -> tuple[str, ...]:
-    name = "params.notifications.resourceSubscriptions"
-    found = message.any_value(members.get("resourceSubscriptions", message.NO_RAW))
+def _texts(member: str, members: Params, most: int) -> tuple[str, ...]:
+    name = f"params.notifications.{member}"
+    found = message.any_value(members.get(member, message.NO_RAW))
     if found is None:
         return ()
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         raise InvalidParams(f"{name} must be an array of strings")
-    if len(found) > MAX_URIS:
-        raise InvalidParams(f"{name} has {len(found)} entries; at most {MAX_URIS} are taken")
+    if len(found) > most:
+        raise InvalidParams(f"{name} has {len(found)} entries; at most {most} are taken")
     return tuple(dict.fromkeys(found))
 
 

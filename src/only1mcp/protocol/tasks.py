@@ -25,6 +25,9 @@ from only1mcp.protocol.message import Params, as_raw
 EXTENSION: Final = "io.modelcontextprotocol/tasks"
 RELATED: Final = "io.modelcontextprotocol/related-task"
 STATUS: Final = "notifications/tasks/status"
+"""Of 2025-11-25."""
+CHANGED: Final = "notifications/tasks"
+"""Of the extension, to who listens: the task as `tasks/get` has it."""
 _SIGN: Final = b'"taskId"'
 _OVER: Final = ("completed", "failed", "cancelled")
 _SEPARATOR: Final = "."
@@ -55,15 +58,20 @@ def owner(id: str) -> tuple[str, str]:
     return (place, own) if found else ("", id)
 
 
+def declared() -> dict[str, Any]:
+    """The capabilities of a client that uses the extension."""
+    return {"extensions": {EXTENSION: {}}}
+
+
 def check_declared(capabilities: dict[str, Any]) -> None:
     """Whether a modern client may use the extension.
 
     Raises:
         MissingCapability: it has not declared it for this request (SEP-2663 "Capabilities").
     """
-    declared = capabilities.get("extensions")
-    if not isinstance(declared, dict) or EXTENSION not in declared:
-        needed: dict[str, Any] = {"requiredCapabilities": {"extensions": {EXTENSION: {}}}}
+    extensions = capabilities.get("extensions")
+    if not isinstance(extensions, dict) or EXTENSION not in extensions:
+        needed = {"requiredCapabilities": declared()}
         raise MissingCapability(f"the request does not declare the extension {EXTENSION}", needed)
 
 
@@ -71,17 +79,48 @@ def respelt_result(result: bytes, method: str, respell: Respell, *, modern: bool
     """A result of `method` with the ids of tasks in it respelt; the same bytes if there is none."""
     if _SIGN not in result:
         return result
-    members = message.members(result)
+    with suppress(InvalidParams):  # a result of another form is the client's to judge
+        members = message.members(result)
+        if _respell(members, method, respell, modern=modern):
+            return message.encode(members)
+    return result
+
+
+def _respell(members: Params, method: str, respell: Respell, *, modern: bool) -> bool:
     match method:
         case "tools/call" if modern:
-            found = message.text(members.get("resultType")) == "task" and _top(members, respell)
+            return message.text(members.get("resultType")) == "task" and _top(members, respell)
         case "tools/call":
-            found = _inside(members, "task", respell)
+            return _inside(members, "task", respell) or _related(members, respell)
         case "tasks/result":
-            found = _related(members, respell)
+            return _related(members, respell)
         case _:
-            found = _top(members, respell)
-    return message.encode(members) if found else result
+            return _top(members, respell)
+
+
+def made(result: bytes) -> str | None:
+    """The id of the task of 2025-11-25 that a result says was made; None if it is another."""
+    if _SIGN not in result:
+        return None
+    with suppress(InvalidParams):
+        task = message.members(message.members(result).get("task", message.NO_RAW))
+        return message.text(task.get("taskId"))
+    return None
+
+
+def unrelated(text: Raw) -> Raw:
+    """Params or a result without the task that they belong to."""
+    if RELATED.encode() not in bytes(text):
+        return text
+    with suppress(InvalidParams):
+        members = message.members(text)
+        meta = message.members(members.get("_meta", message.NO_RAW))
+        if meta.pop(RELATED, None) is not None:
+            members["_meta"] = as_raw(meta)
+            if not meta:
+                del members["_meta"]
+            return as_raw(members)
+    return text
 
 
 def is_over(found: bytes) -> bool:
@@ -93,14 +132,22 @@ def is_over(found: bytes) -> bool:
     return False
 
 
+def as_news(got: bytes) -> Raw:
+    """A result of `tasks/get` as the params of a notification that says the same."""
+    members = message.members(got)
+    for name in ("resultType", "_meta"):
+        members.pop(name, None)
+    return as_raw(members)
+
+
 def respelt_status(params: Raw, respell: Respell) -> Raw:
     """The params of a status notification, respelt."""
     members = message.members(params)
     return as_raw(members) if _top(members, respell) else params
 
 
-def respelt_question(params: Raw, respell: Respell) -> Raw:
-    """The params of a server's question that belongs to a task, respelt."""
+def respelt_related(params: Raw, respell: Respell) -> Raw:
+    """Params or a result that may belong to a task, respelt."""
     if _SIGN not in bytes(params):
         return params
     members = message.members(params)

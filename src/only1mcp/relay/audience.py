@@ -2,6 +2,7 @@
 
     lists changed ──────────► sessions whose lists differ, listens that asked for the kind
     resources/updated ──────► whoever subscribed (relay/subscriptions.py)
+    tasks ──────────────────► the listens that asked for the task (relay/task_listens.py)
     notifications/message ──► sessions that set a level, where all clients are one principal
     tasks/status, elicitation/complete ──► the session that was handed the id
 
@@ -14,7 +15,8 @@ Source  MCP 2026-07-28 basic/patterns/subscriptions; 2025-11-25 basic/transports
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from typing import Final, Protocol
+from functools import partial
+from typing import Any, Final, Protocol
 
 from msgspec import Raw
 
@@ -25,9 +27,10 @@ from only1mcp.protocol import message, subscription, tasks
 from only1mcp.protocol.errors import Draining, InvalidRequest, McpError
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.subscription import ACKNOWLEDGED, TAG_KEY, UPDATED, Filter
-from only1mcp.relay import local
-from only1mcp.relay.handed import TASK, VISIT, Handed, Thing
+from only1mcp.relay import extensions, local
+from only1mcp.relay.handed import TASK, VISIT, Handed, Holder, Thing
 from only1mcp.relay.subscriptions import Place, Subscriptions
+from only1mcp.relay.task_listens import TaskListens
 from only1mcp.upstream.base import NotificationSink
 from only1mcp.upstream.roster import FromServer, Live
 
@@ -65,6 +68,10 @@ class Listener(Protocol):
 
     principal: str
 
+    @property
+    def capabilities(self) -> dict[str, Any]:
+        """What it declared."""
+
     def notify(self, method: str, params: Raw) -> None:
         """Pass a notification on. Never blocks."""
 
@@ -72,23 +79,39 @@ class Listener(Protocol):
 class Listen:
     """One `subscriptions/listen` of a modern client."""
 
-    __slots__ = ("_id", "_send", "acknowledged", "ended", "heard", "principal", "view")
+    __slots__ = ("_early", "_id", "_send", "ended", "heard", "principal", "view")
 
     def __init__(
         self, id: Raw, principal: str, view: View, wanted: Filter, send: NotificationSink
     ) -> None:
         self._id = id
         self._send = send
+        self._early: dict[str, Raw] | None = {}
         self.principal = principal
         self.view = view
         self.heard = wanted
-        self.acknowledged = False  # nothing goes out before that
         self.ended = asyncio.Event()
 
+    def acknowledge(self, agreed: Filter) -> None:
+        """What it will hear of is settled; say so, and what has come of tasks meanwhile."""
+        self.heard = agreed
+        early, self._early = self._early or {}, None
+        self.tell(ACKNOWLEDGED, message.encode({"notifications": agreed.encoded()}))
+        for id in agreed.tasks:
+            if id in early:
+                self.tell(tasks.CHANGED, early[id])
+
     def tell(self, method: str, params: Raw | bytes = b"") -> None:
-        """Send a notification on its stream."""
-        if self.acknowledged:
+        """Send a notification on its stream; nothing goes out before the acknowledgement."""
+        if self._early is None:
             self._send(method, subscription.tagged(params, self._id))
+
+    def tell_of_task(self, id: str, params: Raw) -> None:
+        """News of a task: the latest is kept until it can be said, for it may be the last."""
+        if self._early is not None:
+            self._early[id] = params
+        elif id in self.heard.tasks:
+            self.tell(tasks.CHANGED, params)
 
     def result(self) -> bytes:
         """The last frame."""
@@ -110,6 +133,7 @@ class Audience:
         """`members` are the legacy sessions, `member` finds one by its id; `tell` takes what
         servers would have said (see relay/subscriptions.py)."""
         self.subscriptions = Subscriptions(servers, tell)
+        self.task_listens = TaskListens(servers, tell)
         self._members = members
         self.handed = Handed()
         self.one_principal = one_principal
@@ -126,15 +150,20 @@ class Audience:
 
     # --- modern clients ---
 
-    async def listen(self, id: Raw, params: Params, view: View, client: Listener) -> bytes:
+    async def listen(
+        self, id: Raw, params: Params, view: View, client: Listener, mine: Holder
+    ) -> bytes:
         """Serve one `subscriptions/listen` of `client` to its end; its result.
 
-        Cancelling the task ends it without one.
+        In  `mine` says which tasks are its own. Cancelling the task ends it without a result.
 
         Raises:
             InvalidParams: no filter. InvalidRequest: MAX_LISTENS. Draining.
+            MissingCapability: it asks for tasks and does not declare them.
         """
         wanted = subscription.wanted(params)
+        if wanted.tasks:
+            tasks.check_declared(client.capabilities)
         if self._draining:
             raise Draining("gateway", "the gateway is stopping", hint="connect again")
         if len(self._listens) >= MAX_LISTENS:
@@ -145,20 +174,28 @@ class Audience:
         listen = Listen(id, client.principal, view, granted, client.notify)
         self._listens.add(listen)
         try:
-            listen.heard = Filter(listen.heard.methods, await self._subscribed(listen, wanted))
-            listen.acknowledged = True
-            listen.tell(ACKNOWLEDGED, message.encode({"notifications": listen.heard.encoded()}))
+            uris = await self._subscribed(listen, wanted)
+            ids = await self._followed(listen, wanted, mine)
+            listen.acknowledge(Filter(listen.heard.methods, uris, ids))
             await listen.ended.wait()
             return listen.result()
         finally:
             self._listens.discard(listen)
             self.subscriptions.end(listen)
+            self.task_listens.end(listen)
 
     async def _subscribed(self, listen: Listen, wanted: Filter) -> tuple[str, ...]:
         targets = [(uri, listen.view.resource(uri)) for uri in wanted.uris]
         places = [Place(found.server, uri) for uri, found in targets if found is not None]
         granted = await self.subscriptions.subscribe_all(listen, places, ACK_S)
         return tuple(place.uri for place in granted)
+
+    async def _followed(self, listen: Listen, wanted: Filter, mine: Holder) -> tuple[str, ...]:
+        """The ids of its own tasks that their servers will tell of."""
+        asked = {id: extensions.task(id, listen.view, mine) for id in wanted.tasks}
+        things = [thing for thing in asked.values() if thing is not None]
+        granted = await self.task_listens.watch(listen, things, ACK_S)
+        return tuple(id for id, thing in asked.items() if thing in granted)
 
     def end_listens(self) -> None:
         """Let every listen come to its proper end; no new ones."""
@@ -173,6 +210,21 @@ class Audience:
             mine = principals is None or listen.principal in principals
             if not mine or (mount is not None and mount not in mounts):
                 listen.ended.set()
+
+    async def close(self) -> None:
+        """Ask servers for nothing more."""
+        await self.subscriptions.close()
+        await self.task_listens.close()
+
+    def outlet(self, session: str | None) -> NotificationSink:
+        """Passes notifications on to a session, on its own stream, while it lasts."""
+
+        def tell(method: str, params: Raw) -> None:
+            member = self._member(session) if session else None
+            if member is not None and member.outlet is not None:
+                member.outlet(message.notification(method, params))
+
+        return tell
 
     # --- what there is to hear ---
 
@@ -211,8 +263,11 @@ class Audience:
         with suppress(McpError):  # params that are no object: nobody's
             if method == UPDATED:
                 self._updated(server, subscription.untagged(params))
+            elif method == tasks.CHANGED:
+                id = message.text(message.members(params).get(TASK)) or ""
+                self._task(Thing(place or server, who, TASK, id), subscription.untagged(params))
             elif method == "notifications/message":
-                self._log_message(server, method, params)
+                self._log_message(server, place or server, method, params)
             elif (kind := _HANDED.get(method)) is not None:
                 id = message.text(message.members(params).get(kind)) or ""
                 self._handed_out(Thing(place or server, who, kind, id), method, params)
@@ -225,6 +280,14 @@ class Audience:
             elif (member := self._member(str(owner))) is not None and member.outlet is not None:
                 member.outlet(message.notification(UPDATED, params))
 
+    def _task(self, thing: Thing, params: Raw) -> None:
+        """News of a task of the extension, for the listens that may hear of it."""
+        if tasks.is_over(bytes(params)):
+            self.handed.ended(thing)
+        for listen in self.task_listens.owners(thing):
+            shown = extensions.spelt(thing.place, thing.id, listen.view.server)
+            listen.tell_of_task(shown, tasks.respelt_status(params, partial(_given, shown)))
+
     def _handed_out(self, thing: Thing, method: str, params: Raw) -> None:
         """News of what was handed to one client: for its session, while that lasts."""
         owner = self.handed.owner(thing)
@@ -234,10 +297,10 @@ class Audience:
         if member is None or member.outlet is None:
             return
         if method == tasks.STATUS and member.mount != thing.place:
-            params = tasks.respelt_status(params, lambda own: tasks.shown(thing.place, own))
+            params = tasks.respelt_status(params, partial(tasks.shown, thing.place))
         member.outlet(message.notification(method, params))
 
-    def _log_message(self, server: str, method: str, params: Raw) -> None:
+    def _log_message(self, server: str, place: str, method: str, params: Raw) -> None:
         """A log line of no particular call may tell of anyone's: it goes to clients only where
         all are one principal by configuration, and only to those that set a level."""
         message.members(params)
@@ -245,7 +308,14 @@ class Audience:
             return
         for one in [one for one in self._members() if one.mount in (None, server)]:
             if one.least is not None and one.wants(method, params) and one.outlet is not None:
-                one.outlet(message.notification(method, params))
+                told = params
+                if one.mount != place:
+                    told = tasks.respelt_related(params, partial(tasks.shown, place))
+                one.outlet(message.notification(method, told))
+
+
+def _given(shown: str, _: str) -> str:
+    return shown
 
 
 def changes(before: Catalog, now: Catalog, mount: str | None) -> list[str]:

@@ -35,8 +35,9 @@ from only1mcp.protocol.errors import (
 )
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.relay.parked import Asked, Parked
+from only1mcp.relay.related import Related
 from only1mcp.relay.seal import STATE_TTL_S, Claims, Seal, digest
-from only1mcp.upstream.base import Call, Callee, QuestionSink
+from only1mcp.upstream.base import Call, Callee, NotificationSink, QuestionSink
 from only1mcp.upstream.turns import InTurn
 
 log = logging.getLogger("only1mcp.bridge")
@@ -57,15 +58,14 @@ def asks(result: bytes) -> Params | None:
     return members if message.text(members.get("resultType")) == "input_required" else None
 
 
-def asker(caller: Asked, passed: Callable[[Raw], Raw]) -> QuestionSink | None:
-    """Between legacy peers a question goes on, if the client takes such at all; `passed` says
-    how its params look to the client."""
-    if not questions.can_be_asked(caller.capabilities):
-        return None
+def asker(caller: Asked, ids: Related) -> QuestionSink:
+    """Between legacy peers a question goes on, if the client takes such; `ids` says how the
+    tasks in it, and in the answer, are called."""
 
-    async def ask(method: str, params: Raw) -> bytes:
+    async def ask(method: str, params: Raw, tell: NotificationSink) -> bytes:
         questions.check(method, message.members(params), caller.capabilities)
-        return await caller.ask(method, bytes(passed(params)))
+        told = ids.telling(tell)
+        return ids.answer(await caller.ask(method, bytes(ids.question(params)), told))
 
     return ask
 

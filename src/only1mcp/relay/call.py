@@ -14,8 +14,6 @@ from functools import partial
 from time import monotonic, perf_counter
 from typing import Final
 
-from msgspec import Raw
-
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
 from only1mcp.catalog.view import Target
@@ -36,6 +34,8 @@ from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
 from only1mcp.relay import extensions, mirror, targets, whose
 from only1mcp.relay.admission import FIRST, Before, after, once_more, refuse
 from only1mcp.relay.bridge import asker
+from only1mcp.relay.carried import Carried
+from only1mcp.relay.related import Related
 from only1mcp.relay.request import Caller, Request
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
@@ -43,6 +43,7 @@ from only1mcp.relay.traced import Traced, passed
 from only1mcp.relay.wanted import Fetch, Wanted
 from only1mcp.upstream.base import Call, Callee
 from only1mcp.upstream.roster import Live, Replica
+from only1mcp.upstream.standing import Counted
 from only1mcp.upstream.turns import InTurn
 
 _KIND_OF: Final = {row.value: row for row in Kind}
@@ -192,22 +193,20 @@ async def _call(
 ) -> bytes:
     """One attempt; `before` is what has been tried."""
     live = snapshot.servers[target.server]
-    who = whose.isolated(live.config.isolation, request.caller)
-    if live.several:
-        replica = _chosen(request, target, live, who, before, snapshot)
-    else:
-        replica = live.pick(who)
-    upstream = replica.calls
-    if upstream is None or not replica.shares(request.modern):
-        upstream = await replica.apart(request.modern, who)
+    replica, upstream = await _connection(request, target, live, before, snapshot)
     modern, fetch = upstream.greeting.modern, request.fetch
     if row.route is Route.OTHER and modern != request.modern:
         raise MethodNotFound(f"unknown method {request.method}")
     call = _outgoing(request, target, modern, replica, before.spent_s)
+    if not (modern or request.modern) and "tasks" in upstream.greeting.capabilities:
+        later = snapshot.audience.outlet(request.caller.session)
+        _related(replica.place, request, snapshot).bind(call, later)
     if request.modern and not modern and (level := request.caller.log_level) is not None:
         await snapshot.levels.called(upstream.upstream, level)
     callee = upstream if fetch is None else snapshot.answers.before(upstream, fetch)
     callee = _traced(callee, replica, request)
+    if target.needs_task and not modern and "task" not in (call.params or {}):
+        callee = Carried(callee)
     if row.asks and modern != request.modern:  # a client may think between two calls to the server
         sent, in_turn = perf_counter(), InTurn(callee, live.turns, whose.line(request.caller))
         try:
@@ -228,9 +227,29 @@ async def _call(
     if fetch is not None:
         fetch.hear(result)
     result = _noted(result, replica.place, request, row, snapshot)
+    return _returned(result, modern, request, row, target)
+
+
+async def _connection(
+    request: Request, target: Target, live: Live, before: Before, snapshot: Snapshot
+) -> tuple[Replica, Counted]:
+    """Where the call goes, and by which way."""
+    who = whose.isolated(live.config.isolation, request.caller)
+    if live.several:
+        replica = _chosen(request, target, live, who, before, snapshot)
+    else:
+        replica = live.pick(who)
+    upstream = replica.calls
+    if upstream is None or not replica.shares(request.modern):
+        upstream = await replica.apart(request.modern, who)
+    return replica, upstream
+
+
+def _returned(result: bytes, modern: bool, request: Request, row: Method, target: Target) -> bytes:
+    """The result of a server of this era as the client's revision has it."""
     if modern != request.modern:
         result = eras.result_across(result, target.server, row.name, modern=request.modern)
-    return downlevel.tool_result(result, request.revision) if row is _TOOLS_CALL else result
+    return downlevel.result(row.name, result, request.revision)
 
 
 def _noted(result: bytes, place: str, request: Request, row: Method, snapshot: Snapshot) -> bytes:
@@ -324,15 +343,13 @@ async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snaps
             return await bridge.park(upstream, call, caller)
         case True, False:
             questions.answers(call.params or {})  # to no question; malformed ones are refused
-        case False, False:
-            seen = partial(_question_seen, call.place, request, snapshot)
-            call.on_question = asker(caller, seen)
+        case False, False if questions.can_be_asked(caller.capabilities):
+            call.on_question = asker(caller, _related(call.place, request, snapshot))
     return await upstream.call(call)
 
 
-def _question_seen(place: str, request: Request, snapshot: Snapshot, params: Raw) -> Raw:
-    mine = whose.holder(request.caller, snapshot)
-    return extensions.question(place, request.view, mine, params)
+def _related(place: str, request: Request, snapshot: Snapshot) -> Related:
+    return Related(place, request.view.server, whose.holder(request.caller, snapshot))
 
 
 def _stamped(params: Params, request: Request) -> Params:

@@ -23,7 +23,7 @@ from only1mcp.protocol import headers, message, tasks
 from only1mcp.protocol.errors import InvalidParams, McpError, MethodNotFound, UpstreamError
 from only1mcp.protocol.message import Params, as_raw
 from only1mcp.protocol.methods import METHODS, Method
-from only1mcp.relay.handed import TASK, VISIT, Holder
+from only1mcp.relay.handed import TASK, VISIT, Holder, Thing
 
 log = logging.getLogger("only1mcp.extensions")
 
@@ -90,15 +90,30 @@ def task_target(row: Method, params: Params, view: View, caller: Client, mine: H
     id = message.text(params.get("taskId"))
     if id is None:
         raise InvalidParams("params.taskId must be a string")
-    place, own = tasks.owner(id)
+    place, own = _whereabouts(id, view)
     server = tasks.server(place)
-    if view.server is not None and (server != view.server or place == server):
-        place, server, own = view.server, view.server, id
     if server not in able or not mine.has(place, TASK, own):
         raise InvalidParams(f"unknown task: {id}", {"hint": "it may have expired"})
     if own != id:
         params["taskId"] = as_raw(own)
     return Target(server, own, as_raw(own), place="" if place == server else place)
+
+
+def task(id: str, view: View, mine: Holder) -> Thing | None:
+    """The task of the extension that a client calls `id` here; None: it has no such task."""
+    place, own = _whereabouts(id, view)
+    if tasks.server(place) not in _extended(view) or not mine.has(place, TASK, own):
+        return None
+    return mine.thing(place, TASK, own)
+
+
+def _whereabouts(id: str, view: View) -> tuple[str, str]:
+    """The place of a task and its own id there, from the id that is shown here."""
+    place, own = tasks.owner(id)
+    server = tasks.server(place)
+    if view.server is not None and (server != view.server or place == server):
+        return view.server, id
+    return place, own
 
 
 def other_target(method: str, view: View, caller: Client, *, modern: bool) -> Target:
@@ -128,16 +143,18 @@ def _beyond(view: View, *, modern: bool) -> dict[str, dict[str, Any]]:
 
 def _with_tasks(row: Method, view: View, caller: Client) -> list[str]:
     modern = caller.session is None
-    if modern:
-        found = view.declared("extensions").items()
-        able = [server for server, names in found if tasks.EXTENSION in names]
-    else:
-        able = list(view.declared("tasks"))
+    able = _extended(view) if modern else list(view.declared("tasks"))
     if not able:
         raise MethodNotFound(f"no server here has {row.name}")
     if modern:
         tasks.check_declared(caller.capabilities)
     return able
+
+
+def _extended(view: View) -> list[str]:
+    """The servers here that have tasks of the extension."""
+    found = view.declared("extensions").items()
+    return [server for server, names in found if tasks.EXTENSION in names]
 
 
 # --- ids on their way ---
@@ -153,22 +170,20 @@ def respelt(
             mine.take(place, TASK, own)
         if row.name == "tasks/result" or tasks.is_over(result):
             mine.ended(place, own)
-        return _spelt(place, own, view.server)
+        return spelt(place, own, view.server)
 
     return tasks.respelt_result(result, row.name, respell, modern=caller.session is None)
 
 
-def _spelt(place: str, own: str, mount: str | None) -> str:
+def spelt(place: str, own: str, mount: str | None) -> str:
+    """The id of a task of `place` as clients of a mount see it."""
     return own if mount == place else tasks.shown(place, own)
 
 
-def question(place: str, view: View, mine: Holder, params: Raw) -> Raw:
-    """A legacy server's question for the legacy client of a call, as that client sees it."""
+def note_question(params: Raw, place: str, mine: Holder) -> None:
+    """A legacy server asks this client something, perhaps to open a URL."""
     if _ELICITATION in bytes(params):
         note_visit(message.members(params), place, mine)
-    if view.server == place:
-        return params
-    return tasks.respelt_question(params, lambda own: tasks.shown(place, own))
 
 
 def note_visit(elicitation: Params, place: str, mine: Holder) -> None:
@@ -206,7 +221,7 @@ async def task_list(view: View, caller: Client, mine: Holder, ask: Ask, places: 
             own = message.text(entry.get("taskId")) or ""
             if not mine.has(place, TASK, own):
                 continue
-            entry["taskId"] = as_raw(_spelt(place, own, view.server))
+            entry["taskId"] = as_raw(spelt(place, own, view.server))
             found.append(entry)
     return message.encode({"tasks": found})
 

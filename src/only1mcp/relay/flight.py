@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Raw
 
 from only1mcp.protocol.errors import Draining, InternalError, McpError
+from only1mcp.upstream.base import NotificationSink
 
 if TYPE_CHECKING:
     from only1mcp.relay.request import Caller
@@ -127,7 +128,7 @@ class Client:
         if self._here:
             self._caller.notify(method, params)
 
-    async def ask(self, method: str, params: bytes) -> bytes:
+    async def ask(self, method: str, params: bytes, told: NotificationSink | None = None) -> bytes:
         """Put the server's question.
 
         Raises:
@@ -136,7 +137,7 @@ class Client:
         self._part()
         if not self._here:
             raise InternalError("the client that began this call has left")
-        return await self._caller.ask(method, params)
+        return await self._caller.ask(method, params, told)
 
     def resumable(self, retry_s: float | None) -> None:
         """Pass on that the server wants to be polled."""

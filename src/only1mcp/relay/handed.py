@@ -98,16 +98,17 @@ class Holder:
 
     def take(self, place: str, kind: str, id: str) -> None:
         """It has just been handed to this client there."""
-        self._handed.note(self._thing(place, kind, id), self._owner)
+        self._handed.note(self.thing(place, kind, id), self._owner)
 
     def ended(self, place: str, id: str) -> None:
         """A task has come to its end."""
-        self._handed.ended(self._thing(place, TASK, id))
+        self._handed.ended(self.thing(place, TASK, id))
 
     def has(self, place: str, kind: str, id: str) -> bool:
         """Whether it was handed to this client's principal."""
-        known = self._handed.owner(self._thing(place, kind, id))
+        known = self._handed.owner(self.thing(place, kind, id))
         return self._alone if known is None else known.principal == self._owner.principal
 
-    def _thing(self, place: str, kind: str, id: str) -> Thing:
+    def thing(self, place: str, kind: str, id: str) -> Thing:
+        """What has this id there, on the connection that this client uses."""
         return Thing(place, self._connection(place), kind, id)

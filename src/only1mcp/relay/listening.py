@@ -2,30 +2,30 @@
 
     cover ──► nothing new wanted ──► the stream there is
          └──► open a new one ──acknowledged──► close the old: nothing is missed in between
-    lost, or never had ──pause──► cover again, then say that everything may have changed
+    lost, or never had ──pause──► cover again, then `again` says that all may have changed
 
 What the server says there goes to the server-wide sink, as what a legacy server says does.
-Bounds  one stream per server, two while one replaces the other.
+Bounds  one stream, two while one replaces the other.
 Source  MCP 2026-07-28 basic/patterns/subscriptions.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from math import inf
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Raw
 
 from only1mcp.observe.tasks import Tasks
 from only1mcp.protocol import message, subscription
 from only1mcp.protocol.eras import own_meta
-from only1mcp.protocol.errors import McpError, ServerTimeout, UpstreamError
+from only1mcp.protocol.errors import McpError, ServerFault, ServerTimeout
 from only1mcp.protocol.message import as_raw
 from only1mcp.protocol.subscription import ACKNOWLEDGED, FLAGS, LISTEN, Filter
-from only1mcp.upstream.base import Call, NotificationSink, Upstream
+from only1mcp.upstream.base import Call, Upstream
 
 log = logging.getLogger("only1mcp.subscriptions")
 
@@ -69,13 +69,20 @@ class Listening:
     """What is heard of one connection to a modern server."""
 
     def __init__(
-        self, upstream: Upstream, uris: Callable[[], tuple[str, ...]], sink: NotificationSink
+        self,
+        server: str,
+        connect: Callable[[], Awaitable[Upstream]],
+        wanted: Callable[[], Filter],
+        again: Callable[[Filter], None],
+        capabilities: dict[str, Any] | None = None,
     ) -> None:
-        """`uris` are the resources somebody wants to hear of now."""
-        self.upstream = upstream
-        self._uris = uris
-        self._sink = sink
-        self._methods = declared(upstream.greeting.capabilities)
+        """`wanted` is what somebody wants to hear of now; `again` is told after a loss what is
+        heard from now on: nothing, if the server refuses. `capabilities` are those declared."""
+        self.server = server
+        self._connect = connect
+        self._wanted = wanted
+        self._told_again = again
+        self._capabilities = capabilities or {}
         self._current: _Stream | None = None
         self._turn = asyncio.Lock()
         self._pause_s = FIRST_PAUSE_S
@@ -89,7 +96,7 @@ class Listening:
             UpstreamError: it refuses; ServerFault: it cannot be asked. The former stream stays.
         """
         async with self._turn:
-            wanted = Filter(self._methods, self._uris())
+            wanted = self._wanted()
             current = self._current
             if current is None or current.wanted != wanted:
                 if wanted:
@@ -102,7 +109,7 @@ class Listening:
     def insist(self) -> None:
         """Open a stream in the background, again and again until there is one."""
         if self._insisting is None or self._insisting.done():
-            name = f"listen to {self.upstream.server} again"
+            name = f"listen to {self.server} again"
             self._insisting = self._tasks.start(self._again(), name)
 
     async def close(self) -> None:
@@ -110,9 +117,9 @@ class Listening:
         await self._tasks.close()
 
     async def _open(self, wanted: Filter) -> Filter:
+        upstream, server = await self._connect(), self.server
         stream = _Stream(wanted)
-        stream.task = self._tasks.start(self._listen(stream), f"listen to {self.upstream.server}")
-        server = self.upstream.server
+        stream.task = self._tasks.start(self._listen(stream, upstream), f"listen to {server}")
         try:
             await asyncio.wait([stream.acked], timeout=ACK_S)
             late = f"server '{server}' did not acknowledge {LISTEN} within {ACK_S:g} s"
@@ -131,7 +138,7 @@ class Listening:
                 if old is not None:
                     old.task.cancel()
 
-    async def _listen(self, stream: _Stream) -> None:
+    async def _listen(self, stream: _Stream, upstream: Upstream) -> None:
         """Hold it to its end. What it brings is of the server as a whole and goes to the sink
         of its transport; only the acknowledgement is the call's."""
 
@@ -141,20 +148,20 @@ class Listening:
 
         params = {
             "notifications": as_raw(stream.wanted.encoded()),
-            "_meta": as_raw(own_meta({})),
+            "_meta": as_raw(own_meta(self._capabilities)),
         }
         call = Call(LISTEN, params, on_notification=heard, idle_s=inf, max_s=inf)
         reason = "it was ended by the server"
         try:
-            await self.upstream.call(call)
-            server = self.upstream.server
+            await upstream.call(call)
+            server = self.server
             stream.settle(ServerTimeout(server, f"server '{server}' ended {LISTEN} at once"))
         except McpError as error:
             reason = error.message
             stream.settle(error)
         if self._current is stream:
             self._current = None
-            log.info("server %s: subscriptions: %s", self.upstream.server, reason)
+            log.info("server %s: subscriptions: %s", self.server, reason)
             if asyncio.get_running_loop().time() - stream.since > STEADY_S:
                 self._pause_s = FIRST_PAUSE_S
             self.insist()
@@ -167,15 +174,13 @@ class Listening:
             try:
                 agreed = await self.cover()
                 break
-            except UpstreamError as error:
-                log.warning("server %s: %s: %s", self.upstream.server, LISTEN, error.message)
-                return
+            except ServerFault as fault:
+                log.debug("server %s: %s: %s", self.server, LISTEN, fault.message)
             except McpError as error:
-                log.debug("server %s: %s: %s", self.upstream.server, LISTEN, error.message)
-        for method in sorted(agreed.methods):
-            self._sink(method, Raw(b"{}"))
-        for uri in agreed.uris:
-            self._sink(subscription.UPDATED, as_raw({"uri": uri}))
+                log.warning("server %s: %s: %s", self.server, LISTEN, error.message)
+                agreed = Filter()
+                break
+        self._told_again(agreed)
 
 
 def declared(capabilities: Mapping[str, object]) -> frozenset[str]:

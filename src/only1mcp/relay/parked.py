@@ -14,6 +14,7 @@ from msgspec import Raw
 from only1mcp.protocol import message, questions
 from only1mcp.protocol.errors import McpError
 from only1mcp.protocol.message import Params
+from only1mcp.upstream.base import NotificationSink
 from only1mcp.upstream.turns import InTurn
 
 GATHER_S: Final = 0.005
@@ -32,8 +33,8 @@ class Asked(Protocol):
     def notify(self, method: str, params: Raw) -> None:
         """See relay/request.py."""
 
-    async def ask(self, method: str, params: bytes) -> bytes:
-        """Put a question to a legacy client on this call's stream; its result as JSON text."""
+    async def ask(self, method: str, params: bytes, told: NotificationSink | None = None) -> bytes:
+        """See relay/request.py."""
 
 
 class Question:
@@ -69,8 +70,8 @@ class Parked:
         self.running = task
         task.add_done_callback(lambda _: self._wake())
 
-    async def asked(self, method: str, params: Raw) -> bytes:
-        """The server asks: wait until the client has answered.
+    async def asked(self, method: str, params: Raw, _: NotificationSink) -> bytes:
+        """The server asks: wait until the client has answered; it cannot tell how far it is.
 
         Raises:
             MethodNotFound, InvalidParams: this client cannot be asked that.

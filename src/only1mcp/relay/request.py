@@ -13,6 +13,7 @@ from only1mcp.observe.tracing import TRACE_ID, Span
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import McpError
 from only1mcp.protocol.message import Params
+from only1mcp.upstream.base import NotificationSink
 
 if TYPE_CHECKING:
     from only1mcp.relay.wanted import Fetch
@@ -40,8 +41,9 @@ class Caller(Protocol):
     def notify(self, method: str, params: Raw) -> None:
         """Pass on a notification that belongs to this request. Never blocks."""
 
-    async def ask(self, method: str, params: bytes) -> bytes:
-        """Put a server's question to a legacy client; its result as JSON text.
+    async def ask(self, method: str, params: bytes, told: NotificationSink | None = None) -> bytes:
+        """Put a server's question to a legacy client; its result as JSON text. `told` hears how
+        far the client is, if the question has a progress token.
 
         Raises:
             ClientRefused: the client's own error.

@@ -25,9 +25,10 @@ from only1mcp.protocol.subscription import (
     SUBSCRIBE,
     UNSUBSCRIBE,
     UPDATED,
+    Filter,
     covering,
 )
-from only1mcp.relay.listening import Listening
+from only1mcp.relay.listening import Listening, declared
 from only1mcp.upstream.base import Call, Greeting, Upstream
 from only1mcp.upstream.roster import FromServer, Live
 
@@ -68,7 +69,7 @@ class Subscriptions:
         self._watched: defaultdict[str, dict[str, _Watched]] = defaultdict(dict)
         self._uris: dict[str, tuple[str, ...]] = {}  # of `_watched`, until that changes
         self._places: dict[Owner, set[Place]] = {}
-        self._listening: dict[str, Listening] = {}
+        self._listening: dict[str, tuple[Upstream, Listening]] = {}
         self._greetings: dict[str, Greeting] = {}
         self._tasks = Tasks()
 
@@ -168,7 +169,7 @@ class Subscriptions:
     async def close(self) -> None:
         """Stop asking and listening."""
         await self._tasks.close()
-        for listening in self._listening.values():
+        for _, listening in self._listening.values():
             await listening.close()
 
     def _restore(self, live: Live) -> None:
@@ -182,21 +183,29 @@ class Subscriptions:
 
     def _listener(self, live: Live, upstream: Upstream) -> Listening:
         found = self._listening.get(live.id)
-        if found is not None and found.upstream is upstream:
-            return found
+        if found is not None and found[0] is upstream:
+            return found[1]
         if found is not None:
-            self._tasks.start(found.close(), f"listen to {live.id} no more")
+            self._tasks.start(found[1].close(), f"listen to {live.id} no more")
+        methods = declared(upstream.greeting.capabilities)
 
-        def uris() -> tuple[str, ...]:
-            if (known := self._uris.get(live.id)) is None:
+        async def connect() -> Upstream:
+            return upstream
+
+        def wanted() -> Filter:
+            if (uris := self._uris.get(live.id)) is None:
                 watched = self._watched[live.id].items()
-                known = self._uris[live.id] = tuple(uri for uri, one in watched if one.owners)
-            return known
+                uris = self._uris[live.id] = tuple(uri for uri, one in watched if one.owners)
+            return Filter(methods, uris)
 
-        def tell(method: str, params: Raw) -> None:
-            self._tell(live, method, params)
+        def again(agreed: Filter) -> None:
+            for method in sorted(agreed.methods):
+                self._tell(live, method, Raw(b"{}"))
+            for uri in agreed.uris:
+                self._tell(live, UPDATED, as_raw({"uri": uri}))
 
-        listening = self._listening[live.id] = Listening(upstream, uris, tell)
+        listening = Listening(live.id, connect, wanted, again)
+        self._listening[live.id] = upstream, listening
         return listening
 
     # --- between them ---

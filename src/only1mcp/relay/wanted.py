@@ -20,7 +20,7 @@ from only1mcp.catalog.listing import Target
 from only1mcp.config.cache import CachedTool
 from only1mcp.policy.access import ANONYMOUS
 from only1mcp.policy.cache import TIER_OF, Key, Tier
-from only1mcp.protocol import caching, message
+from only1mcp.protocol import caching, downlevel, message
 from only1mcp.protocol.caching import Hint, Meta
 from only1mcp.protocol.errors import McpError
 from only1mcp.protocol.methods import Method
@@ -88,12 +88,11 @@ class Reader:
     ) -> Wanted | None:
         """What to look for; None: this one has nothing to do with the cache."""
         params, caller, ttl_s = request.params, request.caller, None
-        form: object = request.modern
+        form: object = request.revision if row.name in downlevel.METHODS else request.modern
         if row.name == "tools/call":
             ttl_s = self._tool_ttl(target)
             if ttl_s is None or target.header_params:
                 return None
-            form = request.revision
         if not _ONCE.isdisjoint(params):
             return None
         try:

@@ -19,7 +19,7 @@ from only1mcp.protocol.methods import R2025_11_25
 from only1mcp.server import reply
 from only1mcp.server.events import COMMENT, Memory, Stream, event
 from only1mcp.server.exchange import Exchange
-from only1mcp.server.session import Peer, Session
+from only1mcp.server.session import Peer, Session, Told
 
 KEEP_ALIVE_S: Final = 15.0
 """Silence after which a waiting client gets an SSE comment: many give up at 60 s."""
@@ -70,11 +70,11 @@ class HttpCaller:
         """Whether the client can no longer be reached here."""
         return self._exchange.closed
 
-    async def ask(self, method: str, params: bytes) -> bytes:
+    async def ask(self, method: str, params: bytes, told: Told | None = None) -> bytes:
         """Put a server's question to the client on this POST's stream."""
         if self.gone:
             raise InternalError("the client has left the stream of this call")
-        return await self._peer.ask(method, params, self.push)
+        return await self._peer.ask(method, params, self.push, told)
 
     def push(self, body: bytes) -> None:
         """Send a message on the stream."""

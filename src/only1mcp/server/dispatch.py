@@ -17,7 +17,7 @@ from only1mcp.protocol.errors import InvalidRequest, McpError, UnsupportedVersio
 from only1mcp.protocol.message import Message, Params
 from only1mcp.protocol.methods import MODERN, R2025_03_26
 from only1mcp.protocol.subscription import LISTEN
-from only1mcp.relay import local
+from only1mcp.relay import local, whose
 from only1mcp.relay.request import Caller, Request
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.server import reply
@@ -69,7 +69,8 @@ async def modern(
     params = message.members(incoming.params)
     if incoming.method == LISTEN:
         try:
-            result = await snapshot.audience.listen(incoming.id, params, view, caller)
+            mine = whose.holder(caller, snapshot)
+            result = await snapshot.audience.listen(incoming.id, params, view, caller, mine)
         except McpError as error:
             return reply.refusal(incoming.id, error, modern=True), reply.status(error)
         return message.result(incoming.id, result), HTTPStatus.OK

@@ -23,7 +23,7 @@ from only1mcp.protocol.message import Message, Params
 from only1mcp.protocol.methods import LEGACY, METHODS, MODERN, Route
 from only1mcp.server import dispatch
 from only1mcp.server.http import Request
-from only1mcp.server.session import Outlet
+from only1mcp.server.session import Outlet, Told
 
 _NAMED: Final = {
     row.name: row.target
@@ -127,6 +127,8 @@ class SelfDescribed:
         """Whether it asked for log messages as fine as this one; others always pass."""
         return method != "notifications/message" or eras.log_level(params) >= self._least
 
-    async def ask(self, method: str, params: bytes, write: Outlet) -> bytes:
+    async def ask(
+        self, method: str, params: bytes, write: Outlet, told: Told | None = None
+    ) -> bytes:
         """A modern client is asked by an input_required result, never by a request."""
         raise MethodNotFound(f"a client of 2026-07-28 takes no {method}")

@@ -15,10 +15,11 @@ from typing import Any, Final, Protocol
 from msgspec import Raw
 
 from only1mcp.observe.meter import Histogram
-from only1mcp.protocol import downlevel, eras, message
+from only1mcp.protocol import downlevel, eras, message, progress
 from only1mcp.protocol.eras import LOG_LEVELS
 from only1mcp.protocol.errors import ClientRefused, InvalidParams, InvalidRequest, McpError
 from only1mcp.protocol.message import Message, Params
+from only1mcp.protocol.methods import FROM_CLIENTS, Fate, fate
 from only1mcp.server.events import Events, Memory
 
 MAX_SESSIONS: Final = 10_000
@@ -49,12 +50,28 @@ class Peer(Protocol):
     def wants(self, method: str, params: Raw) -> bool:
         """Whether it takes this notification."""
 
-    async def ask(self, method: str, params: bytes, write: "Outlet") -> bytes:
-        """Put a server's question to it, sent by `write`; its result as JSON text."""
+    async def ask(
+        self, method: str, params: bytes, write: "Outlet", told: "Told | None" = None
+    ) -> bytes:
+        """Put a server's question to it, sent by `write`; its result as JSON text. `told` hears
+        how far it is."""
 
 
 Outlet = Callable[[bytes], None]
 """Takes one JSON-RPC message for the client; never blocks."""
+Told = Callable[[str, Raw], None]
+"""Takes (method, params) of what the client says of a question before it answers."""
+
+
+class _Asked:
+    """A question that waits. `token` is the server's own for its progress, falsy if none."""
+
+    __slots__ = ("answer", "token", "told")
+
+    def __init__(self, token: Raw, told: Told | None) -> None:
+        self.answer: Future[bytes] = get_running_loop().create_future()
+        self.token = token
+        self.told = told
 
 
 class Session:
@@ -84,7 +101,7 @@ class Session:
         self.events: Events | None = None  # of its streams that can be resumed; once it has one
         self.last_used = self.opened_at = 0.0
         self._running: dict[str | int, Task[Any]] = {}
-        self._asked: dict[int, Future[bytes]] = {}
+        self._asked: dict[int, _Asked] = {}
         self._ids = itertools.count(1)
 
     def begin(self, id: Raw, task: Task[Any]) -> str | int:
@@ -123,15 +140,23 @@ class Session:
         """Act on what wants no answer: a notification, or the answer to a question."""
         if not incoming.is_notification:
             self._answered(incoming)
-        elif (id := cancelled_id(incoming)) is not None and (task := self._running.get(id)):
-            task.cancel(CLIENT_CANCELLED)
+            return
+        match fate(FROM_CLIENTS, incoming.method):
+            case Fate.PROGRESS:
+                self._progressed(incoming.params)
+            case Fate.HOP:
+                id = cancelled_id(incoming)
+                if id is not None and (task := self._running.get(id)):
+                    task.cancel(CLIENT_CANCELLED)
 
     @property
     def log_level(self) -> str | None:
         """The least grave log message it wants; None: it has not said."""
         return None if self.least is None else LOG_LEVELS[self.least]
 
-    async def ask(self, method: str, params: bytes, write: Outlet) -> bytes:
+    async def ask(
+        self, method: str, params: bytes, write: Outlet, told: Told | None = None
+    ) -> bytes:
         """Send a question and wait for the client's answer to it.
 
         Raises:
@@ -140,22 +165,31 @@ class Session:
         """
         params = downlevel.question(method, params, self.revision)
         id = next(self._ids)
-        answer: Future[bytes] = get_running_loop().create_future()
-        self._asked[id] = answer
+        params, token = progress.own_token_in(params, id)
+        asked = self._asked[id] = _Asked(token, told)
         try:
             write(message.question(id, method, params))
-            return await answer
+            return await asked.answer
         except CancelledError:
             write(message.notification("notifications/cancelled", b'{"requestId":%d}' % id))
             raise
         finally:
             del self._asked[id]
 
+    def _progressed(self, params: Raw) -> None:
+        """The client says how far it is with a question: told under the server's own token."""
+        with suppress(McpError):  # params that are no object: nobody's
+            members = message.members(params)
+            asked = self._asked.get(progress.number(members) or 0)
+            if asked is not None and asked.token and asked.told is not None:
+                asked.told(progress.PROGRESS, progress.restored(members, asked.token))
+
     def _answered(self, incoming: Message) -> None:
         """The client answers a question; one that nobody asked, or no longer, is ignored."""
-        answer = self._asked.get(message.any_value(incoming.id))
-        if answer is None or answer.done():
+        asked = self._asked.get(message.any_value(incoming.id))
+        if asked is None or asked.answer.done():
             return
+        answer = asked.answer
         if incoming.result:
             answer.set_result(bytes(incoming.result))
         else:

@@ -25,6 +25,7 @@ from only1mcp.server.session import (
     CLIENT_CANCELLED,
     Peer,
     Session,
+    Told,
     cancelled_id,
     client_capabilities,
 )
@@ -79,9 +80,9 @@ class StdioCaller:
         """The id of the client's session."""
         return self._peer.id
 
-    async def ask(self, method: str, params: bytes) -> bytes:
+    async def ask(self, method: str, params: bytes, told: Told | None = None) -> bytes:
         """Put a server's question to the client."""
-        return await self._peer.ask(method, params, self._write)
+        return await self._peer.ask(method, params, self._write, told)
 
     def resumable(self, retry_s: float | None) -> None:
         """Nothing: a pipe has no streams."""

@@ -20,12 +20,13 @@ from only1mcp.observe.tasks import Tasks
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import McpError, ParseError, ServerFault
 from only1mcp.protocol.message import Message
+from only1mcp.protocol.methods import FROM_SERVERS, Fate, fate
 from only1mcp.protocol.sse import Event
 from only1mcp.upstream.answer import messages
 from only1mcp.upstream.connection import Exchange, Response
 from only1mcp.upstream.http import HttpPool
 from only1mcp.upstream.listen import messages_in
-from only1mcp.upstream.running import PROGRESS, UNBOUND, Running
+from only1mcp.upstream.running import UNBOUND, Running
 
 _ANSWERED = Response(200, {}, b"", stream=True)
 """Of a call whose answer has come as a message of its own."""
@@ -100,9 +101,10 @@ class Array(Exchange):
         return all(running.answer is not None for running in self._futures)
 
     def _take(self, found: Message) -> None:
-        if found.method == PROGRESS:
+        whose = fate(FROM_SERVERS, found.method)
+        if whose is Fate.PROGRESS:
             self._progress(found)
-        elif found.method in UNBOUND or (found.method and found.id):
+        elif whose in UNBOUND or (found.method and found.id):
             next(iter(self._members.values())).take(found)
         elif (running := self._members.get(bytes(found.id))) is not None:
             running.answer = found

@@ -20,7 +20,7 @@ from msgspec import Raw
 from only1mcp.protocol import message, tasks
 from only1mcp.protocol.errors import InvalidParams
 from only1mcp.protocol.message import NO_RAW, Message
-from only1mcp.protocol.methods import METHODS, Route
+from only1mcp.protocol.methods import METHODS, QUESTIONS, Fate, Route, fate
 from only1mcp.upstream.base import Call
 
 GIVEN_UP_S: Final = 60.0
@@ -79,6 +79,8 @@ class GivenUp:
 
 def asker(request: Message, waiting: Iterable[One], given_up: GivenUp | None = None) -> One | str:
     """The call whose client is asked; or why there is none."""
+    if fate(QUESTIONS, request.method) is not Fate.CALL:
+        return "no client takes such a question"
     able = [one for one in waiting if one.call.method not in _OWN]
     if given_up is not None and (task := tasks.related(request.params)) is not None:
         able = [one for one in able if _waits_for(task, one.call)][:1]

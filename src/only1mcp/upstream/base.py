@@ -25,8 +25,9 @@ MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
 
 NotificationSink = Callable[[str, Raw], None]
 """Takes (method, params); must not block."""
-QuestionSink = Callable[[str, Raw], Awaitable[bytes]]
-"""Takes (method, params) of a server's request; its result as JSON text, or an McpError."""
+QuestionSink = Callable[[str, Raw, NotificationSink], Awaitable[bytes]]
+"""Takes (method, params) of a server's request, and what tells the server how far the client is;
+its result as JSON text, or an McpError."""
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ class Call:
     `place` is where it goes: the server, and the replica if there are several.
     `idle_s` restarts with each message that belongs to the call; `max_s` does not.
     `who` is the client it is made for, "" if that has no name.
+    `afterwards` takes its progress after the answer, if that is a task.
     """
 
     method: str
@@ -60,6 +62,7 @@ class Call:
     array: "Array | None" = None
     trace: bytes = b""
     place: str = ""
+    afterwards: NotificationSink | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +127,10 @@ class Callee(Protocol):
         """See Upstream.call."""
 
 
-async def put(question: Message, ask: QuestionSink) -> bytes:
+async def put(question: Message, ask: QuestionSink, tell: NotificationSink) -> bytes:
     """Put a server's request to `ask`; the complete answer for the server, whatever happens."""
     try:
-        return message.result(question.id, await ask(question.method, question.params))
+        return message.result(question.id, await ask(question.method, question.params, tell))
     except UpstreamError as error:  # the client's own, as it wrote it
         return message.error(question.id, error.raw)
     except McpError as error:

@@ -2,7 +2,7 @@
 
     begin ──► own id, own progress token ──► the request to write
     take  ──► answer ────────► the call with that id
-          ──► progress ──────► the call with that token
+          ──► progress ──────► the call with that token, also after its answer was a task
           ──► log message ───► the only call that can be at work, else the server-wide sink
           ──► tagged ────────► acknowledgement: the listen with that id; else as the next
           ──► notification ──► the server-wide sink
@@ -30,8 +30,11 @@ from only1mcp.protocol.errors import (
     ServerProtocolError,
 )
 from only1mcp.protocol.message import NO_RAW, Message
+from only1mcp.protocol.methods import FROM_SERVERS, QUESTIONS, Fate, fate
+from only1mcp.protocol.progress import token
 from only1mcp.protocol.subscription import ACKNOWLEDGED, LISTEN
 from only1mcp.upstream import traffic
+from only1mcp.upstream.afterwards import Afterwards
 from only1mcp.upstream.askers import GivenUp, asker, take_back
 from only1mcp.upstream.base import Call, NotificationSink, put, refusal
 from only1mcp.upstream.deadline import Deadlines
@@ -48,8 +51,8 @@ class Mux:
     """The calls that wait on one channel. `late` counts answers and progress of ended calls."""
 
     __slots__ = (
-        "_deadlines", "_given_up", "_ids", "_on_notification", "_overdue", "_pending",
-        "_questions", "_say", "_server", "late",
+        "_afterwards", "_deadlines", "_given_up", "_ids", "_on_notification", "_overdue",
+        "_pending", "_questions", "_say", "_server", "late",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +72,7 @@ class Mux:
         self._pending: dict[bytes, Pending] = {}  # by id, as JSON text
         self._deadlines = Deadlines(self._pending.values(), monotonic)
         self._given_up = GivenUp(monotonic)
+        self._afterwards = Afterwards()
         self._questions = Tasks()
 
     def __len__(self) -> int:
@@ -128,16 +132,22 @@ class Mux:
             raise ParseError("not a JSON-RPC message")
         elif found.id:
             self._on_request(found)
-        elif found.method == "notifications/progress":
-            self._on_progress(found)
-        elif found.method == "notifications/message":
-            self._attribute(found)
-        elif found.method == "notifications/cancelled":
-            self._on_cancelled(found)
-        elif mark := subscription.tag(found.params):
-            self._on_listen(found, mark)
         else:
-            self._on_notification(found.method, found.params)
+            self._on_told(found)
+
+    def _on_told(self, found: Message) -> None:
+        mark = subscription.tag(found.params)
+        match fate(FROM_SERVERS, found.method):
+            case Fate.PROGRESS:
+                self._on_progress(found)
+            case Fate.HOP:
+                self._on_cancelled(found)
+            case _ if mark:
+                self._on_listen(found, mark)
+            case Fate.CALL:
+                self._attribute(found)
+            case _:
+                self._on_notification(found.method, found.params)
 
     def _on_answer(self, found: Message, text: bytes) -> None:
         if not found.id or not (found.result or found.error):
@@ -151,16 +161,17 @@ class Mux:
             fault = f"server '{self._server}' sent an answer that is not UTF-8"
             pending.fail(ServerProtocolError(self._server, fault))
         else:
+            self._afterwards.keep(pending.id, pending.token, pending.call, found.result)
             pending.settle(found)
 
     def _on_progress(self, found: Message) -> None:
         """Ours is the token the server knows; the client gets its own back, as it wrote it."""
         params = message.members(found.params)
-        pending = self._pending.get(bytes(params.get("progressToken", NO_RAW)))
-        if pending is None or not pending.token:
+        pending = self._pending.get(token(params))
+        if pending is not None and pending.token:
+            pending.progress(found.method, params)
+        elif not self._afterwards.progress(params):
             self.late += 1
-            return
-        pending.progress(found.method, params)
 
     def _attribute(self, found: Message) -> None:
         """A log line while exactly one call runs is that call's; a listen is none."""
@@ -191,7 +202,7 @@ class Mux:
         take_back(found.params, self._pending.values())
 
     def _on_request(self, found: Message) -> None:
-        if found.method == "ping":
+        if fate(QUESTIONS, found.method) is Fate.HOP:
             self._say(message.result(found.id, b"{}"))
             return
         one = asker(found, self._pending.values(), self._given_up)
@@ -207,11 +218,14 @@ class Mux:
         assert pending.call.on_question is not None
         pending.asking(True)
         try:
-            self._say(await put(found, pending.call.on_question))
+            self._say(await put(found, pending.call.on_question, self._tell))
         finally:
             pending.questions.pop(bytes(found.id), None)
             pending.asking(False)
             self._deadlines.watch(pending.due)
+
+    def _tell(self, method: str, params: Raw) -> None:
+        self._say(message.notification(method, params))
 
     # --- the end ---
 

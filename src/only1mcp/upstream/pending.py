@@ -8,11 +8,9 @@ from collections.abc import Callable
 from math import inf
 from time import monotonic
 
-from msgspec import Raw
-
-from only1mcp.protocol import message
 from only1mcp.protocol.errors import McpError, UpstreamError
-from only1mcp.protocol.message import NO_RAW, Message, Params, as_raw
+from only1mcp.protocol.message import Message, Params
+from only1mcp.protocol.progress import own_token, restored
 from only1mcp.upstream import answer
 from only1mcp.upstream.base import Call
 
@@ -47,8 +45,7 @@ class Pending:
         """Hand progress on under the client's own token; the idle clock starts again."""
         self.due = min(monotonic() + self.call.idle_s, self.ends)
         if self.call.on_notification is not None:
-            params["progressToken"] = self.token
-            self.call.on_notification(method, as_raw(params))
+            self.call.on_notification(method, restored(params, self.token))
 
     def asking(self, begun: bool) -> None:
         """The server waits for its client, so it is not idle: no idle deadline meanwhile."""
@@ -74,19 +71,3 @@ class Pending:
         """End it, unless who waited for it has left."""
         if not self.answer.done():
             self.answer.set_exception(error)
-
-
-def own_token(params: Params | None, id: int) -> tuple[Params | None, Raw]:
-    """`params` with our id as progress token, and the client's token; falsy if it gave none.
-
-    The caller's dict stays as it is: the same call may go to another server.
-    """
-    meta = bytes(params.get("_meta", NO_RAW)) if params else b""
-    if b"progressToken" not in meta and b"\\" not in meta:  # an escape may spell it, too
-        return params, NO_RAW
-    members = message.members(meta)
-    token = members.get("progressToken", NO_RAW)
-    if not token or bytes(token) == b"null":  # some clients write out what they leave out
-        return params, NO_RAW
-    members["progressToken"] = as_raw(id)
-    return {**(params or {}), "_meta": as_raw(members)}, token

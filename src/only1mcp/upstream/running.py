@@ -23,21 +23,18 @@ from only1mcp.protocol.errors import (
     ServerUnavailable,
 )
 from only1mcp.protocol.message import Message
-from only1mcp.protocol.methods import FROM_SERVERS, Fate
+from only1mcp.protocol.methods import FROM_SERVERS, Fate, fate
+from only1mcp.protocol.progress import PROGRESS, number, own_token, restored, token
 from only1mcp.protocol.sse import Event
+from only1mcp.upstream.afterwards import Afterwards
 from only1mcp.upstream.answer import id_is_open
 from only1mcp.upstream.base import Call
 from only1mcp.upstream.connection import Exchange
 from only1mcp.upstream.dial import Endpoint
 from only1mcp.upstream.listen import FIRST_PAUSE_S, last_id, messages_in, told_s
-from only1mcp.upstream.pending import own_token
 
-PROGRESS: Final = "notifications/progress"
-CANCELLED: Final = "notifications/cancelled"
-UNBOUND: Final = frozenset(
-    row.name for row in FROM_SERVERS.values() if row.fate in (Fate.SERVER, Fate.OWNER)
-)
-"""Not of the call on whose stream they come."""
+UNBOUND: Final = frozenset((Fate.HOP, Fate.SERVER, Fate.OWNER))
+"""Fates of what is not of the call on whose stream it comes."""
 
 
 class Running(Exchange):
@@ -52,7 +49,6 @@ class Running(Exchange):
         "_on_request",
         "_on_stray",
         "_task",
-        "_token",
         "answer",
         "asked",
         "body",
@@ -62,6 +58,7 @@ class Running(Exchange):
         "modern",
         "questions",
         "raw_id",
+        "token",
     )
 
     def __init__(
@@ -85,7 +82,7 @@ class Running(Exchange):
         self._on_request = on_request
         self.asked = 0  # questions of the server that wait for the client
         self.questions: dict[bytes, asyncio.Task[None]] = {}
-        params, self._token = own_token(call.params, id)
+        params, self.token = own_token(call.params, id)
         self.body = message.request(id, call.method, params)
         now = clock()
         self._hard = now + call.max_s
@@ -164,28 +161,33 @@ class Running(Exchange):
         """A notification of the call goes to its caller; all else is not the call's."""
         if found.id:
             self._on_request(found, self)
-        elif found.method in UNBOUND or found.method == CANCELLED:
+            return
+        whose = fate(FROM_SERVERS, found.method)
+        if whose in UNBOUND or (whose is Fate.PROGRESS and not self.progress(found.params)):
             self._on_stray(found)
-        elif found.method == PROGRESS:
-            self.progress(found.params)
-        elif self.call.on_notification is not None:
+        elif whose is not Fate.PROGRESS and self.call.on_notification is not None:
             self.call.on_notification(found.method, found.params)
 
-    def progress(self, params: Raw) -> None:
-        """Hand progress on under the caller's own token; without that it asked for none."""
+    def progress(self, params: Raw) -> bool:
+        """Hand progress on under the caller's own token, without that it asked for none; whether
+        it was this call's."""
         self._touch()
-        if not self._token or self.call.on_notification is None:
-            return
         with suppress(InvalidParams):
             members = message.members(params)
-            if members.get("progressToken") == self.raw_id:
-                members["progressToken"] = self._token
-                self.call.on_notification(PROGRESS, message.as_raw(members))
+            if token(members) != bytes(self.raw_id):
+                return False
+            if self.token and self.call.on_notification is not None:
+                self.call.on_notification(PROGRESS, restored(members, self.token))
+        return True
 
 
-def stray_progress(params: Raw, running: Mapping[int, Running]) -> None:
-    """Progress outside the stream of its call, as some servers send it; `running` is by id."""
+def stray_progress(params: Raw, running: Mapping[int, Running], afterwards: Afterwards) -> None:
+    """Progress outside the stream of its call, as some servers send it, or after its answer;
+    `running` is by id."""
     with suppress(InvalidParams):
-        token = message.any_value(message.members(params).get("progressToken", message.NO_RAW))
-        if isinstance(token, int) and (one := running.get(token)) is not None:
+        members = message.members(params)
+        ours = number(members)
+        if ours is not None and (one := running.get(ours)) is not None:
             one.progress(params)
+        else:
+            afterwards.progress(members)

@@ -30,8 +30,9 @@ from only1mcp.protocol.errors import (
     ServerUnavailable,
 )
 from only1mcp.protocol.message import Message, Params
-from only1mcp.protocol.methods import NEWEST_MODERN
+from only1mcp.protocol.methods import FROM_SERVERS, NEWEST_MODERN, QUESTIONS, Fate, fate
 from only1mcp.upstream import answer, traffic
+from only1mcp.upstream.afterwards import Afterwards
 from only1mcp.upstream.askers import GivenUp, asker, take_back
 from only1mcp.upstream.base import Call, Greeting, NotificationSink, put, refusal
 from only1mcp.upstream.connection import Exchange, Response
@@ -40,7 +41,7 @@ from only1mcp.upstream.dial import Endpoint
 from only1mcp.upstream.http import CONNECT_S, TRY_LATER, HttpPool
 from only1mcp.upstream.listen import FIRST_PAUSE_S, Stream, follow, last_id, told_s
 from only1mcp.upstream.probe import greet
-from only1mcp.upstream.running import CANCELLED, PROGRESS, Running, stray_progress
+from only1mcp.upstream.running import Running, stray_progress
 
 log = logging.getLogger("only1mcp.upstream.http")
 
@@ -89,6 +90,7 @@ class StreamableHttp:
         self._ids = itertools.count(1)
         self._running: dict[int, Running] = {}
         self._given_up = GivenUp(clock)
+        self._afterwards = Afterwards()
         self._deadlines = Deadlines(self._running.values(), clock)
         self._tasks = Tasks()
         self._listening: asyncio.Task[None] | None = None
@@ -154,7 +156,9 @@ class StreamableHttp:
         try:
             if self._renewal is not None and call.method not in _HANDSHAKE:
                 await self._renewed(self._renewal)
-            return answer.result(await self._answer(running))
+            found = await self._answer(running)
+            self._afterwards.keep(running.id, running.token, call, found.result)
+            return answer.result(found)
         except asyncio.CancelledError:
             self._cancel(running)
             if running.has_expired():
@@ -259,7 +263,9 @@ class StreamableHttp:
     def _cancel(self, running: Running) -> None:
         """Tell a legacy server; for a modern one the closed connection says it."""
         if running.sent and not running.modern and running.call.method != "initialize":
-            self._send(message.notification(CANCELLED, b'{"requestId":%d}' % running.id))
+            self._send(
+                message.notification("notifications/cancelled", b'{"requestId":%d}' % running.id)
+            )
             self._given_up.note(bytes(running.raw_id), running.call)
 
     # --- the session ---
@@ -323,21 +329,26 @@ class StreamableHttp:
     def _on_stray(self, found: Message) -> None:
         if found.method and found.id:
             self._on_request(found)
-        elif found.method == PROGRESS:
-            stray_progress(found.params, self._running)
-        elif found.method == CANCELLED:
-            take_back(found.params, self._running.values())
         elif found.method:
-            self._on_notification(found.method, found.params)
+            self._on_told(found)
         elif found.id:
             self._given_up.answered(bytes(found.id))
             traffic.of(self.server).late += 1
+
+    def _on_told(self, found: Message) -> None:
+        match fate(FROM_SERVERS, found.method):
+            case Fate.PROGRESS:
+                stray_progress(found.params, self._running, self._afterwards)
+            case Fate.HOP:
+                take_back(found.params, self._running.values())
+            case _:
+                self._on_notification(found.method, found.params)
 
     async def _put(self, running: Running, request: Message) -> None:
         assert running.call.on_question is not None
         running.asking(True)
         try:
-            body = await put(request, running.call.on_question)
+            body = await put(request, running.call.on_question, self._tell)
             await self._deliver(self._post_head, body)
         finally:
             running.questions.pop(bytes(request.id), None)
@@ -349,7 +360,7 @@ class StreamableHttp:
         if self._modern or len(self._tasks) >= MAX_ANSWERS:
             log.debug("server '%s': request %s dropped", self.server, request.method)
             return
-        if request.method == "ping":
+        if fate(QUESTIONS, request.method) is Fate.HOP:
             self._send(message.result(request.id, b"{}"))
             return
         sent = [running for running in self._running.values() if running.sent]
@@ -359,6 +370,10 @@ class StreamableHttp:
             return
         task = self._tasks.start(self._put(one, request), f"question of {self.server}")
         one.questions[bytes(request.id)] = task
+
+    def _tell(self, method: str, params: Raw) -> None:
+        if len(self._tasks) < MAX_ANSWERS:
+            self._send(message.notification(method, params))
 
     def _send(self, body: bytes) -> None:
         """Deliver without waiting."""
