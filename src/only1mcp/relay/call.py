@@ -18,7 +18,8 @@ from msgspec import Raw
 
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
-from only1mcp.catalog.view import Target
+from only1mcp.catalog.pages import NO_PROMISE
+from only1mcp.catalog.view import Target, View
 from only1mcp.config.servers import Stdio
 from only1mcp.policy.access import ANONYMOUS
 from only1mcp.protocol import downlevel, eras, message, questions, tasks
@@ -47,8 +48,26 @@ from only1mcp.upstream.turns import InTurn
 
 _KIND_OF: Final = {row.value: row for row in Kind}
 _TOOLS_CALL: Final = METHODS["tools/call"]
+_LIST: Final = Route.LIST  # a member of an enumeration is slow to get at
 _LINK: Final = b'"resource_link"'
 _TASK: Final = b'"taskId"'
+
+
+def at_hand(request: Request, snapshot: Snapshot) -> bytes | None:
+    """The answer to `request` if nobody has to be asked for it; None: `relay` a new one."""
+    row, answers = known(request.method, request.revision), snapshot.answers
+    if row is None:
+        return None
+    if row.route is _LIST:
+        kind = _KIND_OF[row.items or ""]
+        view = snapshot.listings.current(request.view, kind)
+        if view is None or "cursor" in request.params:
+            return None
+        answers.listed(kind, hit=True, caller=request.caller)
+        return _page(view, kind, None, request, snapshot)
+    target = request.target = targets.listed(request, row, snapshot)
+    wanted = _wanted(request, row, target, snapshot)
+    return answers.kept(wanted) if wanted is not None and answers.holds(wanted) else None
 
 
 async def relay(request: Request, snapshot: Snapshot) -> bytes:
@@ -146,9 +165,14 @@ async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
     if start is None:  # a further page belongs to the list it was cut from
         view, hit = await listings.renewed(view, (kind,))
         snapshot.answers.listed(kind, hit=hit, caller=request.caller)
-    if not request.modern:
-        return view.page(kind, start, modern=False)
-    return view.page(kind, start, modern=True, promise=listings.promise(view, kind))
+    return _page(view, kind, start, request, snapshot)
+
+
+def _page(
+    view: View, kind: Kind, cursor: str | None, request: Request, snapshot: Snapshot
+) -> bytes:
+    promise = snapshot.listings.promise(view, kind) if request.modern else NO_PROMISE
+    return view.page(kind, cursor, request.modern, promise)
 
 
 async def _task_list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
