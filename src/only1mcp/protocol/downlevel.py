@@ -33,9 +33,9 @@ def tool_result(result: bytes, revision: str) -> bytes:
     """
     if revision >= R2026_07_28:
         return result
-    structured = _STRUCTURED in result
-    links = revision < R2025_06_18 and _LINK in result
-    audio = revision < R2025_03_26 and _AUDIO in result
+    structured = result.find(_STRUCTURED) >= 0  # find: see dispatch.modern_meta
+    links = revision < R2025_06_18 and result.find(_LINK) >= 0
+    audio = revision < R2025_03_26 and result.find(_AUDIO) >= 0
     if not (structured or links or audio):
         return result
     members = message.members(result)

@@ -48,7 +48,8 @@ from only1mcp.upstream.turns import InTurn
 
 _KIND_OF: Final = {row.value: row for row in Kind}
 _TOOLS_CALL: Final = METHODS["tools/call"]
-_LIST: Final = Route.LIST  # a member of an enumeration is slow to get at
+_LIST, _LOCAL, _TASKS = Route.LIST, Route.LOCAL, Route.TASKS
+_OTHER, _OF_TASK = Route.OTHER, Route.TASK  # a member of an enumeration is slow to get at
 _LINK: Final = b'"resource_link"'
 _TASK: Final = b'"taskId"'
 
@@ -79,9 +80,9 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         ServerFault: the server failed us; says whether the call may have run.
     """
     row = known(request.method, request.revision)
-    if row is None or row.route is Route.LOCAL:
+    if row is None or row.route is _LOCAL:
         raise MethodNotFound(f"unknown method {request.method}")
-    if row.route is Route.LIST:
+    if row.route is _LIST:
         return await _list(request, row, snapshot)
     answers, target, wanted = snapshot.answers, None, None
     if cached := row.name in answers.methods:
@@ -94,7 +95,7 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
     if (bound := gate.enter(caller)) is not None:
         refuse(bound, gate)
     try:
-        if row.route is Route.TASKS:
+        if row.route is _TASKS:
             return await _task_list(request, row, snapshot)
         if target is None:
             target = await targets.find(request, row, snapshot)
@@ -225,7 +226,7 @@ async def _call(
     if upstream is None or not replica.shares(request.modern):
         upstream = await replica.apart(request.modern, who)
     modern, fetch = upstream.greeting.modern, request.fetch
-    if row.route is Route.OTHER and modern != request.modern:
+    if row.route is _OTHER and modern != request.modern:
         raise MethodNotFound(f"unknown method {request.method}")
     call = _outgoing(request, target, modern, replica, before.spent_s)
     if request.modern and not modern and (level := request.caller.log_level) is not None:
@@ -259,9 +260,9 @@ async def _call(
 
 def _noted(result: bytes, place: str, request: Request, row: Method, snapshot: Snapshot) -> bytes:
     """Remember what the server has linked or handed out; ids of tasks say where they are."""
-    if _LINK in result:
+    if result.find(_LINK) >= 0:  # find: see dispatch.modern_meta
         _learn(result, tasks.server(place), snapshot.catalog)
-    if _TASK in result and (row is _TOOLS_CALL or row.route is Route.TASK):
+    if result.find(_TASK) >= 0 and (row is _TOOLS_CALL or row.route is _OF_TASK):
         mine = request.view, request.caller, whose.holder(request.caller, snapshot)
         result = extensions.respelt(result, row, place, *mine)
     return result
