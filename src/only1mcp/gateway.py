@@ -41,7 +41,7 @@ from only1mcp.relay.fanout import Listings
 from only1mcp.relay.happenings import Happenings
 from only1mcp.relay.levels import LogLevels
 from only1mcp.relay.snapshot import Servers, Snapshot
-from only1mcp.server.http import Edge, Exchange, ListenError
+from only1mcp.server.http import Edge, Exchange, ListenError, Rest
 from only1mcp.server.numbers import Front
 from only1mcp.server.reader import SSE_PATHS
 from only1mcp.server.session import Session, Sessions, describe
@@ -213,9 +213,9 @@ class Gateway:
             self.edge.hurry()
         asyncio.get_running_loop().call_later(HURRY_S, cut)
 
-    async def _handle(self, exchange: Exchange) -> None:
+    def _handle(self, exchange: Exchange) -> Rest:
         older = exchange.request.path in SSE_PATHS
-        await (self._sse if older else self._streamable).handle(exchange)
+        return self._sse.handle(exchange) if older else self._streamable.handle(exchange)
 
     def _take_snapshot(self, catalog: Catalog) -> Snapshot:
         return Snapshot(

@@ -118,8 +118,8 @@ async def test_the_queue_is_bounded_and_all_are_answered_in_the_end() -> None:
             one.send(b"".join(POST + b"Content-Length: 4\r\n\r\n%04d" % n for n in range(count)))
         )
         (connection,) = await connections(edge, 1)
-        await until(lambda: connection._held)
-        assert rules.MAX_QUEUED <= len(connection._reader.ready) < 200
+        await until(lambda: connection.held)
+        assert rules.MAX_QUEUED <= len(connection.reader.ready) < 200
         held.go.set()
         for number in range(count):
             assert (await one.answer()).body == b"%04d" % number
@@ -132,8 +132,8 @@ async def test_queued_bodies_are_bounded_too() -> None:
     async with talking(held) as (edge, one):
         sending = begin(one.send(big * 8))
         (connection,) = await connections(edge, 1)
-        await until(lambda: connection._held)
-        assert len(connection._reader.ready) <= 3
+        await until(lambda: connection.held)
+        assert len(connection.reader.ready) <= 3
         held.go.set()
         for _ in range(8):
             assert len((await one.answer()).body) == 900_000
@@ -225,7 +225,7 @@ async def test_above_the_high_water_mark_no_more_requests_are_taken() -> None:
     async with talking(large) as (edge, one):
         await one.send((GET + b"\r\n") * 10)
         (connection,) = await connections(edge, 1)
-        await until(lambda: connection._held)
+        await until(lambda: connection.held)
         taken = calls
         assert taken < 10
         for _ in range(10):
@@ -358,7 +358,7 @@ async def test_a_slow_head_gets_408_on_a_real_socket() -> None:
     async with talking() as (edge, one):
         await one.send(POST)
         (connection,) = await connections(edge, 1)
-        await until(lambda: connection._reader.serial == 1)
+        await until(lambda: connection.reader.serial == 1)
         for now in (100.0, 109.9, 110.0):
             edge.sweep(now)
         answer = await one.answer()

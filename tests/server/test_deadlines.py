@@ -15,9 +15,9 @@ from fakes.edge import FakeTransport, Held, begin, hello, no_app, until
 from fakes.http_corpus import AMBIGUOUS, CHUNKED, GET, POST
 from only1mcp.config.model import Listener
 from only1mcp.policy.access import Access
-from only1mcp.server import connection as rules
+from only1mcp.server import patience as rules
 from only1mcp.server.asgi import AppHandler
-from only1mcp.server.connection import Connection, Shared
+from only1mcp.server.connection import MAX_TURNED_AWAY, Connection, Shared
 from only1mcp.server.exchange import Exchange, Handler
 
 HELLO = b"Content-Length: 5\r\n\r\nhello"
@@ -194,7 +194,7 @@ async def test_lingering_ends() -> None:
 
 async def test_far_above_the_limit_connections_are_reset() -> None:
     common = shared(max_connections=10)
-    transports = [connected(common)[1] for _ in range(10 + rules.MAX_TURNED_AWAY + 5)]
+    transports = [connected(common)[1] for _ in range(10 + MAX_TURNED_AWAY + 5)]
     assert [said(transport) for transport in transports[:10]] == [0] * 10
     assert {said(transport) for transport in transports[10:-5]} == {503}
     assert all(transport.aborted for transport in transports[-5:])
@@ -244,7 +244,7 @@ async def never_stuck(data: bytes, cuts: list[int]) -> None:
     for start, end in pairwise(places):
         connection.data_received(data[start:end])
         await asyncio.sleep(0)
-    await until(lambda: connection._current is None and not connection._reader.ready)
+    await until(lambda: connection._current is None and not connection.reader.ready)
     answers = transport.written.count(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
     assert answers == calls
     check_until(connection, 200)

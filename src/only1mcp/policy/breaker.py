@@ -54,6 +54,9 @@ class State(StrEnum):
     HALF_OPEN = "half_open"  # one probe is under way
 
 
+_CLOSED: Final = State.CLOSED  # a member of an enumeration is slow to get at
+
+
 class Breaker:
     """The breaker of one replica; `state`, `reason` and `since` are for people, too."""
 
@@ -109,7 +112,7 @@ class Breaker:
 
     def succeeded(self, permit: int) -> None:
         """A user's call was answered, be it with an error of the server's own."""
-        if permit == self.epoch and self.state is State.CLOSED:
+        if permit == self.epoch and self.state is _CLOSED:
             self.failures = self.trips = 0
             self._window.total += 1
 

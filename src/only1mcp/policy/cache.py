@@ -135,6 +135,14 @@ class Store:
         """Of all tiers."""
         return sum(one.bytes for one in self.counts.values())
 
+    def holds(self, key: Key, now: float) -> bool:
+        """Whether `get` will find an answer; not counted."""
+        entries = self._tiers[TIER_OF[key.method]]
+        entry = entries.get(key)
+        if entry is None and key.server in self._public:
+            entry = entries.get(key._replace(owner=None))
+        return entry is not None and entry.ends_at > now
+
     def get(self, key: Key, now: float) -> Entry | None:
         """The answer to `key`, if it is fresh: the owner's own, else everybody's."""
         tier = TIER_OF[key.method]

@@ -53,7 +53,8 @@ def result(method: str, result: bytes, revision: str) -> bytes:
 
 
 def _tool_result(result: bytes, revision: str) -> bytes:
-    structured, foreign = _STRUCTURED in result, _has_foreign_blocks(result, revision)
+    structured = result.find(_STRUCTURED) >= 0  # find: see dispatch.modern_meta
+    foreign = _has_foreign_blocks(result, revision)
     if not (structured or foreign):
         return result
     members = message.members(result)
@@ -65,8 +66,8 @@ def _tool_result(result: bytes, revision: str) -> bytes:
 
 def _has_foreign_blocks(text: bytes, revision: str) -> bool:
     """Whether there may be content of a type that the revision lacks."""
-    links = revision < R2025_06_18 and _LINK in text
-    return links or (revision < R2025_03_26 and _AUDIO in text)
+    links = revision < R2025_06_18 and text.find(_LINK) >= 0
+    return links or (revision < R2025_03_26 and text.find(_AUDIO) >= 0)
 
 
 def _without_foreign_structure(members: Params) -> bool:

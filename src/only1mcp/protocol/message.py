@@ -15,6 +15,7 @@ from msgspec import Raw
 from only1mcp.protocol.errors import InvalidParams, InvalidRequest, McpError, ParseError
 
 MAX_DEPTH: Final = 64  # brackets within brackets; JSON libraries recurse, so depth is memory
+_SURE_DIGITS: Final = 16  # fewer are an integer to every JSON library
 NO_RAW: Final = Raw()  # an absent member; falsy
 
 _UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
@@ -76,7 +77,7 @@ def decode_client(body: bytes) -> Message | list[Message]:
 
 
 def _messages(body: bytes) -> Message | list[Message]:
-    if body.lstrip()[:1] == b"[":
+    if body[:1] != b"{" and body.lstrip()[:1] == b"[":
         return [_checked(bytes(item)) for item in _array(body)]
     return _checked(body)
 
@@ -149,6 +150,9 @@ def id_value(raw: Raw) -> str | int:
     Raises:
         InvalidRequest: null, boolean, fraction or structure (MCP basic "Requests").
     """
+    text = bytes(raw)
+    if text.isdigit() and len(text) < _SURE_DIGITS:
+        return int(text)
     value = any_value(raw)
     if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
         return value

@@ -21,7 +21,8 @@ def own_token(params: Params | None, id: int) -> tuple[Params | None, Raw]:
     The dict stays as it is: the same request may go elsewhere too.
     """
     meta = bytes(params.get("_meta", NO_RAW)) if params else b""
-    if b"progressToken" not in meta and b"\\" not in meta:  # an escape may spell it, too
+    # an escape may spell it, too; find: see dispatch.modern_meta
+    if not meta or (meta.find(b"progressToken") < 0 and meta.find(b"\\") < 0):
         return params, NO_RAW
     members = message.members(meta)
     token = members.get("progressToken", NO_RAW)

@@ -30,6 +30,8 @@ URL_REQUIRED: Final = -32042
 """URLElicitationRequired of 2025-11-25."""
 REFUSALS: Final = {ELICIT: b'{"action":"cancel"}'}
 """How a refusal looks as an answer; the others have no such form."""
+_ASKED_BY: Final = frozenset(CAPABILITY.values())
+
 
 EVERYTHING: Final[dict[str, Any]] = {
     "elicitation": {"form": {}, "url": {}},
@@ -119,7 +121,7 @@ def _is_object(value: Raw) -> bool:
 
 def can_be_asked(capabilities: dict[str, Any]) -> bool:
     """Whether a client with these capabilities takes any question."""
-    return any(name in capabilities for name in CAPABILITY.values())
+    return not _ASKED_BY.isdisjoint(capabilities)
 
 
 def _modes(declared: dict[str, Any]) -> frozenset[str]:

@@ -23,6 +23,7 @@ from only1mcp.observe.tasks import Tasks
 from only1mcp.policy.cache import Entry, Key, Store, Tier
 from only1mcp.protocol import caching, message
 from only1mcp.protocol.errors import McpError, ServerFault
+from only1mcp.protocol.methods import METHODS, Route
 from only1mcp.protocol.subscription import UPDATED
 from only1mcp.relay.flight import Client, Flight
 from only1mcp.relay.wanted import NOBODY, Fetch, Reader, Wanted
@@ -48,6 +49,7 @@ _TIER_OF_CHANGE: Final = {
     "notifications/prompts/list_changed": Tier.L3,
 }
 _READS: Final = frozenset(("resources/read", "prompts/get"))
+_LISTS: Final = frozenset(row.name for row in METHODS.values() if row.route is Route.LIST)
 _UP: Final = (State.READY, State.IDLE)
 
 
@@ -71,6 +73,8 @@ class Answers:
         }
         used = _READS | {"tools/call"} if settings.tools else _READS
         self.methods = used if self._keeps or shares else frozenset[str]()
+        self.at_hand = _LISTS | self.methods if self._keeps else _LISTS
+        """The methods whose answers may be there."""
         self._read: set[str] = set()  # servers that were asked since something was written there
         self._flights: dict[Key, Flight] = {}
         self._tasks = Tasks()
@@ -79,6 +83,10 @@ class Answers:
         self.shared = 0
 
     # --- for requests ---
+
+    def holds(self, wanted: Wanted) -> bool:
+        """Whether `kept` will find a fresh answer."""
+        return self._keeps and self.store.holds(wanted.key, self._clock())
 
     def kept(self, wanted: Wanted) -> bytes | None:
         """The answer, if it is there: a fresh one, or an old one while its server is down."""

@@ -52,7 +52,7 @@ _INPUT: Final = b'"input_required"'
 
 def asks(result: bytes) -> Params | None:
     """The members of an input_required result; None for any other."""
-    if _INPUT not in result:
+    if result.find(_INPUT) < 0:  # find: see dispatch.modern_meta
         return None
     members = message.members(result)
     return members if message.text(members.get("resultType")) == "input_required" else None

@@ -16,7 +16,8 @@ from typing import Final
 
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
-from only1mcp.catalog.view import Target
+from only1mcp.catalog.pages import NO_PROMISE
+from only1mcp.catalog.view import Target, View
 from only1mcp.config.servers import Stdio
 from only1mcp.policy.access import ANONYMOUS
 from only1mcp.protocol import downlevel, eras, message, questions, tasks
@@ -48,8 +49,27 @@ from only1mcp.upstream.turns import InTurn
 
 _KIND_OF: Final = {row.value: row for row in Kind}
 _TOOLS_CALL: Final = METHODS["tools/call"]
+_LIST, _LOCAL, _TASKS = Route.LIST, Route.LOCAL, Route.TASKS
+_OTHER, _OF_TASK = Route.OTHER, Route.TASK  # a member of an enumeration is slow to get at
 _LINK: Final = b'"resource_link"'
 _TASK: Final = b'"taskId"'
+
+
+def at_hand(request: Request, snapshot: Snapshot) -> bytes | None:
+    """The answer to `request` if nobody has to be asked for it; None: `relay` a new one."""
+    row, answers = known(request.method, request.revision), snapshot.answers
+    if row is None:
+        return None
+    if row.route is _LIST:
+        kind = _KIND_OF[row.items or ""]
+        view = snapshot.listings.current(request.view, kind)
+        if view is None or "cursor" in request.params:
+            return None
+        answers.listed(kind, hit=True, caller=request.caller)
+        return _page(view, kind, None, request, snapshot)
+    target = request.target = targets.listed(request, row, snapshot)
+    wanted = _wanted(request, row, target, snapshot)
+    return answers.kept(wanted) if wanted is not None and answers.holds(wanted) else None
 
 
 async def relay(request: Request, snapshot: Snapshot) -> bytes:
@@ -61,9 +81,9 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         ServerFault: the server failed us; says whether the call may have run.
     """
     row = known(request.method, request.revision)
-    if row is None or row.route is Route.LOCAL:
+    if row is None or row.route is _LOCAL:
         raise MethodNotFound(f"unknown method {request.method}")
-    if row.route is Route.LIST:
+    if row.route is _LIST:
         return await _list(request, row, snapshot)
     answers, target, wanted = snapshot.answers, None, None
     if cached := row.name in answers.methods:
@@ -76,7 +96,7 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
     if (bound := gate.enter(caller)) is not None:
         refuse(bound, gate)
     try:
-        if row.route is Route.TASKS:
+        if row.route is _TASKS:
             return await _task_list(request, row, snapshot)
         if target is None:
             target = await targets.find(request, row, snapshot)
@@ -147,9 +167,14 @@ async def _list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
     if start is None:  # a further page belongs to the list it was cut from
         view, hit = await listings.renewed(view, (kind,))
         snapshot.answers.listed(kind, hit=hit, caller=request.caller)
-    if not request.modern:
-        return view.page(kind, start, modern=False)
-    return view.page(kind, start, modern=True, promise=listings.promise(view, kind))
+    return _page(view, kind, start, request, snapshot)
+
+
+def _page(
+    view: View, kind: Kind, cursor: str | None, request: Request, snapshot: Snapshot
+) -> bytes:
+    promise = snapshot.listings.promise(view, kind) if request.modern else NO_PROMISE
+    return view.page(kind, cursor, request.modern, promise)
 
 
 async def _task_list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
@@ -195,7 +220,7 @@ async def _call(
     live = snapshot.servers[target.server]
     replica, upstream = await _connection(request, target, live, before, snapshot)
     modern, fetch = upstream.greeting.modern, request.fetch
-    if row.route is Route.OTHER and modern != request.modern:
+    if row.route is _OTHER and modern != request.modern:
         raise MethodNotFound(f"unknown method {request.method}")
     call = _outgoing(request, target, modern, replica, before.spent_s)
     if not (modern or request.modern) and "tasks" in upstream.greeting.capabilities:
@@ -254,9 +279,9 @@ def _returned(result: bytes, modern: bool, request: Request, row: Method, target
 
 def _noted(result: bytes, place: str, request: Request, row: Method, snapshot: Snapshot) -> bytes:
     """Remember what the server has linked or handed out; ids of tasks say where they are."""
-    if _LINK in result:
+    if result.find(_LINK) >= 0:  # find: see dispatch.modern_meta
         _learn(result, tasks.server(place), snapshot.catalog)
-    if _TASK in result and (row is _TOOLS_CALL or row.route is Route.TASK):
+    if result.find(_TASK) >= 0 and (row is _TOOLS_CALL or row.route is _OF_TASK):
         mine = request.view, request.caller, whose.holder(request.caller, snapshot)
         result = extensions.respelt(result, row, place, *mine)
     return result

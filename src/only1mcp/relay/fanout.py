@@ -32,9 +32,13 @@ from only1mcp.upstream.roster import Live, Roster, State
 
 log = logging.getLogger("only1mcp.lists")
 
+_Place = tuple[str | None, Kind]
+"""A list of one mount."""
 CALM_S: Final = 0.1
 """Between list_changed and the fetch: changes within this time make one fetch, and a server
 that says it at every list is not asked without end."""
+COARSE_S: Final = 10.0
+"""What is promised for longer than this is promised in whole seconds."""
 GRACE_S: Final = 2.0
 """How long a list request waits for a server that is starting or slow to list."""
 
@@ -84,6 +88,8 @@ class Listings:
         self._tried: dict[str, tuple[Live, _Kept]] = {}  # of those that are not current yet
         self._leaving: dict[str, asyncio.TimerHandle] = {}  # down: when its lists are hidden
         self._hidden: set[str] = set()
+        self._due_at: dict[_Place, float] = {}  # found out by `current`, ...
+        self._promises: dict[_Place, tuple[float, bool] | None] = {}  # ... by `promise`
         self._tasks = Tasks()
         self._news = asyncio.Event()  # a server is in another state; never stays set
         self._born = asyncio.get_running_loop().time()
@@ -126,6 +132,7 @@ class Listings:
         if (kept := self._kept.get(server)) is not None:
             now = asyncio.get_running_loop().time()
             kept.ends_at.update({kind: now for kind in kinds if kind in kept.ends_at})
+            self._look_again()
 
     def promise(self, view: View, kind: Kind) -> Promise:
         """What a list may say of itself: the least that is left of what its servers said.
@@ -133,22 +140,35 @@ class Listings:
         Nothing is promised while a server is missing, and nothing on behalf of one that is silent.
         It is private where callers have to say who they are.
         """
-        now = asyncio.get_running_loop().time()
-        left_s, public = LONGEST_TTL_S, self._for_all
+        place = view.server, kind
+        if place not in self._promises:
+            self._promises[place] = self._promised(view, kind)
+        if (found := self._promises[place]) is None:
+            return NO_PROMISE
+        ends_at, public = found
+        left_s = min(LONGEST_TTL_S, ends_at - asyncio.get_running_loop().time())
+        if left_s > COARSE_S:
+            left_s = left_s // 1  # so that the text is the same for a second
+        return Promise(max(0, int(left_s * 1000)), public)
+
+    def _promised(self, view: View, kind: Kind) -> tuple[float, bool] | None:
+        """Until when, and whether for all; None: nothing."""
+        ends_at, public = inf, self._for_all
         for id in view.servers:
             if (kept := self._kept.get(id)) is None:
-                return NO_PROMISE
+                return None
             if (hold := kept.holds.get(kind)) is None:
                 continue  # it has no such list
             if not hold.said:
-                return NO_PROMISE
-            left_s = min(left_s, kept.ends_at[kind] - now)
+                return None
+            ends_at = min(ends_at, kept.ends_at[kind])
             public = public and hold.public
-        return Promise(max(0, int(left_s * 1000)), public) if view.servers else NO_PROMISE
+        return (ends_at, public) if view.servers else None
 
     def noticed(self, live: Live) -> None:
         """Its state has changed. The last lists of a server that is down are shown for a while
         longer: tools that come and go with it cost clients more than a call that fails."""
+        self._look_again()
         self._news.set()  # for those who wait now
         self._news.clear()
         if live.state in (State.READY, State.IDLE):
@@ -202,6 +222,28 @@ class Listings:
         late = [id for id in ids if id in servers and not servers[id].settled.is_set()]
         return late, self._born + GRACE_S - asyncio.get_running_loop().time()
 
+    def current(self, view: View, kind: Kind) -> View | None:
+        """The view to list from, if none of its servers has to be asked or waited for."""
+        place, now = (view.server, kind), asyncio.get_running_loop().time()
+        due_at = self._due_at.get(place)
+        if due_at is None:
+            due_at = self._due_at[place] = self._next_due(view, kind)
+        if now >= due_at:
+            del self._due_at[place]
+            return None
+        return self.catalog.view(view.server) or view
+
+    def _next_due(self, view: View, kind: Kind) -> float:
+        """When one of these servers has to be asked for this list; at once if one starts."""
+        ends_at = inf
+        for id in view.servers:
+            live, kept = self._roster.servers.get(id), self._kept.get(id)
+            if live is not None and not live.settled.is_set():
+                return -inf
+            if live is not None and live.upstream is not None and kept is not None:
+                ends_at = min(ends_at, kept.ends_at.get(kind, inf))
+        return ends_at
+
     async def renewed(self, view: View, kinds: Iterable[Kind] = Kind) -> tuple[View, bool]:
         """The view to list from: its servers' lists brought up to date, within GRACE_S. And
         whether that was so without asking any.
@@ -243,8 +285,14 @@ class Listings:
             self._hidden.remove(id)
             self._change()
 
+    def _look_again(self) -> None:
+        """What was found out about all servers together may not be so any more."""
+        self._due_at.clear()
+        self._promises.clear()
+
     def _change(self) -> None:
         self._outdated = True
+        self._look_again()
         self._on_change()
 
     def _refresh(self, live: Live, pause_s: float = 0.0) -> _Fetch:
@@ -283,6 +331,7 @@ class Listings:
         if (kept := self._kept.get(live.id)) is not None:
             again_at = asyncio.get_running_loop().time() + FAILED_TTL_S
             kept.ends_at = {kind: max(end, again_at) for kind, end in kept.ends_at.items()}
+            self._look_again()
             log.warning("server %s: lists not refreshed: %s", live.id, fault.message)
 
     async def _try(self, live: Live) -> None:
@@ -310,6 +359,7 @@ class Listings:
         if kept is not None and unchanged:
             listing = kept.listing  # the object, and all that is built from it
         self._kept[live.id] = self._held(listing, holds, kept if len(kinds) < len(Kind) else None)
+        self._look_again()
         if not unchanged:
             self._change()
 

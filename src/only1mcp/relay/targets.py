@@ -19,6 +19,7 @@ from only1mcp.upstream.roster import State
 if TYPE_CHECKING:
     from only1mcp.relay.request import Request
 
+_REF, _TASK, _OTHER, _URI = Route.REF, Route.TASK, Route.OTHER, Route.URI
 _UP: Final = (State.READY, State.IDLE)
 """A server in these states has said what it offers."""
 
@@ -56,17 +57,17 @@ async def wake(target: Target, snapshot: Snapshot) -> None:
 def _resolve(request: "Request", row: Method, snapshot: Snapshot) -> Target:
     """Whose it is; `params` then name it as that server does."""
     params, view = request.params, request.view
-    if row.route is Route.REF:
+    if row.route is _REF:
         return _resolve_ref(params, view, snapshot)
-    if row.route is Route.TASK:
+    if row.route is _TASK:
         mine = whose.holder(request.caller, snapshot)
         return extensions.task_target(row, params, view, request.caller, mine)
-    if row.route is Route.OTHER:
+    if row.route is _OTHER:
         return extensions.other_target(row.name, view, request.caller, modern=request.modern)
     name = message.text(params.get(row.target or ""))
     if name is None:
         raise InvalidParams(f"params.{row.target} must be a string")
-    if row.route is Route.URI:
+    if row.route is _URI:
         target = view.resource(name)
         if target is None:
             hint = "resources/list and resources/templates/list show what there is"

@@ -16,9 +16,22 @@ from only1mcp.protocol import message
 from only1mcp.protocol.errors import McpError, ServerFault, UpstreamError
 from only1mcp.protocol.methods import METHODS, Route
 from only1mcp.relay import traced
-from only1mcp.relay.call import relay
+from only1mcp.relay.call import at_hand, relay
 from only1mcp.relay.request import Request
 from only1mcp.relay.snapshot import Snapshot
+
+
+def seen(request: Request, snapshot: Snapshot, watch: Watch) -> bytes | None:
+    """As `at_hand`; `watch` hears of it, if there is an answer."""
+    if watch.tracer is not None:
+        return None  # the span of a request is begun before anything else
+    name = _name(request) if watch.tell else None
+    began = perf_counter()
+    result = at_hand(request, snapshot)
+    if result is not None:
+        outcome = "tool_error" if traced.says_error(request.method, result) else "ok"
+        _tell(request, watch, name, outcome, None, perf_counter() - began)
+    return result
 
 
 async def watched(request: Request, snapshot: Snapshot, watch: Watch) -> bytes:
@@ -45,15 +58,21 @@ async def watched(request: Request, snapshot: Snapshot, watch: Watch) -> bytes:
         took_s = perf_counter() - began
         if span is not None:
             traced.end(span, request, outcome, fault)
-        if watch.meter is not None:
-            labels = _labels(request, outcome, code)
-            watch.meter.done(labels, took_s, request.upstream_s, request.waited_s)
-        if watch.remember is not None:
-            watch.remember(REQUEST, time(), _recent(request, outcome, code, took_s))
-        if watch.tell:
-            finished = _finished(request, name, outcome, code, took_s)
-            for tell in watch.tell:
-                tell(finished)
+        _tell(request, watch, name, outcome, code, took_s)
+
+
+def _tell(
+    request: Request, watch: Watch, name: str | None, outcome: str, code: int | None, took_s: float
+) -> None:
+    if watch.meter is not None:
+        labels = _labels(request, outcome, code)
+        watch.meter.done(labels, took_s, request.upstream_s, request.waited_s)
+    if watch.remember is not None:
+        watch.remember(REQUEST, time(), _recent(request, outcome, code, took_s))
+    if watch.tell:
+        finished = _finished(request, name, outcome, code, took_s)
+        for tell in watch.tell:
+            tell(finished)
 
 
 def _labels(request: Request, outcome: str, code: int | None) -> Key:

@@ -12,6 +12,7 @@ from typing import Final
 
 from msgspec import Raw
 
+from only1mcp.catalog.view import View
 from only1mcp.protocol import eras, message
 from only1mcp.protocol.errors import InvalidRequest, McpError, UnsupportedVersion
 from only1mcp.protocol.message import Message, Params
@@ -35,7 +36,8 @@ Answer = tuple[bytes, int]
 def modern_meta(incoming: Message) -> Params | None:
     """The `_meta` of a request that describes itself; None for a handshake client's."""
     text = bytes(incoming.params)
-    if _VERSION_WORD not in text and b"\\u" not in text:  # an escape may spell any letter
+    # an escape may spell any letter; find, as `in` makes and drops an exception each time
+    if text.find(_VERSION_WORD) < 0 and text.find(b"\\u") < 0:
         return None
     params = message.members(incoming.params)
     meta = message.members(params.get("_meta", Raw()))
@@ -54,6 +56,17 @@ def served(requested: str) -> str:
             {"supported": list(MODERN), "requested": requested},
         )
     return requested
+
+
+def modern_at_once(
+    incoming: Message, revision: str, mount: str | None, snapshot: Snapshot, caller: Caller
+) -> Answer | None:
+    """The answer to a modern request, if it is there; None: `modern` will have it."""
+    if incoming.method not in snapshot.answers.at_hand:
+        return None
+    view = snapshot.view(mount)
+    assert view is not None
+    return _at_once(incoming, revision, True, view, snapshot, caller)
 
 
 async def modern(
@@ -76,6 +89,17 @@ async def modern(
         return message.result(incoming.id, result), HTTPStatus.OK
     request = Request(incoming.method, params, revision, True, view, caller)
     return await reply.answer(incoming.id, request, snapshot)
+
+
+def legacy_at_once(
+    incoming: Message, session: Session, snapshot: Snapshot, caller: Caller
+) -> Answer | None:
+    """The answer to a request within a session, if it is there; None: `legacy` will have it."""
+    if incoming.method not in snapshot.answers.at_hand or session.runs(incoming.id):
+        return None
+    view = snapshot.view(session.mount)
+    assert view is not None
+    return _at_once(incoming, session.revision, False, view, snapshot, caller)
 
 
 async def legacy(incoming: Message, session: Session, snapshot: Snapshot, caller: Caller) -> Answer:
@@ -101,18 +125,26 @@ async def legacy(incoming: Message, session: Session, snapshot: Snapshot, caller
         session.end(key)
 
 
+def _at_once(
+    incoming: Message, revision: str, modern: bool, view: View, snapshot: Snapshot, caller: Caller
+) -> Answer | None:
+    try:
+        params = message.members(incoming.params)
+    except McpError:
+        return None
+    request = Request(incoming.method, params, revision, modern, view, caller)
+    return reply.at_once(incoming.id, request, snapshot)
+
+
 async def batch(
     items: list[Message], session: Session, snapshot: Snapshot, caller: Caller
 ) -> list[bytes]:
     """The answers to the requests of a JSON-RPC array, in its order; b"" for a cancelled one.
 
     Raises:
-        InvalidRequest: the session has no arrays, or this one is too long.
+        InvalidRequest: as `check_batch`.
     """
-    if session.revision != R2025_03_26:
-        raise InvalidRequest(f"revision {session.revision} has no JSON-RPC arrays")
-    if len(items) > MAX_BATCH:
-        raise InvalidRequest(f"an array of {len(items)} messages; at most {MAX_BATCH} are taken")
+    check_batch(items, session)
     for item in items:
         if not item.is_request:
             session.told(item)
@@ -123,6 +155,18 @@ async def batch(
             if item.is_request
         ]
     return [task.result()[0] for task in running]
+
+
+def check_batch(items: list[Message], session: Session) -> None:
+    """Whether the array may be sent here.
+
+    Raises:
+        InvalidRequest: the session has no arrays, or this one is too long.
+    """
+    if session.revision != R2025_03_26:
+        raise InvalidRequest(f"revision {session.revision} has no JSON-RPC arrays")
+    if len(items) > MAX_BATCH:
+        raise InvalidRequest(f"an array of {len(items)} messages; at most {MAX_BATCH} are taken")
 
 
 async def _in_session(

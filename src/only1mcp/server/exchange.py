@@ -8,9 +8,9 @@ Source  RFC 9110 section 6.4.1 (which answers have a body), RFC 9112 section 7 (
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 MAX_PENDING_BYTES: Final = 4 * 1024 * 1024
 """A stream whose client leaves more than this unread is cut: memory is not endless."""
@@ -229,4 +229,7 @@ class Exchange:
             self._on_disconnect()
 
 
-Handler = Callable[[Exchange], Awaitable[None]]
+Rest = Coroutine[Any, Any, None] | None
+"""What is still to be done for an answer; None: it has been given, or begun as a stream."""
+Handler = Callable[[Exchange], Rest]
+"""Answers at once if it can: a task costs more than many an answer."""

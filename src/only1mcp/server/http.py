@@ -17,10 +17,10 @@ from only1mcp.config.model import Listener
 from only1mcp.policy.access import Access
 from only1mcp.server.asgi import AppHandler, ASGIApp
 from only1mcp.server.connection import Connection, Shared
-from only1mcp.server.exchange import Exchange, Handler, Request
+from only1mcp.server.exchange import Exchange, Handler, Request, Rest
 from only1mcp.server.listen import Acceptor, ListenError, bind, netloc, tls_context
 
-__all__ = ["Edge", "Exchange", "Handler", "ListenError", "Request"]
+__all__ = ["Edge", "Exchange", "Handler", "ListenError", "Request", "Rest"]
 
 log = logging.getLogger("only1mcp.http")
 
@@ -166,9 +166,10 @@ class Edge:
 
     def hurry(self) -> None:
         """End what runs, now: each handler gets to say that it was cut short."""
+        loop = asyncio.get_running_loop()
         for one in tuple(self._shared.running) if self._shared else ():
-            if one.task is not None:
-                one.task.cancel()
+            if one.task is not None:  # it must have begun to be able to say something
+                loop.call_soon(one.task.cancel)
 
     def cut(self) -> None:
         """Reset every connection."""
@@ -177,6 +178,7 @@ class Edge:
 
     async def _end_handlers(self, shared: Shared) -> None:
         me = asyncio.current_task()
+        await asyncio.sleep(0)  # those of this moment begin
         tasks = [one.task for one in shared.running if one.task and one.task is not me]
         for task in tasks:
             task.cancel()

@@ -49,11 +49,16 @@ def unsupported(requested: str) -> UnsupportedVersion:
 
 def refused(request: Request) -> tuple[int, McpError] | None:
     """What a POST must say of itself before its body is looked at."""
-    kind = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    headers = request.headers
+    return _refused(headers.get(b"content-type", b""), headers.get(b"accept"))
+
+
+@lru_cache(maxsize=256)
+def _refused(content_type: bytes, accept: bytes | None) -> tuple[int, McpError] | None:
+    kind = content_type.partition(b";")[0].strip().lower()
     if kind != b"application/json":
         error = InvalidRequest("POST needs Content-Type: application/json")
         return HTTPStatus.UNSUPPORTED_MEDIA_TYPE, error
-    accept = request.headers.get(b"accept")
     if not (accepts(accept, b"application/json") and accepts(accept, b"text/event-stream")):
         error = InvalidRequest("POST needs Accept: application/json, text/event-stream")
         return HTTPStatus.NOT_ACCEPTABLE, error
@@ -83,7 +88,6 @@ def check_modern(request: Request, incoming: Message, meta: Params | None) -> st
     return dispatch.served(requested)
 
 
-@lru_cache(maxsize=256)
 def accepts(accept: bytes | None, kind: bytes) -> bool:
     """Whether an Accept header allows the media type `kind`; an absent one allows all."""
     if accept is None:

@@ -22,7 +22,7 @@ from httptools import (
 from httptools import HttpRequestParser as Parser
 
 from only1mcp.policy.access import Access, Grant, Refusal
-from only1mcp.server import head
+from only1mcp.server import again, head
 from only1mcp.server.exchange import Request
 from only1mcp.server.head import Refused
 
@@ -62,12 +62,15 @@ class Reader:
         "_fed",
         "_headers",
         "_known",
+        "_last",
         "_max_body_bytes",
+        "_parsed",
         "_parser",
         "_repeats",
         "_request",
         "_resuming",
         "_target",
+        "_whole",
         "awaits_continue",
         "body_left",
         "over",
@@ -86,6 +89,9 @@ class Reader:
         self.phase = BETWEEN
         self.serial = 0  # requests begun
         self._fault: Refused | None = None  # what a callback refused; llhttp does not say
+        self._last: again.Head | None = None
+        self._whole: bytes = b""  # what is being fed, if it may be one request
+        self._parsed = 0
         self._known = (b"", "", b"")  # the last target and what it means: clients repeat it
         # of the request that is being read:
         self._target = b""
@@ -108,6 +114,10 @@ class Reader:
         """
         if self.over:
             return
+        if self.phase == BETWEEN and type(data) is bytes:
+            if self._last is not None and self._take_again(self._last, data):
+                return
+            self._whole = data
         rest = None
         try:
             self._parser.feed_data(data)
@@ -121,6 +131,21 @@ class Reader:
             self._pass_upgrade(rest)
         elif self.phase != BETWEEN and not self.over:
             self._bound(len(data))
+        self._whole = b""
+
+    def _take_again(self, last: again.Head, data: bytes) -> bool:
+        """Read a request whose head is the last one's; the parser does not hear of it."""
+        request = last.read(data, self._max_body_bytes)
+        if request is None:
+            return False
+        try:
+            self._grant(request)
+        except Refused:
+            self.over = True
+            raise
+        self.serial += 1
+        self.ready.append(request)
+        return True
 
     def finish(self) -> None:
         """Read no more, and forget what was read ahead."""
@@ -294,6 +319,15 @@ class Reader:
         self.phase = BETWEEN
         self.over = not request.keep_alive
         self.ready.append(request)
+        if self._whole:
+            self._remember(request)
+
+    def _remember(self, request: Request) -> None:
+        """Its head may come again. Where heads differ, that is tried ever less often."""
+        self._parsed += 1
+        whole, self._whole = self._whole, b""
+        if self._parsed & (self._parsed - 1) == 0 and is_mcp(request.path):
+            self._last = again.remembered(whole, request)
 
 
 def _is_preflight(request: Request) -> bool:

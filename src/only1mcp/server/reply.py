@@ -30,10 +30,10 @@ from only1mcp.protocol.errors import (
     UnsupportedVersion,
     UpstreamError,
 )
-from only1mcp.relay.call import relay
+from only1mcp.relay.call import at_hand, relay
 from only1mcp.relay.request import Request
 from only1mcp.relay.snapshot import Snapshot
-from only1mcp.relay.watch import watched
+from only1mcp.relay.watch import seen, watched
 
 log = logging.getLogger("only1mcp.reply")
 
@@ -96,6 +96,17 @@ def draining(id: Raw) -> bytes:
     hint = "the call may have run; look before you repeat it"
     stopping = "the gateway is stopping"
     return refusal(id, Draining("gateway", stopping, hint=hint, outcome=Outcome.UNKNOWN))
+
+
+def at_once(id: Raw, request: Request, snapshot: Snapshot) -> tuple[bytes, int] | None:
+    """The complete answer to `request`, if it is there; None: `answer` will have it."""
+    try:
+        watch = snapshot.watch
+        found = at_hand(request, snapshot) if watch is None else seen(request, snapshot, watch)
+    except Exception:
+        log.exception("request %s failed inside the gateway", request.method)
+        return None
+    return None if found is None else (message.result(id, found), HTTPStatus.OK)
 
 
 async def answer(id: Raw, request: Request, snapshot: Snapshot) -> tuple[bytes, int]:

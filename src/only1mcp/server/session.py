@@ -116,6 +116,10 @@ class Session:
         self._running[key] = task
         return key
 
+    def runs(self, id: Raw) -> bool:
+        """Whether a request with this id is still running."""
+        return bool(self._running) and message.id_value(id) in self._running
+
     def end(self, key: str | int) -> None:
         """The request has been answered."""
         self._running.pop(key, None)

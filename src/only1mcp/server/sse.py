@@ -25,7 +25,7 @@ from only1mcp.relay.snapshot import Snapshot
 from only1mcp.server import dispatch, reply
 from only1mcp.server.caller import KEEP_ALIVE_S, HttpCaller
 from only1mcp.server.events import event
-from only1mcp.server.http import Exchange
+from only1mcp.server.http import Exchange, Rest
 from only1mcp.server.ladder import accepts
 from only1mcp.server.reader import SSE_PATHS
 from only1mcp.server.session import MAX_SESSIONS, Session, Sessions
@@ -88,18 +88,19 @@ class SseEdge:
         for id in list(self._conversations):
             self._end(id)
 
-    async def handle(self, exchange: Exchange) -> None:
-        """Answer one HTTP request; never raises."""
+    def handle(self, exchange: Exchange) -> Rest:
+        """Answer one HTTP request, or begin to; never raises."""
         request = exchange.request
         wanted = "GET" if request.path == _STREAM else "POST"
         if request.method != wanted:
             error = InvalidRequest(f"{request.method} is not for this endpoint")
             allow = b"Allow: %b\r\n" % wanted.encode()
             refuse(exchange, HTTPStatus.METHOD_NOT_ALLOWED, error, headers=allow)
-        elif wanted == "GET":
-            self._open(exchange)
-        else:
-            await self._post(exchange)
+            return None
+        if wanted == "POST":
+            return self._post(exchange)
+        self._open(exchange)
+        return None
 
     # --- the stream ---
 
@@ -131,30 +132,30 @@ class SseEdge:
 
     # --- messages ---
 
-    async def _post(self, exchange: Exchange) -> None:
+    def _post(self, exchange: Exchange) -> Rest:
         request = exchange.request
         kind = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if kind != b"application/json":
             error = InvalidRequest("POST needs Content-Type: application/json")
             refuse(exchange, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, error)
-            return
+            return None
         one = self._find(exchange)
         if one is None:
             error = InvalidRequest(f"unknown or ended session: open {_STREAM} again")
             refuse(exchange, HTTPStatus.NOT_FOUND, error)
-            return
+            return None
         try:
             incoming = message.decode_client(request.body)
         except McpError as fault:
             refuse(exchange, HTTPStatus.BAD_REQUEST, fault, message.readable_id(request.body))
-            return
+            return None
         wants_answer = not isinstance(incoming, Message) or incoming.is_request
         if wants_answer and len(one.tasks) >= MAX_RUNNING:
             error = InvalidRequest(f"{MAX_RUNNING} requests of this session run already")
             refuse(exchange, HTTPStatus.TOO_MANY_REQUESTS, error)
-            return
+            return None
         exchange.respond(HTTPStatus.ACCEPTED)
-        await self._run(one, incoming)
+        return self._run(one, incoming)
 
     def _find(self, exchange: Exchange) -> Conversation | None:
         """The conversation the request names, if it is of the same principal."""

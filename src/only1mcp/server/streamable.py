@@ -25,7 +25,7 @@ from only1mcp.relay.snapshot import Snapshot
 from only1mcp.server import dispatch, reply
 from only1mcp.server.caller import HttpCaller, SessionCaller
 from only1mcp.server.events import Memory
-from only1mcp.server.http import Exchange
+from only1mcp.server.http import Exchange, Rest
 from only1mcp.server.ladder import (
     SelfDescribed,
     accepts,
@@ -42,6 +42,8 @@ from only1mcp.server.session import (
 )
 
 _ROOT: Final = "/mcp"
+_HANDSHAKE: Final = frozenset(("", *LEGACY))
+"""What the header says on requests of clients that shake hands."""
 
 
 class Streamable:
@@ -59,8 +61,8 @@ class Streamable:
             caller.tick(now)
         self._sessions.sweep()
 
-    async def handle(self, exchange: Exchange) -> None:
-        """Answer one HTTP request; never raises."""
+    def handle(self, exchange: Exchange) -> Rest:
+        """Answer one HTTP request, or begin to; never raises."""
         request = exchange.request
         snapshot = self._snapshot()
         mount = request.path[len(_ROOT) + 1 :].rstrip("/") or None
@@ -72,7 +74,7 @@ class Streamable:
                 InvalidRequest(f"no server '{mount}' here", {"hint": f"servers: {known}"}),
             )
         elif request.method == "POST":
-            await self._post(exchange, mount, snapshot)
+            return self._post(exchange, mount, snapshot)
         elif request.method == "GET" and version(request) not in MODERN:
             self._get(exchange, mount)
         elif request.method == "DELETE" and version(request) not in MODERN:
@@ -85,46 +87,60 @@ class Streamable:
                 InvalidRequest(f"{request.method} is not for this endpoint"),
                 headers=allow,
             )
+        return None
 
-    async def _post(self, exchange: Exchange, mount: str | None, snapshot: Snapshot) -> None:
+    def _post(self, exchange: Exchange, mount: str | None, snapshot: Snapshot) -> Rest:
         request = exchange.request
         if problem := refused(request):
             refuse(exchange, *problem)
-            return
+            return None
         try:
             incoming = message.decode_client(request.body)
             if isinstance(incoming, list):
-                await self._batch(exchange, incoming, mount, snapshot)
-                return
+                return self._batch(exchange, incoming, mount, snapshot)
             meta = dispatch.modern_meta(incoming)
         except McpError as error:
             refuse(exchange, HTTPStatus.BAD_REQUEST, error, message.readable_id(request.body))
-            return
-        if meta is not None or version(request) not in ("", *LEGACY):
-            await self._modern(exchange, incoming, meta, mount, snapshot)
-        else:
-            await self._legacy(exchange, incoming, mount, snapshot)
+            return None
+        if meta is not None or version(request) not in _HANDSHAKE:
+            return self._modern(exchange, incoming, meta, mount, snapshot)
+        return self._legacy(exchange, incoming, mount, snapshot)
 
-    async def _modern(
+    def _modern(
         self,
         exchange: Exchange,
         incoming: Message,
         meta: Params | None,
         mount: str | None,
         snapshot: Snapshot,
-    ) -> None:
+    ) -> Rest:
         try:
             revision = check_modern(exchange.request, incoming, meta)
         except McpError as error:
             refuse(exchange, reply.status(error), error, incoming.id, modern=True)
-            return
+            return None
         if not incoming.is_request:
             exchange.respond(HTTPStatus.ACCEPTED)  # core defines none over HTTP: accepted, unused
-            return
-        task = asyncio.current_task()
-        if task is not None:  # a client that hangs up cancels: 2026-07-28 transports "Cancellation"
-            exchange.on_disconnect = partial(_cancel, task)
+            return None
         caller = HttpCaller(exchange, SelfDescribed(meta), _now())
+        answer = dispatch.modern_at_once(incoming, revision, mount, snapshot, caller)
+        if answer is not None:
+            caller.finish(*answer)
+            return None
+        return self._modern_later(exchange, incoming, revision, mount, snapshot, caller)
+
+    async def _modern_later(
+        self,
+        exchange: Exchange,
+        incoming: Message,
+        revision: str,
+        mount: str | None,
+        snapshot: Snapshot,
+        caller: HttpCaller,
+    ) -> None:
+        if (task := exchange.task) is not None:
+            # a client that hangs up cancels: 2026-07-28 transports "Cancellation"
+            exchange.on_disconnect = partial(_cancel, task)
         self._waiting.add(caller)
         try:
             answer = await dispatch.modern(incoming, revision, mount, snapshot, caller)
@@ -135,20 +151,29 @@ class Streamable:
         finally:
             self._waiting.discard(caller)
 
-    async def _legacy(
+    def _legacy(
         self, exchange: Exchange, incoming: Message, mount: str | None, snapshot: Snapshot
-    ) -> None:
+    ) -> Rest:
         if incoming.method == "initialize" and incoming.id:
-            await self._initialize(exchange, incoming, mount, snapshot)
-            return
+            return self._initialize(exchange, incoming, mount, snapshot)
         session = self._session(exchange, mount, incoming.id)
         if session is None:
-            return
+            return None
         if not incoming.is_request:
             session.told(incoming)
             exchange.respond(HTTPStatus.ACCEPTED)
-            return
-        caller = self._session_caller(exchange, session)
+            return None
+        caller = SessionCaller(exchange, session, self._memory, _now())
+        answer = dispatch.legacy_at_once(incoming, session, snapshot, caller)
+        if answer is not None:
+            caller.finish(*answer)
+            return None
+        return self._legacy_later(incoming, session, snapshot, caller)
+
+    async def _legacy_later(
+        self, incoming: Message, session: Session, snapshot: Snapshot, caller: SessionCaller
+    ) -> None:
+        self._waiting.add(caller)
         try:
             body, status = await dispatch.legacy(incoming, session, snapshot, caller)
             caller.finish(body or _cancelled(incoming.id), status)
@@ -158,17 +183,23 @@ class Streamable:
         finally:
             self._waiting.discard(caller)
 
-    async def _batch(
+    def _batch(
         self, exchange: Exchange, items: list[Message], mount: str | None, snapshot: Snapshot
-    ) -> None:
+    ) -> Rest:
         """A JSON-RPC array: only 2025-03-26 has them (its basic "Batching")."""
         if b"mcp-session-id" not in exchange.request.headers:
             raise InvalidRequest("arrays are for 2025-03-26 sessions; initialize first")
         session = self._session(exchange, mount, message.NO_RAW)
         if session is None:
-            return
-        ids = [item.id for item in items if item.is_request]
+            return None
+        dispatch.check_batch(items, session)
         caller = self._session_caller(exchange, session)
+        return self._batch_later(items, session, snapshot, caller)
+
+    async def _batch_later(
+        self, items: list[Message], session: Session, snapshot: Snapshot, caller: SessionCaller
+    ) -> None:
+        ids = [item.id for item in items if item.is_request]
         try:
             found = await dispatch.batch(items, session, snapshot, caller)
             bodies = [body or _cancelled(id) for id, body in zip(ids, found, strict=True)]
@@ -217,7 +248,7 @@ class Streamable:
             error = InvalidRequest("unknown or ended session: initialize again")
             refuse(exchange, HTTPStatus.NOT_FOUND, error, id)
             return None
-        if version(request) not in ("", *LEGACY):
+        if version(request) not in _HANDSHAKE:
             refuse(exchange, HTTPStatus.BAD_REQUEST, unsupported(version(request)), id)
             return None
         return session

@@ -64,7 +64,7 @@ def messages(data: bytes) -> list[Message]:
     """
     if not is_text(data):
         raise ParseError("not UTF-8")
-    if data.lstrip()[:1] != b"[":
+    if data[:1] == b"{" or data.lstrip()[:1] != b"[":
         return [message.decode(data)]
     try:
         return _decode_batch(data)
@@ -158,7 +158,10 @@ def _message(response: Response) -> Message | None:
         found = messages(response.body)
     except ParseError:
         return None
-    return next((one for one in found if one.result or one.error), None)
+    for one in found:
+        if one.result or one.error:
+            return one
+    return None
 
 
 def _own_error(error: Raw, status: int, after_ms: int | None = None) -> UpstreamError:

@@ -86,7 +86,7 @@ class Running(Exchange):
         self.body = message.request(id, call.method, params)
         now = clock()
         self._hard = now + call.max_s
-        self.due = min(now + call.idle_s, self._hard)
+        self.due = now + call.idle_s if call.idle_s < call.max_s else self._hard
         self._expired = False
         self._task = task = asyncio.current_task()
         self._cancelling = task.cancelling() if task is not None else 0
