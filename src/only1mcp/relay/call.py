@@ -192,33 +192,33 @@ async def _call(
 ) -> bytes:
     """One attempt; `before` is what has been tried."""
     live = snapshot.servers[target.server]
-    who = whose.isolated(live.config.isolation, request.caller)
-    if live.several:
-        replica = _chosen(request, target, live, who, before, snapshot)
-    else:
-        replica = live.pick(who)
+    several, who = live.several, whose.isolated(live.config.isolation, request.caller)
+    replica = _chosen(request, target, live, who, before, snapshot) if several else live.pick(who)
     upstream = replica.calls
     if upstream is None or not replica.shares(request.modern):
         upstream = await replica.apart(request.modern, who)
-    modern, fetch = upstream.greeting.modern, request.fetch
+    modern, fetch, turns = upstream.greeting.modern, request.fetch, live.turns
     if row.route is Route.OTHER and modern != request.modern:
         raise MethodNotFound(f"unknown method {request.method}")
     call = _outgoing(request, target, modern, replica, before.spent_s)
     if request.modern and not modern and (level := request.caller.log_level) is not None:
         await snapshot.levels.called(upstream.upstream, level)
-    callee = upstream if fetch is None else snapshot.answers.before(upstream, fetch)
-    callee = _traced(callee, replica, request)
-    if row.asks and modern != request.modern:  # a client may think between two calls to the server
-        sent, in_turn = perf_counter(), InTurn(callee, live.turns, whose.line(request.caller))
+    callee = _traced(upstream, replica, request)
+    in_turn = None
+    if fetch is not None:
+        in_turn = snapshot.answers.in_turn(callee, turns, call.who, upstream.upstream, fetch)
+    if in_turn is None and row.asks and modern != request.modern:
+        in_turn = InTurn(callee, turns, call.who)  # a client may think between two calls
+    if in_turn is not None:
+        sent = perf_counter()
         try:
             result = await _answer(call, in_turn, request, row, snapshot)
         finally:
             request.upstream_s += perf_counter() - sent - in_turn.waited_s
             request.waited_s += in_turn.waited_s
     else:
-        turns = live.turns
         if not turns.enter():
-            request.waited_s += await turns.wait(whose.line(request.caller))
+            request.waited_s += await turns.wait(call.who)
         sent = perf_counter()
         try:
             result = await _answer(call, callee, request, row, snapshot)
