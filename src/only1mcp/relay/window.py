@@ -41,7 +41,7 @@ class Windows:
     `arrays` the messages that held several of them."""
 
     def __init__(self, settings: Batching) -> None:
-        self.window_s = settings.window if settings.enabled else 0.0
+        self.window_s = settings.window
         self._max_size = settings.max_size
         self._open: dict[tuple[int, str], _Window] = {}
         self.windows = 0
