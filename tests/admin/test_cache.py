@@ -1,7 +1,7 @@
 """What the cache says of itself, and emptying it."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import httpx2
 import pytest
@@ -10,9 +10,9 @@ from fakes.answers import READ, A
 from fakes.upstream import ask, gateway_of, library, served
 from fakes.wire import web
 from only1mcp.admin.app import make_app
-from only1mcp.admin.cache import Filter, read_filter
+from only1mcp.admin.cache import Filter, Method, read_filter
 from only1mcp.gateway import Gateway
-from only1mcp.policy.cache import Tier
+from only1mcp.policy.cache import TIER_OF, Tier
 
 PAGE = "/api/v1/admin/cache"
 
@@ -124,6 +124,7 @@ async def test_lists_are_asked_for_anew(wanted: Any, expected: int) -> None:
         ({"teir": "l1"}, "teir: "),
         ({"server": 7}, "server: "),
         ({"method": "m" * 300}, "method: "),
+        ({"method": "resource/read"}, "method: Input should be 'tools/list', "),
     ],
 )
 async def test_a_filter_that_is_none_clears_nothing(body: Any, said: str) -> None:
@@ -139,6 +140,10 @@ async def test_a_filter_that_is_none_clears_nothing(body: Any, said: str) -> Non
 async def test_reading_does_not_clear() -> None:
     async with gateway_of(library()) as gateway:
         assert (await send(gateway, "GET", f"{PAGE}/clear")).status_code == 405
+
+
+def test_every_method_with_a_tier_can_be_named() -> None:
+    assert {*get_args(Method)} == {*TIER_OF}
 
 
 def test_an_empty_body_is_no_filter() -> None:

@@ -4,16 +4,18 @@ One real gateway process per test; the cache is off where a second answer must b
 """
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fakes.batches import Batches
-from fakes.gateway import gateway, http_server
+from fakes.gateway import Running, gateway, http_server
 from fakes.mirror import Asked
 from fakes.shop import NO_CACHE, READ, TOKENS, Shop, before, clear, reading, report, text, until
-from fakes.wire import last, web
+from fakes.wire import Web, last, web
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -181,17 +183,22 @@ async def test_servers_and_methods_have_windows_of_their_own(tmp_path: Path) -> 
             assert "result" in last(await task)
 
 
-async def test_a_server_of_2025_03_26_gets_a_window_as_one_array(tmp_path: Path) -> None:
+@asynccontextmanager
+async def before_old(tmp_path: Path, **entry: Any) -> AsyncIterator[tuple[Batches, Running, Web]]:
+    """A gateway whose windows of three go to a server of 2025-03-26."""
     old = Batches()
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(old.serve())
+    async with old.serve() as server:
         config = {
-            "servers": [http_server("old", server.url)],
+            "servers": [http_server("old", server.url, **entry)],
             "batching": {"window": "10s", "max_size": 3},
         }
-        running = await stack.enter_async_context(gateway(config, tmp_path))
-        await running.ready("old")
-        wire = await stack.enter_async_context(web(running.mcp))
+        async with gateway(config, tmp_path) as running, web(running.mcp) as wire:
+            await running.ready("old")
+            yield old, running, wire
+
+
+async def test_a_server_of_2025_03_26_gets_a_window_as_one_array(tmp_path: Path) -> None:
+    async with before_old(tmp_path) as (old, running, wire):
         uris = [f"old://{name}" for name in "abc"]
         reads = [reading(wire, uri, id=uri) for uri in uris]
         answers = [last(await one) for one in reads]
@@ -200,3 +207,13 @@ async def test_a_server_of_2025_03_26_gets_a_window_as_one_array(tmp_path: Path)
         assert sorted(one["params"]["uri"] for one in array) == uris
         assert old.alone == []
         assert (await report(running))["windows"]["arrays"] == 1
+
+
+async def test_an_array_holds_no_more_calls_than_have_a_turn(tmp_path: Path) -> None:
+    """A window takes no turns while it is open; what has none at its end goes by itself."""
+    async with before_old(tmp_path, concurrency={"max_in_flight": 2}) as (old, running, wire):
+        reads = [reading(wire, f"old://{name}", id=name) for name in "abc"]
+        assert [last(await one)["id"] for one in reads] == [*"abc"]
+        assert [len(one) for one in (*old.arrays, old.alone)] == [2, 1]
+        windows = (await report(running))["windows"]
+        assert windows == {"flushed": 1, "calls": 3, "arrays": 1, "waiting": 0}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from fakes.answers import READ
+from fakes.answers import LOST, READ
 from fakes.edge import PATIENCE_S, until
 from fakes.upstream import FakeUpstream, ask, gateway_of, library, offers, request
 from only1mcp.config.cache import Batching
@@ -16,6 +16,7 @@ from only1mcp.observe.tracing import Tracer
 from only1mcp.observe.watch import Watch
 from only1mcp.protocol.errors import Draining, McpError, UpstreamError
 from only1mcp.protocol.message import as_raw
+from only1mcp.protocol.methods import NEWEST_LEGACY, NEWEST_MODERN
 from only1mcp.relay.watch import watched
 from only1mcp.relay.window import ARRAYS, Windows
 from only1mcp.upstream.base import Call, Greeting
@@ -77,8 +78,12 @@ async def test_a_window_goes_when_its_time_is_up() -> None:
     loop = asyncio.get_running_loop()
     async with gateway_of(books("a"), batching={"window": "50ms"}) as gateway:
         began = loop.time()
-        assert await get(gateway, "a") == "lib://a"
-        assert loop.time() - began >= 0.05
+        reads = loop.create_task(get(gateway, "a"))
+        await until(lambda: waiting(gateway) == 1)
+        (window,) = gateway._answers.windows._open.values()
+        assert window.timer is not None
+        assert began + 0.05 <= window.timer.when() <= loop.time() + 0.05
+        assert await reads == "lib://a"
 
 
 async def test_without_a_window_nothing_waits() -> None:
@@ -156,6 +161,41 @@ async def test_whatever_leads_to_a_connection_it_has_one_window(
         assert gateway._answers.windows.windows == 1
 
 
+async def test_what_waits_in_a_window_has_no_turn_yet() -> None:
+    """Else a server that takes one call at a time would never see two gathered."""
+    fake = books("a", "b", "c")
+    async with (
+        gateway_of(
+            fake,
+            entries={"lib": {"concurrency": {"max_in_flight": 1}}},
+            batching={"window": LONG, "max_size": 3},
+        ) as gateway,
+        asyncio.timeout(PATIENCE_S),
+    ):
+        texts = await asyncio.gather(*(get(gateway, name) for name in "abc"))
+        assert texts == ["lib://a", "lib://b", "lib://c"]
+        windows = gateway._answers.windows
+        assert (windows.windows, windows.gathered) == (1, 3)
+        assert gateway.roster.servers["lib"].turns.in_flight == 0
+
+
+@pytest.mark.parametrize("revision", [NEWEST_LEGACY, NEWEST_MODERN])
+async def test_the_time_of_the_server_begins_when_the_window_is_over(revision: str) -> None:
+    async with gateway_of(books("a"), batching={"window": "50ms"}) as gateway:
+        asked = request(gateway, READ, {"uri": "lib://a"}, revision=revision)
+        await watched(asked, gateway.snapshot(), Watch())
+        assert asked.upstream_s < 0.025 < 0.049 < asked.waited_s
+
+
+async def test_what_is_sent_again_does_not_wait_for_another_window() -> None:
+    answers: list[Any] = [{"contents": []}, LOST]
+    fake = library(answers={READ: lambda _: answers.pop()})
+    async with gateway_of(fake, batching={"window": "20ms"}) as gateway:
+        await ask(gateway, READ, {"uri": "lib://a"})
+        assert len(fake.asked(READ)) == 2
+        assert gateway._answers.windows.windows == 1
+
+
 async def test_an_old_clock_does_not_end_a_new_window() -> None:
     """The one of a window that was full is stopped."""
     fake = books("a", "b", "c")
@@ -225,19 +265,18 @@ def call(name: str, **more: Any) -> Call:
 
 async def test_a_server_of_2025_03_26_gets_one_array() -> None:
     calls = [call("a"), call("b"), call("a", on_question=nobody)]
-    windows = await flushed(ARRAYS, *calls)
-    assert windows.arrays == 1
+    await flushed(ARRAYS, *calls)
     assert calls[0].array is calls[1].array is not None
     assert calls[2].array is None
 
 
 async def test_no_other_server_does() -> None:
     calls = [call("a"), call("b")]
-    windows = await flushed("2025-06-18", *calls)
-    assert (windows.windows, windows.arrays) == (1, 0)
+    assert (await flushed("2025-06-18", *calls)).windows == 1
     assert calls[0].array is None
 
 
 async def test_one_alone_is_no_array() -> None:
-    windows = await flushed(ARRAYS, call("a"))
-    assert (windows.windows, windows.arrays) == (1, 0)
+    alone = call("a")
+    assert (await flushed(ARRAYS, alone)).windows == 1
+    assert alone.array is None

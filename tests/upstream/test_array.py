@@ -27,7 +27,7 @@ async def batches() -> AsyncIterator[tuple[Batches, Client, HttpServer]]:
 
 def together(*names: str, **options: Any) -> list[Call]:
     """Calls that may go as one."""
-    array = Array()
+    array = Array(lambda: None)
     calls = [Call("tools/call", {"name": as_raw(name)}, name, **options) for name in names]
     for one in calls:
         one.array = array

@@ -11,6 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from only1mcp.config.values import Model
 
 Text = Annotated[str, Field(max_length=256)]
+Method = Literal[
+    "tools/list",
+    "tools/call",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "prompts/list",
+    "prompts/get",
+]
+"""What has a tier (policy/cache.py)."""
 
 
 class Filter(BaseModel):
@@ -20,7 +30,7 @@ class Filter(BaseModel):
 
     tier: Literal["l1", "l2", "l3"] | None = None
     server: Text | None = None
-    method: Text | None = None
+    method: Method | None = None
 
 
 class BadFilter(ValueError):

@@ -108,7 +108,7 @@ class Meter:
 
     def done(self, labels: Key, front_s: float, upstream_s: float, waited_s: float) -> None:
         """A request is over. It took `front_s` in all; its server had it for `upstream_s` (0: it
-        went to none), and for `waited_s` it waited for a turn, or to be sent again.
+        went to none), and for `waited_s` it waited in a window, for a turn, or to be sent again.
         """
         cell = self.cells.get(labels) or self._cell(Labels(*labels))
         front = cell.front

@@ -30,7 +30,7 @@ from only1mcp.relay.wanted import NOBODY, Fetch, Reader, Wanted
 from only1mcp.relay.window import Gathered, Windows
 from only1mcp.upstream.base import Callee
 from only1mcp.upstream.roster import State
-from only1mcp.upstream.standing import Counted
+from only1mcp.upstream.turns import InTurn, Turns
 
 if TYPE_CHECKING:
     from only1mcp.relay.request import Caller
@@ -114,11 +114,15 @@ class Answers:
         self._label(wanted.caller, b"miss")
         return result
 
-    def before(self, callee: Counted, fetch: Fetch) -> Callee:
-        """The way to a server: through the window, if this may travel with others."""
-        if fetch.gathers and self.windows.window_s:
-            return Gathered(callee, self.windows)
-        return callee
+    def in_turn(
+        self, callee: Callee, turns: Turns, line: str, upstream: Callee, fetch: Fetch
+    ) -> InTurn | None:
+        """The way to a server through a window, if this may travel with others; but once: what is
+        sent again has waited."""
+        if not fetch.gathers or not self.windows.window_s:
+            return None
+        fetch.gathers = False
+        return Gathered(callee, turns, line, upstream, self.windows)
 
     def wrote(self, target: Target) -> None:
         """A tool has been called: what was read of its server before may be different now.

@@ -43,9 +43,8 @@ from only1mcp.relay.subscriptions import Place
 from only1mcp.relay.traced import Traced, passed
 from only1mcp.relay.wanted import Fetch, Wanted
 from only1mcp.upstream.base import Call, Callee
-from only1mcp.upstream.roster import Live, Replica
-from only1mcp.upstream.standing import Counted
-from only1mcp.upstream.turns import InTurn
+from only1mcp.upstream.roster import Replica
+from only1mcp.upstream.turns import InTurn, Turns
 
 _KIND_OF: Final = {row.value: row for row in Kind}
 _TOOLS_CALL: Final = METHODS["tools/call"]
@@ -218,8 +217,8 @@ async def _call(
 ) -> bytes:
     """One attempt; `before` is what has been tried."""
     live = snapshot.servers[target.server]
-    replica, upstream = await _connection(request, target, live, before, snapshot)
-    modern, fetch = upstream.greeting.modern, request.fetch
+    replica, upstream = await targets.connection(request, target, live, before, snapshot)
+    modern, fetch, turns = upstream.greeting.modern, request.fetch, live.turns
     if row.route is _OTHER and modern != request.modern:
         raise MethodNotFound(f"unknown method {request.method}")
     call = _outgoing(request, target, modern, replica, before.spent_s)
@@ -228,46 +227,48 @@ async def _call(
         _related(replica.place, request, snapshot).bind(call, later)
     if request.modern and not modern and (level := request.caller.log_level) is not None:
         await snapshot.levels.called(upstream.upstream, level)
-    callee = upstream if fetch is None else snapshot.answers.before(upstream, fetch)
-    callee = _traced(callee, replica, request)
+    callee = _traced(upstream, replica, request)
     if target.needs_task and not modern and "task" not in (call.params or {}):
         callee = Carried(callee)
-    if row.asks and modern != request.modern:  # a client may think between two calls to the server
-        sent, in_turn = perf_counter(), InTurn(callee, live.turns, whose.line(request.caller))
-        try:
-            result = await _answer(call, in_turn, request, row, snapshot)
-        finally:
-            request.upstream_s += perf_counter() - sent - in_turn.waited_s
-            request.waited_s += in_turn.waited_s
+    in_turn = None
+    if fetch is not None:
+        in_turn = snapshot.answers.in_turn(callee, turns, call.who, upstream.upstream, fetch)
+    if in_turn is None and row.asks and modern != request.modern:
+        in_turn = InTurn(callee, turns, call.who)  # a client may think between two calls
+    if in_turn is None:
+        result = await _sent(call, callee, turns, request, row, snapshot)
     else:
-        turns = live.turns
-        if not turns.enter():
-            request.waited_s += await turns.wait(whose.line(request.caller))
-        sent = perf_counter()
-        try:
-            result = await _answer(call, callee, request, row, snapshot)
-        finally:
-            request.upstream_s += perf_counter() - sent
-            turns.end()
+        result = await _sent_in_turn(call, in_turn, request, row, snapshot)
     if fetch is not None:
         fetch.hear(result)
     result = _noted(result, replica.place, request, row, snapshot)
     return _returned(result, modern, request, row, target)
 
 
-async def _connection(
-    request: Request, target: Target, live: Live, before: Before, snapshot: Snapshot
-) -> tuple[Replica, Counted]:
-    """Where the call goes, and by which way."""
-    who = whose.isolated(live.config.isolation, request.caller)
-    if live.several:
-        replica = _chosen(request, target, live, who, before, snapshot)
-    else:
-        replica = live.pick(who)
-    upstream = replica.calls
-    if upstream is None or not replica.shares(request.modern):
-        upstream = await replica.apart(request.modern, who)
-    return replica, upstream
+async def _sent(
+    call: Call, callee: Callee, turns: Turns, request: Request, row: Method, snapshot: Snapshot
+) -> bytes:
+    """The answer to a call that has one turn from its beginning to its end."""
+    if not turns.enter():
+        request.waited_s += await turns.wait(call.who)
+    began = perf_counter()
+    try:
+        return await _answer(call, callee, request, row, snapshot)
+    finally:
+        request.upstream_s += perf_counter() - began
+        turns.end()
+
+
+async def _sent_in_turn(
+    call: Call, in_turn: InTurn, request: Request, row: Method, snapshot: Snapshot
+) -> bytes:
+    """The answer to a call that takes and gives back its turns itself."""
+    began = perf_counter()
+    try:
+        return await _answer(call, in_turn, request, row, snapshot)
+    finally:
+        request.upstream_s += perf_counter() - began - in_turn.waited_s
+        request.waited_s += in_turn.waited_s
 
 
 def _returned(result: bytes, modern: bool, request: Request, row: Method, target: Target) -> bytes:
@@ -285,25 +286,6 @@ def _noted(result: bytes, place: str, request: Request, row: Method, snapshot: S
         mine = request.view, request.caller, whose.holder(request.caller, snapshot)
         result = extensions.respelt(result, row, place, *mine)
     return result
-
-
-def _chosen(
-    request: Request,
-    target: Target,
-    live: Live,
-    who: str | None,
-    before: Before,
-    snapshot: Snapshot,
-) -> Replica:
-    """One of several replicas: the only one that can answer, the one that asked, or any."""
-    if target.place:
-        return live.at(target.place)
-    if not before.tried and (place := snapshot.bridge.place(request.params)):
-        with suppress(ServerFault):  # a state should be enough for the others, too
-            return live.at(place)
-    kind = live.hash_key
-    key = whose.hash_key(kind, request.params, request.caller) if kind else None
-    return live.pick(who, key, before.tried)
 
 
 def _traced(callee: Callee, replica: Replica, request: Request) -> Callee:

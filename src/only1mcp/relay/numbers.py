@@ -148,7 +148,7 @@ FAMILIES: Final[tuple[Family[Snapshot], ...]] = (
         "only1mcp_overhead_seconds",
         "histogram",
         "How much of that was the gateway: no server worked on the request, and it did not wait "
-        "for a turn or to be repeated. Requests that reached a server.",
+        "in a window, for a turn or to be repeated. Requests that reached a server.",
         ("method",),
         lambda now: _summed(now, lambda one: (one.method,), lambda cell: cell.overhead),
     ),

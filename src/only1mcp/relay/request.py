@@ -75,7 +75,7 @@ class Request:
     upstream_s: float = 0.0
     """How long servers have had it."""
     waited_s: float = 0.0
-    """How long it waited for a turn, or to be sent again."""
+    """How long it waited in a window, for a turn, or to be sent again."""
     span: Span | None = None
     """Of the trace that it is part of, if requests are traced."""
     over: bool = False

@@ -2,19 +2,23 @@
 
 listed   from the catalogue as it is     find   the same, but waits for servers that start
 wake     its server, if that rests
+connection   where a call goes: one of the server's replicas, and the way to it
 """
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from only1mcp.catalog.listing import Kind, Target
 from only1mcp.catalog.view import View
 from only1mcp.protocol import message
-from only1mcp.protocol.errors import InvalidParams, McpError, ResourceNotFound
+from only1mcp.protocol.errors import InvalidParams, McpError, ResourceNotFound, ServerFault
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import Method, Route
 from only1mcp.relay import extensions, whose
+from only1mcp.relay.admission import Before
 from only1mcp.relay.snapshot import Snapshot
-from only1mcp.upstream.roster import State
+from only1mcp.upstream.roster import Live, Replica, State
+from only1mcp.upstream.standing import Counted
 
 if TYPE_CHECKING:
     from only1mcp.relay.request import Request
@@ -52,6 +56,40 @@ async def wake(target: Target, snapshot: Snapshot) -> None:
     """Start its server if that rests, and wait a moment if it starts."""
     await snapshot.servers[target.server].awake()
     await snapshot.listings.started((target.server,))
+
+
+async def connection(
+    request: "Request", target: Target, live: Live, before: Before, snapshot: Snapshot
+) -> tuple[Replica, Counted]:
+    """Where the call goes, and by which way."""
+    who = whose.isolated(live.config.isolation, request.caller)
+    if live.several:
+        replica = _chosen(request, target, live, who, before, snapshot)
+    else:
+        replica = live.pick(who)
+    upstream = replica.calls
+    if upstream is None or not replica.shares(request.modern):
+        upstream = await replica.apart(request.modern, who)
+    return replica, upstream
+
+
+def _chosen(
+    request: "Request",
+    target: Target,
+    live: Live,
+    who: str | None,
+    before: Before,
+    snapshot: Snapshot,
+) -> Replica:
+    """One of several replicas: the only one that can answer, the one that asked, or any."""
+    if target.place:
+        return live.at(target.place)
+    if not before.tried and (place := snapshot.bridge.place(request.params)):
+        with suppress(ServerFault):  # a state should be enough for the others, too
+            return live.at(place)
+    kind = live.hash_key
+    key = whose.hash_key(kind, request.params, request.caller) if kind else None
+    return live.pick(who, key, before.tried)
 
 
 def _resolve(request: "Request", row: Method, snapshot: Snapshot) -> Target:

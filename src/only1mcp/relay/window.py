@@ -4,20 +4,23 @@
     more       ──► the same window, until it is full or its time is up
     flush      ──► each call at once; in one JSON-RPC array if the server takes such
 
+A call in a window has no turn at its server yet, and its server no time on it: both begin with the
+flush. Where there are fewer turns than calls, the array holds those that have one.
 A call whose client could be asked something in the middle of it is never part of an array: on
 the stream of many calls nothing says whose question it is.
 The array itself: upstream/array.py.
 """
 
 import asyncio
+from time import perf_counter
 from typing import Final
 
 from only1mcp.config.cache import Batching
 from only1mcp.protocol.errors import Draining
 from only1mcp.protocol.methods import R2025_03_26
 from only1mcp.upstream.array import Array
-from only1mcp.upstream.base import Call, Callee, Greeting
-from only1mcp.upstream.standing import Counted
+from only1mcp.upstream.base import Call, Callee
+from only1mcp.upstream.turns import InTurn, Turns
 
 ARRAYS: Final = R2025_03_26
 """The only revision with JSON-RPC arrays."""
@@ -35,10 +38,10 @@ class _Window:
 
 class Windows:
     """All open windows. `windows` counts those that were flushed, `gathered` the calls in them,
-    `arrays` those windows that went as one message."""
+    `arrays` the messages that held several of them."""
 
     def __init__(self, settings: Batching) -> None:
-        self.window_s = settings.window if settings.enabled else 0.0
+        self.window_s = settings.window
         self._max_size = settings.max_size
         self._open: dict[tuple[int, str], _Window] = {}
         self.windows = 0
@@ -95,34 +98,40 @@ class Windows:
         self.gathered += len(members)
         together = [call for call in members.values() if call.on_question is None]
         if len(together) > 1 and callee.greeting.revision == ARRAYS:
-            self.arrays += 1
-            array = Array()
+            array = Array(self._array_sent)
             for call in together:
                 call.array = array
         for over in members:
             over.set_result(True)
 
+    def _array_sent(self) -> None:
+        self.arrays += 1
 
-class Gathered:
-    """A connection whose calls go through a window."""
 
-    __slots__ = ("_callee", "_windows")
+class Gathered(InTurn):
+    """A connection whose first call goes through a window, and takes its turn after that."""
 
-    def __init__(self, callee: Counted, windows: Windows) -> None:
-        self._callee = callee
-        self._windows = windows
+    __slots__ = ("_upstream", "_windows")
 
-    @property
-    def server(self) -> str:
-        """Its id."""
-        return self._callee.server
-
-    @property
-    def greeting(self) -> Greeting:
-        """What it said of itself."""
-        return self._callee.greeting
+    def __init__(
+        self, callee: Callee, turns: Turns, caller: str, upstream: Callee, windows: Windows
+    ) -> None:
+        """`upstream` is the connection behind `callee`: the calls to it are gathered."""
+        super().__init__(callee, turns, caller)
+        self._upstream = upstream
+        self._windows: Windows | None = windows
 
     async def call(self, call: Call) -> bytes:
-        """The result of `call`, a window later at most."""
-        await self._windows.wait(self._callee.upstream, call)
-        return await self._callee.call(call)
+        """The result of `call`, a window later at most.
+
+        Raises:
+            Overloaded: it had no turn. Draining: it will not go any more.
+        """
+        windows, self._windows = self._windows, None
+        if windows is not None:
+            began = perf_counter()
+            try:
+                await windows.wait(self._upstream, call)
+            finally:
+                self.waited_s += perf_counter() - began
+        return await super().call(call)

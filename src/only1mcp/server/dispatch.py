@@ -12,7 +12,6 @@ from typing import Final
 
 from msgspec import Raw
 
-from only1mcp.catalog.view import View
 from only1mcp.protocol import eras, message
 from only1mcp.protocol.errors import InvalidRequest, McpError, UnsupportedVersion
 from only1mcp.protocol.message import Message, Params
@@ -64,9 +63,7 @@ def modern_at_once(
     """The answer to a modern request, if it is there; None: `modern` will have it."""
     if incoming.method not in snapshot.answers.at_hand:
         return None
-    view = snapshot.view(mount)
-    assert view is not None
-    return _at_once(incoming, revision, True, view, snapshot, caller)
+    return _at_once(incoming, revision, True, mount, snapshot, caller)
 
 
 async def modern(
@@ -97,9 +94,7 @@ def legacy_at_once(
     """The answer to a request within a session, if it is there; None: `legacy` will have it."""
     if incoming.method not in snapshot.answers.at_hand or session.runs(incoming.id):
         return None
-    view = snapshot.view(session.mount)
-    assert view is not None
-    return _at_once(incoming, session.revision, False, view, snapshot, caller)
+    return _at_once(incoming, session.revision, False, session.mount, snapshot, caller)
 
 
 async def legacy(incoming: Message, session: Session, snapshot: Snapshot, caller: Caller) -> Answer:
@@ -126,8 +121,15 @@ async def legacy(incoming: Message, session: Session, snapshot: Snapshot, caller
 
 
 def _at_once(
-    incoming: Message, revision: str, modern: bool, view: View, snapshot: Snapshot, caller: Caller
+    incoming: Message,
+    revision: str,
+    modern: bool,
+    mount: str | None,
+    snapshot: Snapshot,
+    caller: Caller,
 ) -> Answer | None:
+    view = snapshot.view(mount)
+    assert view is not None
     try:
         params = message.members(incoming.params)
     except McpError:

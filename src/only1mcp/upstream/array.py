@@ -37,10 +37,12 @@ Post = Callable[..., Coroutine[Any, Any, Response]]
 class Array(Exchange):
     """Calls that leave together. Whoever comes after they have left goes alone."""
 
-    __slots__ = ("_futures", "_left", "_members", "_sending")
+    __slots__ = ("_futures", "_left", "_members", "_on_sent", "_sending")
 
-    def __init__(self) -> None:
+    def __init__(self, on_sent: Callable[[], None]) -> None:
+        """`on_sent` hears that several calls have left as one message."""
         super().__init__()
+        self._on_sent = on_sent
         self._left = False
         self._members: dict[bytes, Running] = {}
         self._futures: dict[Running, asyncio.Future[Response | ServerFault]] = {}
@@ -76,7 +78,10 @@ class Array(Exchange):
         """All that came in this turn of the loop go."""
         self._left = True
         if bodies := [running.body for running in self._futures]:
-            body = bodies[0] if len(bodies) == 1 else b"[%b]" % b",".join(bodies)
+            body = bodies[0]
+            if len(bodies) > 1:
+                body = b"[%b]" % b",".join(bodies)
+                self._on_sent()
             self._sending = tasks.start(self._send(pool, head, body), "array")
 
     async def _send(self, pool: HttpPool, head: bytes, body: bytes) -> None:
