@@ -139,6 +139,23 @@ async def test_a_gateway_that_goes_and_comes_back(dashboard: Pair, gateway: Fake
     await until(lambda: state(app).startswith("http://gateway   ok"))
 
 
+async def test_why_it_is_lost_is_read_to_its_end_also_in_80_columns(
+    dashboard: Pair, gateway: Fake
+) -> None:
+    app, press = dashboard
+    line = app.query_one("#state", Static)
+    gateway.lost = "no gateway at http://127.0.0.1:8080 (refused); start one, or name it with --url"
+    await press("r")
+    await until(lambda: state(app) == gateway.lost)
+    await press("f1")
+    assert line.size.height == 2
+    gateway.lost = None
+    await press("r")
+    await until(lambda: state(app).startswith("http://gateway   ok"))
+    await press("f1")
+    assert line.size.height == 1
+
+
 async def test_what_comes_when_it_is_taken_down_is_dropped(dashboard: Pair) -> None:
     app, press = dashboard
     assert app.shot is not None
