@@ -13,9 +13,10 @@ _HEAD: Final = """\
 
 `GET /metrics` and `GET /api/v1/admin/metrics` answer in the Prometheus text format, or in
 OpenMetrics if the `Accept` header asks for it. The first is guarded as MCP is, with a token if
-`server.auth` wants one; the second as the rest of the admin API, for admins alone once there are
-`server.admin_tokens`. `metrics.enabled: false` turns them off. Numbers are counted where the work
-is done and read when a scrape asks.
+`server.auth` wants one; once there are `server.metrics_tokens` or `server.admin_tokens`, it wants
+one of these. A metrics token opens nothing else, so Prometheus need not have that of an admin. The
+second is guarded as the rest of the admin API. `metrics.enabled: false` turns them off. Numbers are
+counted where the work is done and read when a scrape asks.
 
 Names that begin with `mcp_` are those of the OpenTelemetry conventions for MCP, written the
 Prometheus way, with a label `server` more; `process_` ones are what every Prometheus client calls

@@ -1,8 +1,11 @@
 """The lock files pin all that is asked for, by hash, and name no place to get it from."""
 
+import ast
 import json
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ ASKED = {
         *PROJECT["dependency-groups"]["dev"],
         *PROJECT["build-system"]["requires"],
     ],
+    "deploy/requirements.lock": PROJECT["project"]["dependencies"],
     "tests/peers/fastmcp.lock": (PEERS / "fastmcp.in").read_text().splitlines(),
     "tests/peers/legacy.lock": (PEERS / "legacy.in").read_text().splitlines(),
     "tests/peers/node.lock": (PEERS / "node.in").read_text().splitlines(),
@@ -39,6 +43,28 @@ def test_a_lock_pins_what_is_asked_for(lock: str) -> None:
         for name, need in wanted.items()
         if not need.specifier.contains(pins[name], prereleases=True)
     ] == []
+
+
+def imported() -> set[str]:
+    """The distributions that the package imports, wherever the import stands."""
+    found: set[str] = set()
+    for source in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {name.name for name in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add(node.module or "")
+    known = packages_distributions()
+    tops = {name.partition(".")[0] for name in found} - {"only1mcp"} - sys.stdlib_module_names
+    by_name = {"ruamel": "ruamel-yaml", "opentelemetry": "opentelemetry-sdk"}  # many share these
+    return {by_name.get(top) or canonicalize_name(known[top][0]) for top in tops}
+
+
+def test_what_is_imported_is_asked_for() -> None:
+    project = PROJECT["project"]
+    asked = [*project["dependencies"], *project["optional-dependencies"]["otel"]]
+    names = {canonicalize_name(Requirement(one).name) for one in asked}
+    assert imported() - names == set()
 
 
 @pytest.mark.parametrize("lock", ASKED)

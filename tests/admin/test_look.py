@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.admin import SECRET, TEXT, office
+from fakes.admin import ADMIN, SECRET, TEXT, office
 from fakes.wire import web
 from only1mcp.admin import answers
 from only1mcp.admin.table import OPERATIONS
@@ -103,7 +103,9 @@ async def test_metrics_are_one_text_under_two_paths(tmp_path: Path) -> None:
     async with office(tmp_path) as desk:
         admin = await desk.get("/metrics")
         assert (await desk.get("/metrics", None)).status_code == 401
-        scraped = await desk.http.get("/metrics")
+        assert (await desk.http.get("/metrics")).status_code == 401, "there are admins"
+        shown = {"Authorization": f"Bearer {ADMIN}"}
+        scraped = await desk.http.get("/metrics", headers=shown)
         kind = admin.headers["content-type"]
         for page in (admin, scraped):
             assert page.headers["cache-control"] == "no-store"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fakes.admin import TEXT, office
-from only1mcp.admin.may import Need, check, check_page, is_json
+from only1mcp.admin.may import Need, check, check_page, check_scrape, is_json, may_look
 from only1mcp.admin.problem import Problem
 from only1mcp.config.model import Listener
 
@@ -39,6 +39,50 @@ def test_the_most_that_one_may_do(settings: dict[str, Any], admin: str, most: Ne
                 check(admin, need, Listener(**settings))
             assert raised.value.status in (401, 403)
             assert "server.admin_tokens" in raised.value.next
+
+
+OPEN: dict[str, Any] = {"host": "0.0.0.0", "auth": "none"}
+SCRAPES: dict[str, Any] = {"metrics_tokens": ["m1"]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "caller", "may"),
+    [
+        ({}, ("anonymous", ""), True),
+        (TOKENS, ("anonymous", ""), False),  # a probe without a token
+        (TOKENS, ("token-1", ""), True),
+        (TOKENS | ADMINS, ("token-1", ""), False),
+        (TOKENS | ADMINS, ("admin-1", "admin-1"), True),
+        (ADMINS, ("anonymous", ""), False),
+        (ADMINS, ("anonymous", "admin-1"), True),
+        (OPEN, ("anonymous", ""), False),
+    ],
+)
+def test_who_may_look(settings: dict[str, Any], caller: tuple[str, str], may: bool) -> None:
+    assert may_look(*caller, Listener(**settings)) is may
+
+
+@pytest.mark.parametrize(
+    ("settings", "caller", "may"),
+    [
+        ({}, ("anonymous", ""), True),
+        (TOKENS, ("token-1", ""), True),
+        (OPEN, ("anonymous", ""), True),  # said so
+        (TOKENS | ADMINS, ("token-1", ""), False),
+        (TOKENS | SCRAPES, ("token-1", ""), False),
+        (TOKENS | SCRAPES, ("scraper", ""), True),
+        (TOKENS | ADMINS | SCRAPES, ("scraper", ""), True),
+        (SCRAPES, ("anonymous", ""), False),
+        (ADMINS, ("anonymous", "admin-1"), True),
+    ],
+)
+def test_who_may_scrape(settings: dict[str, Any], caller: tuple[str, str], may: bool) -> None:
+    if may:
+        check_scrape(*caller, Listener(**settings))
+    else:
+        with pytest.raises(Problem, match="metrics") as raised:
+            check_scrape(*caller, Listener(**settings))
+        assert raised.value.status == 401
 
 
 @pytest.mark.parametrize(

@@ -370,24 +370,3 @@ def test_whether_all_clients_are_one(auth: Any, alone: bool) -> None:
     assert one_principal(Listener(auth=auth)) is alone
     admins = Listener.model_validate({"auth": auth, "admin_tokens": ["root-secret"]})
     assert one_principal(admins) is (auth is None)
-
-
-# admins
-
-
-def test_an_admin_of_an_open_gateway_is_as_anonymous_as_all_for_mcp() -> None:
-    one = access(admin_tokens=["root-secret"])
-    for _ in range(2):  # judged, then remembered
-        assert ask(one, token="Bearer root-secret") == Grant("anonymous", b"", "admin-1")
-        assert ask(one, token="Bearer wrong") == Grant("anonymous")
-        assert ask(one) == Grant("anonymous")
-    assert one.principals == {"anonymous"}
-
-
-def test_an_admin_has_a_name_where_everybody_has_one() -> None:
-    one = access(auth=TOKENS, admin_tokens=["root-secret", "beta-secret"])
-    assert ask(one, token="Bearer root-secret") == Grant("admin-1", b"", "admin-1")
-    assert ask(one, token="Bearer beta-secret") == Grant("admin-2", b"", "admin-2")
-    assert ask(one, token="Bearer alpha-secret") == Grant("token-1")
-    assert isinstance(ask(one, token="Bearer wrong"), Refusal)
-    assert one.principals == {"token-1", "token-2", "admin-1", "admin-2"}

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import replace
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -321,6 +322,23 @@ async def test_while_the_client_thinks_others_have_the_turn() -> None:
     turns.end()
     assert json.loads(text(await park(bridge, server, call(**more), client, turns))) == ANSWER
     assert (turns.in_flight, len(bridge), len(server.calls)) == (0, 0, 1)
+
+
+async def test_the_wait_of_who_comes_back_is_its_own_and_no_time_of_the_server() -> None:
+    bridge, client = Bridge(Clock()), Client()
+    server = FakeUpstream("s", {"tools/call": server_that_asks})
+    turns = Turns("s", Concurrency(max_in_flight=1))
+    first = json.loads(await park(bridge, server, call(), client, turns))
+    assert turns.enter()
+    again = InTurn(server, turns, client.principal)
+    answers = dict.fromkeys(first["inputRequests"], ANSWER)
+    retry = call(inputResponses=answers, requestState=first["requestState"])
+    began = perf_counter()
+    waiting = begin(bridge.park(again, retry, client))
+    await until(lambda: turns.waiting == 1)
+    turns.end()
+    await waiting
+    assert 0 < again.waited_s <= perf_counter() - began
 
 
 async def test_who_hangs_up_while_it_waits_to_go_on_cancels_the_call() -> None:

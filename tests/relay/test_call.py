@@ -1,18 +1,21 @@
 """One request, one server, one answer: who gets it, what it looks like there, what comes back."""
 
 import asyncio
+from time import perf_counter
 from typing import Any
 
 import pytest
 
 from fakes.answers import client
-from fakes.edge import until
+from fakes.edge import begin, until
 from fakes.upstream import (
     FakeUpstream,
+    Gate,
     ask,
     gateway_of,
     library,
     offers,
+    request,
     tool,
 )
 from only1mcp.protocol.eras import own_meta
@@ -29,6 +32,7 @@ from only1mcp.protocol.methods import (
     Route,
 )
 from only1mcp.relay import fanout
+from only1mcp.relay.call import relay
 
 MODERN_META = own_meta({"sampling": {}})
 
@@ -278,3 +282,24 @@ async def test_the_list_of_tasks_wakes_a_server_that_rests() -> None:
         live.replicas[0].rest()
         found = await ask(gateway, "tasks/list", caller=client(session="s"))
         assert found == {"tasks": [{"taskId": "lib.1"}]}
+
+
+async def test_the_list_of_tasks_takes_as_long_as_the_slowest_server() -> None:
+    gates = [Gate({"tasks": []}) for _ in range(2)]
+    able: dict[str, Any] = {"tasks": {"list": {}}}
+    one, two = (
+        FakeUpstream(id, {"tasks/list": gate}, capabilities=able)
+        for id, gate in zip(("one", "two"), gates, strict=True)
+    )
+    async with gateway_of(one, two) as gateway:
+        listing, began = request(gateway, "tasks/list", caller=client(session="s")), perf_counter()
+        waits = begin(relay(listing, gateway.snapshot()))
+        await until(lambda: all(gate.entered.is_set() for gate in gates))
+        entered = perf_counter()
+        gates[0].open()
+        await until(lambda: gateway.roster.servers["one"].turns.in_flight == 0)
+        held_s = perf_counter() - entered
+        gates[1].open()
+        await waits
+        took_s = perf_counter() - began
+    assert held_s < listing.upstream_s <= took_s

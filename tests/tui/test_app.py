@@ -1,5 +1,6 @@
 """The dashboard by its keys."""
 
+import re
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -9,6 +10,10 @@ from fakes.edge import until
 from fakes.outside import Fake, request, server
 from only1mcp.tui.app import TABS, Dashboard, Done, Happened, Seen, Unseen
 from only1mcp.tui.dialogs import Choice, Details, ToolCall
+from only1mcp.tui.logs import Line
+
+OF_RICH = {"ff5f57", "febc2e", "28c840", "c5c8c6"}
+"""Colours of the window that Rich draws around a picture."""
 
 Pair = tuple[Dashboard, Callable[..., Awaitable[None]]]
 
@@ -134,6 +139,23 @@ async def test_a_gateway_that_goes_and_comes_back(dashboard: Pair, gateway: Fake
     await until(lambda: state(app).startswith("http://gateway   ok"))
 
 
+async def test_why_it_is_lost_is_read_to_its_end_also_in_80_columns(
+    dashboard: Pair, gateway: Fake
+) -> None:
+    app, press = dashboard
+    line = app.query_one("#state", Static)
+    gateway.lost = "no gateway at http://127.0.0.1:8080 (refused); start one, or name it with --url"
+    await press("r")
+    await until(lambda: state(app) == gateway.lost)
+    await press("f1")
+    assert line.size.height == 2
+    gateway.lost = None
+    await press("r")
+    await until(lambda: state(app).startswith("http://gateway   ok"))
+    await press("f1")
+    assert line.size.height == 1
+
+
 async def test_what_comes_when_it_is_taken_down_is_dropped(dashboard: Pair) -> None:
     app, press = dashboard
     assert app.shot is not None
@@ -159,6 +181,39 @@ async def test_help(dashboard: Pair) -> None:
     assert "the gateway runs on" in said(app)
     await press("escape")
     assert len(app.screen_stack) == 1
+
+
+async def test_what_has_failed_stands_out(dashboard: Pair) -> None:
+    app, press = dashboard
+    for tab, styles in (("servers", ["", "red"]), ("requests", ["", "red"])):
+        await press(str(TABS.index(tab) + 1))
+        table = app.query_one(f"#{tab} DataTable", DataTable)
+        assert [str(table.get_row_at(at)[0].style) for at in range(2)] == styles
+
+
+async def test_no_color(monkeypatch: pytest.MonkeyPatch, gateway: Fake) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = Dashboard(gateway, refresh_s=3600.0)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(lambda: app.shot is not None)
+        for tab in "123456":
+            await pilot.press(tab)
+            await pilot.pause()
+            svg = app.export_screenshot()
+            colors = set(re.findall(r"fill[:=]\W*#(\w{6})", svg)) - OF_RICH
+            assert {one for one in colors if len({one[:2], one[2:4], one[4:]}) > 1} == set()
+        gateway.close()
+
+
+def test_a_line_of_the_logs() -> None:
+    said = {"at": "2026-01-15T12:00:00Z", "server": "a", "replica": "r", "reason": "", "was": None}
+    assert Line("health", {**said, "health": "well"}).text == (
+        "12:00:00 health   server=a  health=well  replica=r"
+    )
+    assert Line("lists", {"lists": ["tools", "prompts"]}).text == " lists    lists=tools,prompts"
+    assert Line("log", {"message": "up", "replica": "r", "port": 0}).text.endswith(
+        "up  port=0  replica=r"
+    )
 
 
 @pytest.mark.parametrize("gateway", [Fake()])

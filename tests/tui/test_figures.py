@@ -11,6 +11,7 @@ from only1mcp.tui.figures import (
     number,
     percentile,
     read,
+    size,
     span,
     sparkline,
 )
@@ -65,4 +66,5 @@ def test_looks() -> None:
     assert sparkline([], 5) == ""
     assert [gauge(None, 4), gauge(0.5, 4)] == ["no data", "██░░ 50%"]
     assert [number(None), number(1234.5, "ms", 1), number(0.0)] == ["no data", "1 234.5 ms", "0"]
+    assert [size(None), size(1536), size(3 << 20)] == ["no data", "1.5 KiB", "3.0 MiB"]
     assert [span(0), span(61), span(3700), span(90000)] == ["0s", "1m 1s", "1h 1m", "1d 1h"]

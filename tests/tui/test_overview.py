@@ -29,5 +29,5 @@ def test_nothing_is_invented() -> None:
 def test_the_cache() -> None:
     assert cache({"enabled": False}) == "off"
     document = {"enabled": True, "hit_rate": 0.25, "bytes": 1 << 20, "max_bytes": 64 << 20}
-    assert cache(document) == "hits █████░░░░░░░░░░░░░░░ 25%   1.0 MiB of 64 MiB"
+    assert cache(document) == "hits █████░░░░░░░░░░░░░░░ 25%   1.0 MiB of 64.0 MiB"
     assert cache({"enabled": True}) == "hits no data   no data of no data"

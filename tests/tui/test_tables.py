@@ -19,6 +19,10 @@ class Names(Listed):
         """The name."""
         return (row["name"],)
 
+    def style_of(self, row: dict[str, str]) -> str:
+        """Red if it shouts."""
+        return "red" if row["name"].isupper() else ""
+
 
 class Alone(App[None]):
     """Nothing but the table."""
@@ -53,6 +57,19 @@ async def test_text_of_servers_is_no_markup() -> None:
         await pilot.pause()
         assert str(table.table.get_row_at(0)[0]) == "[/bold] [red]x y"
         assert len(str(table.table.get_row_at(1)[0])) == LONGEST
+
+
+async def test_a_row_has_one_style_also_when_it_changes() -> None:
+    async with Alone().run_test() as pilot:
+        table = pilot.app.query_one(Names)
+
+        def styles() -> list[str]:
+            return [str(table.table.get_row_at(at)[0].style) for at in range(2)]
+
+        table.show(named(a="Ann", b="BOB"), "2 names")
+        assert styles() == ["", "red"]
+        table.show(named(a="ANN", b="Bob"), "2 names")
+        assert styles() == ["red", ""]
 
 
 def test_values() -> None:

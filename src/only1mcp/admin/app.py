@@ -2,8 +2,8 @@
 
 /livez    the loop runs                                   200
 /readyz   configuration applied, not draining             200, else 503
-/health   summary: how the servers are, and since when    200
-/metrics  numbers of the work                             200; 404 if they are off
+/health   summary; servers by name for who may look       200
+/metrics  numbers of the work                             200; 404 if they are off; see may.py
 /api/v1/admin/...   the admin API: see table.py and docs/admin-api.md
 """
 
@@ -27,9 +27,7 @@ from only1mcp.admin.problem import Problem
 from only1mcp.admin.reload import Outcome
 from only1mcp.admin.stream import Streams
 from only1mcp.admin.table import OPERATIONS, PREFIX, Operation
-from only1mcp.config.model import Auth
-from only1mcp.config.values import is_loopback
-from only1mcp.relay.snapshot import Snapshot
+from only1mcp.config.values import ANONYMOUS
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -47,7 +45,7 @@ def make_app(desk: Desk) -> Starlette:
     paths = dict.fromkeys(operation.path for operation in OPERATIONS)
     app = Starlette(
         routes=[
-            *([Route("/metrics", look.metrics)] if desk.metrics is not None else []),
+            *([Route("/metrics", _scraped(look, desk))] if desk.metrics is not None else []),
             Route("/livez", probes.livez),
             Route("/readyz", probes.readyz),
             Route("/health", probes.health),
@@ -93,10 +91,29 @@ def _route(path: str, handlers: Mapping[str, Handler], desk: Desk) -> Route:
 
 
 def _check(operation: Operation, request: Request, desk: Desk) -> None:
-    settings = desk.snapshot().config.server
-    may.check(getattr(request.state, "admin", ""), operation.need, settings)
+    _, admin = _caller(request)
+    may.check(admin, operation.need, desk.snapshot().config.server)
     if operation.method != "GET":
         may.check_page(request.headers)
+
+
+def _scraped(look: Look, desk: Desk) -> Handler:
+    """The metrics where Prometheus looks for them."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            may.check_scrape(*_caller(request), desk.snapshot().config.server)
+            return await look.metrics(request)
+        except Problem as problem:
+            return problem.response()
+
+    return answer
+
+
+def _caller(request: Request) -> tuple[str, str]:
+    """The names it has as a client and as an admin; empty if it is none."""
+    state = request.state
+    return getattr(state, "principal", ANONYMOUS), getattr(state, "admin", "")
 
 
 async def _not_there(request: Request, error: Exception) -> Response:
@@ -114,7 +131,8 @@ async def _not_there(request: Request, error: Exception) -> Response:
 
 
 class _Probes:
-    """For load balancers and service managers: open to all, so without details."""
+    """For load balancers and service managers: open to all, so without names of servers,
+    reasons and faults, but for callers who may look."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -127,9 +145,10 @@ class _Probes:
             return PlainTextResponse("ok")
         return PlainTextResponse("draining", HTTPStatus.SERVICE_UNAVAILABLE)
 
-    async def health(self, _: Request) -> Response:
+    async def health(self, request: Request) -> Response:
         now = self._desk.snapshot()
-        rows, open = enabled_servers(now), _is_open(now)
+        rows = enabled_servers(now)
+        open = may.may_look(*_caller(request), now.config.server)
         return JSONResponse(
             {
                 "status": status(self._desk, rows),
@@ -137,23 +156,10 @@ class _Probes:
                 "config": _config(self._desk.reloads.last, open=open),
                 "servers": len(rows),
                 "servers_ready": sum(row["state"] in UP for row in rows),
-                "health": [_health(row, open=open) for row in rows],
+                **({"health": [*map(server_health, rows)]} if open else {}),
                 "tools": sum(row["tools"] for row in rows),
             }
         )
-
-
-def _is_open(now: Snapshot) -> bool:
-    """Whether everybody who reaches the probes may see the admin API as well."""
-    settings = now.config.server
-    closed = isinstance(settings.auth, Auth) or settings.admin_tokens
-    return not closed and is_loopback(settings.host)
-
-
-def _health(row: dict[str, Any], *, open: bool) -> dict[str, Any]:
-    """How a server is. Why is for those who may see the admin pages: it may quote a program."""
-    found = server_health(row)
-    return found if open else {key: value for key, value in found.items() if key != "reason"}
 
 
 def _config(last: Outcome | None, *, open: bool) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from http import HTTPStatus
 
 from only1mcp.admin.problem import Problem
 from only1mcp.config.model import Auth, Listener
-from only1mcp.config.values import is_loopback
+from only1mcp.config.values import ANONYMOUS, SCRAPER, is_loopback
 
 
 class Need(IntEnum):
@@ -52,6 +52,33 @@ def check(admin: str, need: Need, settings: Listener) -> None:
             HTTPStatus.FORBIDDEN,
             "only an admin may change which programs and addresses the gateway uses",
             "set server.admin_tokens and send one of them, or edit the configuration file",
+        )
+
+
+def may_look(principal: str, admin: str, settings: Listener) -> bool:
+    """Whether a page that is open to all may show this caller what LOOK would."""
+    if isinstance(settings.auth, Auth) and principal == ANONYMOUS:
+        return False
+    try:
+        check(admin, Need.LOOK, settings)
+    except Problem:
+        return False
+    return True
+
+
+def check_scrape(principal: str, admin: str, settings: Listener) -> None:
+    """Let the request read /metrics; who may use the gateway has been looked at before.
+
+    Raises:
+        Problem: it wants a token of its own, and this caller has shown none.
+    """
+    guarded = settings.metrics_tokens or settings.admin_tokens
+    if guarded and not admin and principal != SCRAPER:
+        raise Problem(
+            HTTPStatus.UNAUTHORIZED,
+            "the metrics want a token of their own, or that of an admin",
+            "send Authorization: Bearer <one of server.metrics_tokens or server.admin_tokens>",
+            headers={"WWW-Authenticate": "Bearer"},
         )
 
 

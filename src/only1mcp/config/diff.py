@@ -24,6 +24,7 @@ _LIVE: Final = frozenset(
         "server.allowed_hosts",
         "server.auth",
         "server.admin_tokens",
+        "server.metrics_tokens",
         "naming",
         "logging.level",
         "hot_reload",

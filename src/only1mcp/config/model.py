@@ -100,6 +100,9 @@ class Listener(Model):
     admin_tokens: tuple[Token, ...] = ()
     """Bearer tokens of admins, best given as ${VARIABLE}. With any, the admin API is theirs alone;
     without, whoever may use the gateway may see and restart servers, and nobody may change them."""
+    metrics_tokens: tuple[Token, ...] = ()
+    """Bearer tokens that open /metrics and nothing else, for Prometheus. With any, or with
+    admin_tokens, it wants one of either; without, whoever may use the gateway may read it."""
     tls: Tls | None = None
     """Certificate and key: serve HTTPS instead of HTTP."""
 

@@ -45,6 +45,7 @@ def check(root: Node, environ: Mapping[str, str], report: Report) -> None:
     _check_some_server(root, report)
     _warn_of_secrets(root.at("server", "auth", "tokens"), "ONLY1MCP_TOKEN", report)
     _warn_of_secrets(root.at("server", "admin_tokens"), "ONLY1MCP_ADMIN_TOKEN", report)
+    _warn_of_secrets(root.at("server", "metrics_tokens"), "ONLY1MCP_METRICS_TOKEN", report)
     for server in _servers(root):
         _check_tools(server, report)
         _check_reach(server, report)

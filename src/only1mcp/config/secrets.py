@@ -18,7 +18,7 @@ from only1mcp.config.values import Model
 MIN_LENGTH: Final = 8
 """Characters; a shorter value of an innocent name is a word such as `debug`, and hiding it would
 hide the text."""
-_TOKENS: Final = ("tokens", "admin_tokens")
+_TOKENS: Final = ("tokens", "admin_tokens", "metrics_tokens")
 MIN_NAMED_LENGTH: Final = 4
 """Characters; a shorter value is guessed sooner than found in a log."""
 

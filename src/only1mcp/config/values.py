@@ -173,6 +173,11 @@ HeaderName = Annotated[
     Reads("a header name"),
 ]
 HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
+ANONYMOUS: Final = "anonymous"
+"""What a caller is called of whom no token is asked, or who has none where none is needed."""
+SCRAPER: Final = "scraper"
+"""What a caller with one of `server.metrics_tokens` is called, on /metrics alone."""
+
 Token = Annotated[SecretStr, AfterValidator(_bearer_token)]
 Origin = Annotated[
     str,

@@ -24,8 +24,10 @@ from typing import Final, NamedTuple
 from pydantic import SecretStr
 
 from only1mcp.config.model import Auth, Listener
+from only1mcp.config.values import ANONYMOUS as ANONYMOUS
+from only1mcp.config.values import SCRAPER
 
-ANONYMOUS: Final = "anonymous"
+METRICS_PATH: Final = "/metrics"
 OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/health"})
 """Say nothing but that we are alive; probes have no token."""
 
@@ -144,6 +146,7 @@ class Access:
             )
         tokens = _digests(settings.auth.tokens) if isinstance(settings.auth, Auth) else ()
         admins = _digests(settings.admin_tokens)
+        scrapers = _digests(settings.metrics_tokens)
         origins = {_wanted_origin(text) for text in settings.allowed_origins}
         hosts = {_wanted_host(text) for text in settings.allowed_hosts}
         guarded = bool(hosts)
@@ -152,7 +155,7 @@ class Access:
 
         def renew() -> None:
             self._tokens, self._origins, self._hosts = tokens, origins, hosts
-            self._admins = admins
+            self._admins, self._scrapers = admins, scrapers
             self._any_host = not local and bool(tokens) and not guarded
             self._any_address = not local and not tokens
             for digest in tokens:  # a name is never given to another token: see `principals`
@@ -181,12 +184,15 @@ class Access:
         """
         asks = self._tokens or self._admins
         key = (host, origin, authorization) if asks else (host, origin)
-        grant = self._granted.get(key)
+        scrapes = self._scrapers and path == METRICS_PATH and self._is_scraper(authorization)
+        grant = None if scrapes else self._granted.get(key)
         if grant is not None:
             return grant
         if (refusal := self._check_host(host) or self._check_origin(origin)) is not None:
             return refusal
         cors = _cors(origin)
+        if scrapes:
+            return Grant(SCRAPER, cors)
         admin = _found(authorization, self._admins, self._admin_names) or ""
         principal = self._principal(authorization, admin)
         if principal is None:
@@ -249,6 +255,10 @@ class Access:
             f"pages of {header.decode('ascii')} may not use this gateway; "
             "if they should, add the origin to server.allowed_origins",
         )
+
+    def _is_scraper(self, authorization: bytes | None) -> bool:
+        names = dict.fromkeys(self._scrapers, SCRAPER)
+        return _found(authorization, self._scrapers, names) is not None
 
     def _principal(self, authorization: bytes | None, admin: str) -> str | None:
         """The caller's name; None if a token is needed and this is none of ours."""

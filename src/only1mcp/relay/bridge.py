@@ -163,7 +163,7 @@ class Bridge:
         if claims is None or claims.parked is None:  # after -32042 the call is made anew
             parked = self._begin(upstream, call, caller)
         else:
-            parked = await self._resume(claims, answers, caller)
+            parked = await self._resume(claims, answers, caller, upstream)
         try:
             await parked.turn()
         except asyncio.CancelledError:  # the client hung up: that cancels the call
@@ -220,7 +220,10 @@ class Bridge:
         self._each[call.who] += 1
         return parked
 
-    async def _resume(self, claims: Claims, answers: Params, caller: Asked) -> Parked:
+    async def _resume(
+        self, claims: Claims, answers: Params, caller: Asked, upstream: InTurn
+    ) -> Parked:
+        """The call goes on; that it waits for its turn counts for `upstream`, who comes back."""
         parked = self._parked.get(claims.parked or 0)
         if parked is None:
             raise InvalidParams(
@@ -230,6 +233,7 @@ class Bridge:
         if parked.caller is not None:
             raise InvalidParams("this call is being resumed already")
         parked.awake(caller)
+        before_s = parked.waited_s
         try:
             await parked.take_turn()
         except Overloaded:
@@ -238,6 +242,8 @@ class Bridge:
         except asyncio.CancelledError:
             self._forget(parked)
             raise
+        finally:
+            upstream.waited_s += parked.waited_s - before_s
         parked.resume(answers)
         return parked
 

@@ -178,6 +178,7 @@ def _page(
 
 async def _task_list(request: Request, row: Method, snapshot: Snapshot) -> bytes:
     began = asyncio.get_running_loop().time()
+    took: dict[str, tuple[float, float]] = {}  # of each place, at its server and waiting
 
     async def ask(place: str, params: Params) -> bytes:
         asked = replace(request, params=params)
@@ -193,12 +194,18 @@ async def _task_list(request: Request, row: Method, snapshot: Snapshot) -> bytes
             said = f"server '{target.server}' has not listed its tasks within {list_s:g} s"
             hint = "see timeouts.list of that server"
             raise ServerTimeout(target.server, said, hint=hint) from None
+        finally:
+            at_server_s, waited_s = took.get(place, (0.0, 0.0))
+            took[place] = at_server_s + asked.upstream_s, waited_s + asked.waited_s
 
     def places(server: str) -> list[str]:
         return [one.place for one in snapshot.servers[server].replicas]
 
     mine = whose.holder(request.caller, snapshot)
-    return await extensions.task_list(request.view, request.caller, mine, ask, places)
+    try:
+        return await extensions.task_list(request.view, request.caller, mine, ask, places)
+    finally:  # all are asked at once: the client waits for the slowest
+        request.upstream_s, request.waited_s = max(took.values(), key=sum, default=(0.0, 0.0))
 
 
 async def _subscribe(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:

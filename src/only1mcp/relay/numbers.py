@@ -140,7 +140,8 @@ FAMILIES: Final[tuple[Family[Snapshot], ...]] = (
     Family(
         "mcp_client_operation_duration_seconds",
         "histogram",
-        "How much of that their servers took, with the questions they put to the client.",
+        "How much of that their servers took, with the questions they put to the client, without "
+        "waiting for a turn; of several that are asked at once, the slowest.",
         ("mcp_method_name", "gen_ai_tool_name", "server", "error_type"),
         _upstream,
     ),

@@ -98,6 +98,11 @@ class Parked:
         if not self.running.done():
             await asyncio.wait([self.running], timeout=GATHER_S)
 
+    @property
+    def waited_s(self) -> float:
+        """How long it has waited for turns, in all its rounds."""
+        return self._callee.waited_s
+
     def rest(self, until: float) -> None:
         """The client has been asked; nobody waits until it comes back."""
         self.caller = None

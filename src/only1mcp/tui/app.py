@@ -9,6 +9,7 @@ was known, and looks again until it is back.
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -85,9 +86,17 @@ class Dashboard(App[None]):
         Binding("enter", "open", "details", show=False),
     ]
 
-    def __init__(self, gateway: Outside, refresh_s: float) -> None:
+    def __init__(
+        self,
+        gateway: Outside,
+        refresh_s: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Look every `refresh_s` seconds; `clock` counts seconds from any start."""
         super().__init__()
         self._gateway = gateway
+        self._clock = clock
         self._feed = Feed(gateway)
         self._refresh_s = refresh_s
         self._ended = threading.Event()
@@ -133,7 +142,7 @@ class Dashboard(App[None]):
 
     def _look(self) -> None:
         try:
-            self.post_message(Seen(self._feed.look(time.monotonic())))
+            self.post_message(Seen(self._feed.look(self._clock())))
         except Lost as why:
             self.post_message(Unseen(str(why)))
 

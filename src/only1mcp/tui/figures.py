@@ -153,6 +153,14 @@ def number(value: float | None, unit: str = "", places: int = 0) -> str:
     return f"{value:,.{places}f}".replace(",", " ") + (f" {unit}" if unit else "")
 
 
+def size(octets: float | None) -> str:
+    """Bytes for people, in KiB below a MiB, else in MiB."""
+    if octets is None:
+        return number(None)
+    of_kib = octets < 1 << 20
+    return number(octets / (1 << 10 if of_kib else 1 << 20), "KiB" if of_kib else "MiB", 1)
+
+
 def span(seconds: float) -> str:
     """How long something has lasted, in its two largest units."""
     rest = int(seconds)

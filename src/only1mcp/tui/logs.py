@@ -16,6 +16,26 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 STYLES: Final = {"warning": "yellow", "error": "red", "critical": "red", "debug": "dim"}
 
 
+WIDE: Final = ("replica", "reason")
+"""Members that may be long: they stand last, where a narrow terminal cuts."""
+
+
+def _shown(said: dict[str, Any]) -> str:
+    """The message, then what else there is, as name=value."""
+    rest = {name: _plain(value) for name, value in said.items() if name not in ("at", "level")}
+    message = rest.pop("message", "")
+    ordered = sorted(rest, key=lambda name: WIDE.index(name) if name in WIDE else -1)
+    more = "  ".join(f"{name}={rest[name]}" for name in ordered if rest[name])
+    return "  ".join(one for one in (message, more) if one)
+
+
+def _plain(value: Any) -> str:
+    """A member as text; nothing for what is not there."""
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)
+
+
 class Line:
     """One event as a line."""
 
@@ -24,11 +44,7 @@ class Line:
     def __init__(self, kind: str, said: dict[str, Any]) -> None:
         self.level = str(said.get("level", "info")).lower()
         at = str(said.get("at", ""))
-        rest = {name: value for name, value in said.items() if name not in ("at", "level")}
-        message = rest.pop("message", None)
-        more = "  ".join(f"{name}={value}" for name, value in rest.items() if value is not None)
-        shown = " ".join(str(one) for one in (message, more) if one)
-        self.text = f"{at.partition('T')[2][:8] or at} {kind:8} {shown}"
+        self.text = f"{at.partition('T')[2][:8] or at} {kind:8} {_shown(said)}"
 
 
 class Logs(Filtered):

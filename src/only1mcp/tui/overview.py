@@ -7,11 +7,10 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from only1mcp.tui.feed import Row, Shot
-from only1mcp.tui.figures import gauge, number, span, sparkline
+from only1mcp.tui.figures import gauge, number, size, span, sparkline
 
 WIDTH: Final = 40
 """Of the sparkline and the gauge, so that 80 columns hold them."""
-MEBIBYTE: Final = 1 << 20
 
 
 class Overview(VerticalScroll):
@@ -53,7 +52,7 @@ def text(shot: Shot) -> list[str]:
             "clients",
             f"{number(system.get('connections'))}   {number(system.get('sessions'))} sessions",
         ),
-        ("memory", number(None if memory is None else memory / MEBIBYTE, "MiB", 1)),
+        ("memory", size(memory)),
         ("", ""),
         ("servers", servers(shot.servers)),
         ("cache", cache(shot.cache)),
@@ -75,7 +74,5 @@ def cache(document: Row | None) -> str:
         return "no data"
     if not document.get("enabled"):
         return "off"
-    size, most = document.get("bytes"), document.get("max_bytes")
-    held = number(None if size is None else size / MEBIBYTE, "MiB", 1)
-    of = number(None if most is None else most / MEBIBYTE, "MiB")
-    return f"hits {gauge(document.get('hit_rate'), WIDTH // 2)}   {held} of {of}"
+    held, most = size(document.get("bytes")), size(document.get("max_bytes"))
+    return f"hits {gauge(document.get('hit_rate'), WIDTH // 2)}   {held} of {most}"

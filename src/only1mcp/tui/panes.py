@@ -31,6 +31,11 @@ class Servers(Listed):
             str(row.get("reason") or (one.get("reason") if one else "") or ""),
         )
 
+    def style_of(self, row: Row) -> str:
+        """Red if it is given up, yellow if it will be tried again, dim if nobody wants it."""
+        styles = {"failed": "red", "waiting": "yellow", "disabled": "dim"}
+        return styles.get(str(row.get("state")), "")
+
     def take(self, shot: Shot) -> None:
         """Servers and replicas, in the order of the configuration."""
         rows = []
@@ -67,6 +72,10 @@ class Requests(Listed):
             field(row, "name"),
             field(row, "principal"),
         )
+
+    def style_of(self, row: Row) -> str:
+        """Red if it has failed, yellow if its tool says that it has."""
+        return {"error": "red", "tool_error": "yellow"}.get(str(row.get("outcome")), "")
 
     def take(self, shot: Shot) -> None:
         """All of them, unless they are held."""
@@ -124,6 +133,6 @@ class Cache(Listed):
         rows = [{"tier": name, **tier} for name, tier in tiers.items()]
         self.show(
             rows,
-            f"{number(document.get('calls'))} calls to servers, "
-            f"{number(document.get('shared'))} requests shared one   c: clear",
+            f"{number(document.get('calls'))} asked of servers, "
+            f"{number(document.get('shared'))} shared an answer under way   c: clear",
         )

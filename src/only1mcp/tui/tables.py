@@ -63,6 +63,7 @@ class Listed(Filtered):
         """Columns, once."""
         self.rows: dict[str, Row] = {}
         self._cells: dict[str, tuple[str, ...]] = {}
+        self._styles: dict[str, str] = {}
         self.field.display = False
         for column in self.columns:
             self.table.add_column(column, key=column)
@@ -80,17 +81,22 @@ class Listed(Filtered):
         """Its text, a cell for each column."""
         raise NotImplementedError
 
+    def style_of(self, row: Row) -> str:
+        """How its cells look, as Rich names it; what it tells must stand in the text as well."""
+        return ""
+
     def show(self, rows: Iterable[Row], said: str) -> None:
         """These rows; the cursor stays on its row while that is there."""
         self.rows = {self.key_of(row): row for row in rows}
         cells = {key: self._cut(self.cells_of(row)) for key, row in self.rows.items()}
         wanted = self.wanted
         cells = {key: row for key, row in cells.items() if wanted in " ".join(row).casefold()}
+        styles = {key: self.style_of(self.rows[key]) for key in cells}
         if list(cells) == list(self._cells):
-            self._update(cells)
+            self._update(cells, styles)
         else:
-            self._replace(cells)
-        self._cells = cells
+            self._replace(cells, styles)
+        self._cells, self._styles = cells, styles
         shown = f"{len(cells)} of {said}" if wanted else said
         self.query_one(".line", Static).update(shown if self.rows else self.nothing)
 
@@ -101,20 +107,20 @@ class Listed(Filtered):
         at = self.table.cursor_row
         return self.rows.get(keys[at]) if 0 <= at < len(keys) else None
 
-    def _update(self, cells: dict[str, tuple[str, ...]]) -> None:
+    def _update(self, cells: dict[str, tuple[str, ...]], styles: dict[str, str]) -> None:
         for key, row in cells.items():
-            before = self._cells[key]
+            before, style = self._cells[key], styles[key]
             for column, old, new in zip(self.columns, before, row, strict=True):
-                if old != new:
-                    self.table.update_cell(key, column, Text(new))
+                if old != new or style != self._styles[key]:
+                    self.table.update_cell(key, column, Text(new, style))
 
-    def _replace(self, cells: dict[str, tuple[str, ...]]) -> None:
+    def _replace(self, cells: dict[str, tuple[str, ...]], styles: dict[str, str]) -> None:
         keys = list(self._cells)
         at = self.table.cursor_row
         under = keys[at] if 0 <= at < len(keys) else None
         self.table.clear()
         for key, row in cells.items():
-            self.table.add_row(*map(Text, row), key=key)
+            self.table.add_row(*(Text(cell, styles[key]) for cell in row), key=key)
         if under in cells:
             self.table.move_cursor(row=list(cells).index(under), animate=False)
 
