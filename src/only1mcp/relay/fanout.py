@@ -302,7 +302,8 @@ class Listings:
         except ServerFault as fault:
             if live.calls is not upstream or isinstance(fault, ServerTimeout):
                 raise  # connected again it is listed anew; and who hangs has had its time
-            await once_more(fault, live, METHODS["tools/list"], "", began)
+            if await once_more(fault, live, METHODS["tools/list"], "", began) is None:
+                raise
             listing, holds = await fetch(upstream, timeout_s, last, kinds)
         if not self._roster.is_current(live) or live.calls is not upstream:
             return  # it was replaced or removed meanwhile, or is connected anew

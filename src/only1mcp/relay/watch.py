@@ -54,6 +54,7 @@ async def watched(request: Request, snapshot: Snapshot, watch: Watch) -> bytes:
             finished = _finished(request, name, outcome, code, took_s)
             for tell in watch.tell:
                 tell(finished)
+        del fault  # this frame is in its traceback: they would keep each other
 
 
 def _labels(request: Request, outcome: str, code: int | None) -> Key:

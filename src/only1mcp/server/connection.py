@@ -208,9 +208,8 @@ class Connection(asyncio.Protocol):
         self._current = exchange
         shared.running.add(exchange)
         # not loop.create_task: making up a name for each would be a fifth of the cost
-        exchange.task = asyncio.Task(
-            self._serve(exchange, handler), loop=shared.loop, name="request"
-        )
+        served = self._serve(exchange, handler)
+        exchange.task = asyncio.Task(served, loop=shared.loop, name="request")
 
     async def _serve(self, exchange: Exchange, handler: Handler) -> None:
         try:
@@ -226,6 +225,7 @@ class Connection(asyncio.Protocol):
             raise
         finally:
             self._shared.running.discard(exchange)
+            exchange.task = None  # or both stay until the garbage collector stops everybody
 
     def _give_up(self, exchange: Exchange) -> None:
         """The handler failed: say so, or break the stream off so that it does not look whole."""
