@@ -4,6 +4,7 @@ from typing import Any
 
 from fakes.group import Group
 from fakes.upstream import FakeUpstream
+from only1mcp.observe.meter import Histogram
 from only1mcp.policy.breaker import State
 from only1mcp.upstream.counts import carry_over
 from only1mcp.upstream.live import Live
@@ -22,7 +23,7 @@ def counted(live: Live) -> dict[Any, float]:
     for family in FAMILIES:
         if family.type != "gauge" and family.name not in PER_ID:
             for labels, value in family.read({"one": live}):
-                found[family.name, labels] = float(getattr(value, "count", value))
+                found[family.name, labels] = value.count if isinstance(value, Histogram) else value
     return found
 
 

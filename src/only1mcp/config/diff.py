@@ -25,6 +25,8 @@ _LIVE: Final = frozenset(
         "server.auth",
         "server.admin_tokens",
         "naming",
+        "cache",
+        "batching",
         "logging.level",
         "hot_reload",
         "tui",
