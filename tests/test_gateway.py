@@ -1,6 +1,7 @@
 """The whole gateway in one process: who is told what, how it drains, that nothing is left."""
 
 import asyncio
+import gc
 import json
 from typing import Any
 
@@ -15,8 +16,10 @@ from fakes.wire import last, message, web
 from only1mcp import gateway as module
 from only1mcp.config.model import Auth, Config, Listener
 from only1mcp.gateway import Gateway, ListenError, Live, State
-from only1mcp.protocol.errors import McpError
+from only1mcp.protocol.errors import McpError, ServerTimeout
 from only1mcp.relay import fanout
+from only1mcp.relay.request import Request
+from only1mcp.server.exchange import Exchange
 from only1mcp.server.session import Session
 from only1mcp.server.streamable import Streamable
 
@@ -352,3 +355,24 @@ async def test_a_gateway_of_nothing_is_a_gateway() -> None:
         assert (await session.post(message("tools/list", id=1))).json()["result"] == {"tools": []}
     await gateway.close()
     await gateway.close()  # twice is once
+
+
+@pytest.mark.parametrize("answers", [{}, {"tools/call": lambda _: ServerTimeout("lib", "hung")}])
+async def test_a_request_leaves_nothing_to_the_garbage_collector(answers: dict[str, Any]) -> None:
+    """It would stop everybody, the more often the more it is left."""
+    lib = library(answers=answers)
+    async with served(lib) as (_, url), web(url) as wire:
+        session = await wire.open("2025-11-25")
+        await session.ask("tools/call", CALL)  # what is made once is made
+        gc.collect()
+        try:
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            for _ in range(3):
+                await session.ask("tools/call", CALL)
+            lib.sent.clear()  # who keeps a call keeps its client
+            gc.collect()
+            left = [one for one in gc.garbage if isinstance(one, Exchange | Request | McpError)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+    assert left == []

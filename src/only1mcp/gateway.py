@@ -257,7 +257,7 @@ class Gateway:
             self._announce_together()
             self._gate.adopt(config.server.limits)
             self._audience.one_principal = one_principal(config.server)
-            self._answers.adopt(changes, one_principal=one_principal(config.server))
+            self._answers.adopt(changes, config, one_principal=one_principal(config.server))
             self._listings.adopt(config)
             self._end_others()
             self._follow()

@@ -54,3 +54,15 @@ def test_no_generator_outlives_a_run_that_is_broken_off(monkeypatch: pytest.Monk
     with pytest.raises(KeyboardInterrupt):
         drive.ours(Job("127.0.0.1", 1, [(b"", b"")], 2, 60), 0, processes=2)
     assert len(psutil.Process().children()) == before
+
+
+def test_a_load_beside_another_lasts_as_long_as_that() -> None:
+    with started.stub(0) as stub:
+        job = drive.job(Endpoint(stub.url).open(), "ping", {}, 1, 60, rate=500)
+        asked = started.told(stub.url)["ping"]
+        with drive.beside(job, 0):
+            outcome = drive.ours(drive.job(Endpoint(stub.url).open(), "tools/list", {}, 1, 0.3), 0)
+        after = started.told(stub.url)["ping"]
+        assert outcome.calls > 0
+        assert after > asked
+        assert started.told(stub.url)["ping"] == after

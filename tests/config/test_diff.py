@@ -85,12 +85,14 @@ def test_settings_act_at_once_or_after_a_restart() -> None:
         server={"port": 9000, "max_connections": 50, "drain_timeout": "1s"},
         naming={"separator": "-"},
         logging={"level": "debug", "format": "json"},
+        cache={"max_bytes": 100_000},
+        batching={"window": "1s"},
         hot_reload={"enabled": False},
     )
     found = diff(config(), now)
     assert set(found.settings) == {
         *("server.max_connections", "server.drain_timeout", "naming", "logging.level"),
-        "hot_reload",
+        *("cache", "batching", "hot_reload"),
     }
     assert set(found.restart) == {"server.port", "logging.format"}
     force = in_force(config(), now, found)

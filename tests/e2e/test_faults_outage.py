@@ -5,9 +5,11 @@ clients hear of it, and who bears it.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from email.utils import formatdate
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 
 import pytest
 
@@ -81,12 +83,16 @@ async def test_a_breaker_is_closed_by_its_probe_and_never_by_a_call(tmp_path: Pa
 
 
 @pytest.mark.parametrize("error", [None, b'{"code":-32000,"message":"not so fast"}'])
-async def test_a_server_that_asks_for_a_pause_gets_it(tmp_path: Path, error: bytes | None) -> None:
+@pytest.mark.parametrize("date", [False, True])
+async def test_a_server_that_asks_for_a_pause_gets_it(
+    tmp_path: Path, error: bytes | None, date: bool
+) -> None:
     busy = Mirror("busy", modern=True, tools={})
     busy.lists["tools"] = [tool("add")]
 
     async def later(asked: Asked) -> bytes:
-        raise Refused(error or b"", 429, retry_after="2")
+        until = formatdate(ceil(time()) + 2, usegmt=True)  # of whole seconds
+        raise Refused(error or b"", 429, retry_after=until if date else "2")
 
     busy.on("tools/call", later)
     async with over_http(busy) as url:
@@ -99,7 +105,7 @@ async def test_a_server_that_asks_for_a_pause_gets_it(tmp_path: Path, error: byt
                 refused = await door.call("add")
                 assert fault(refused) == (-31004, "not_sent")
                 assert "has asked for a pause" in refused["error"]["message"]
-                assert 0 < refused["error"]["data"]["retryAfterMs"] <= 2001
+                assert 0 < refused["error"]["data"]["retryAfterMs"] <= 2001 + 1000 * date
             assert len(busy.calls()) == 1
             busy.on("tools/call", _fine)
             await door.works()

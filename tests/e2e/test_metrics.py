@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from fakes import stdio_server as scripted
+from fakes.edits import Edited
 from fakes.gateway import Running, gateway, http_server, stdio_server
 from fakes.library import UPDATED
 from fakes.mirror import Asked, over_stdio
@@ -393,3 +394,28 @@ async def test_off_there_is_nothing(tmp_path: Path) -> None:
     async with gateway(off, tmp_path) as running, web(running.mcp) as wire:
         for path in ("/metrics", "/api/v1/admin/metrics"):
             assert (await wire.http.get(running.url + path)).status_code == 404
+
+
+async def test_a_reload_that_replaces_a_server_lets_no_counter_fall(tmp_path: Path) -> None:
+    server = stdio_server("one", sys.executable, scripted.__file__)
+    config = {"hot_reload": {"debounce": "100ms"}, "servers": [server]}
+    file = Edited(tmp_path / "only1mcp.json")
+    async with gateway(config, tmp_path) as running, web(running.mcp) as wire:
+        await running.ready("one")
+        for _ in range(5):
+            assert "result" in await call(wire, "one", "echo")
+        scraper = Scraper(f"{running.url}/metrics")
+        before = await scraper.now()
+        server["transport"]["env"] = {"COLOUR": "red"}
+        file.replace(config)
+        await running.said("ready +one ", count=2)
+        after = await scraper.now()
+        file.replace({**config, "servers": []})
+        await running.said("removed one")
+        gone = await scraper.now()
+    counts = ("_total", "_bucket", "_count", "_sum")
+    counters = {key: value for key, value in before.lines.items() if key[0].endswith(counts)}
+    assert {key for key, value in counters.items() if after.lines.get(key, 0) < value} == set()
+    calls, of = "only1mcp_replica_calls_total", {"server": "one"}
+    assert after.sum(calls, **of) > before.sum(calls, **of) > 5
+    assert not gone.is_there(calls, **of)

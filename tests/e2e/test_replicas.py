@@ -287,3 +287,12 @@ async def test_each_replica_has_its_row(tmp_path: Path) -> None:
             assert (one["health"], one["breaker"], one["in_flight"]) == ("healthy", "closed", 0)
             assert one["since"].endswith("+00:00")
             assert one["id"].startswith("http://127.0.0.1:")
+
+
+async def test_the_log_names_the_one_that_is_down(tmp_path: Path) -> None:
+    twins = Twin("a"), Twin("b")
+    quick: Json = {"health_check": {"interval": "1s", "timeout": "500ms"}}
+    async with before(tmp_path, twins, **quick) as (running, _):
+        await twins[1].kill()
+        (line,) = await running.said("server many at .* is down: ")
+        assert "refused" in line or "closed" in line

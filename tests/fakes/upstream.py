@@ -141,7 +141,10 @@ class FakeUpstream:
             self.cancelled.append(call.method)
             raise
         if isinstance(answer, Exception):
-            raise answer
+            try:
+                raise answer
+            finally:
+                del answer  # its traceback has this frame
         return answer if isinstance(answer, bytes) else json.dumps(answer).encode()
 
     def asked(self, method: str) -> list[dict[str, Any]]:

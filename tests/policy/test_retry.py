@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from only1mcp.policy.retry import FLOOR, Budget, Fate, fate, pause_s, repeats
+from only1mcp.policy.retry import (
+    FLOOR,
+    LONGEST_WISH_S,
+    Budget,
+    Fate,
+    fate,
+    pause_s,
+    repeats,
+    wished_s,
+)
 from only1mcp.protocol.errors import (
     AnswerTooLarge,
     CircuitOpen,
@@ -116,3 +125,40 @@ def test_the_share_may_change() -> None:
     assert not one.spend(0.0)
     one.share = 0.5
     assert one.spend(0.0)
+
+
+# --- Retry-After ---
+
+NOON = 784_123_200.0
+"""Sun, 06 Nov 1994 12:00:00 GMT"""
+
+
+@pytest.mark.parametrize(
+    ("said", "wish_s"),
+    [
+        (b"0", 0),
+        (b"120", 120),
+        (b"9" * 5000, LONGEST_WISH_S),
+        (b"Sun, 06 Nov 1994 12:02:00 GMT", 120),
+        (b"Sunday, 06-Nov-94 12:02:00 GMT", 120),
+        (b"Sun Nov  6 12:02:00 1994", 120),
+        (b"Sun, 06 Nov 1994 11:59:59 GMT", 0),
+        (b"Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_WISH_S),
+        (b"", None),
+        (b"-5", None),
+        (b"1.5", None),
+        (b"soon", None),
+        (b"Wed, 1 Jan", None),
+        (b"Sun, 30 Feb 2026 12:00:00 GMT", None),
+        (b"Fri, 31 Dec 99999 23:59:59 GMT", None),
+        (b"\xff", None),
+    ],
+)
+def test_how_long_a_server_wants_to_be_left_alone(said: bytes, wish_s: float | None) -> None:
+    assert wished_s(said, NOON) == wish_s
+
+
+@given(st.binary(max_size=60), st.floats(0, 1e11))
+def test_whatever_it_says_is_a_time_within_bounds_or_nothing(said: bytes, now: float) -> None:
+    wish_s = wished_s(said, now)
+    assert wish_s is None or 0 <= wish_s <= LONGEST_WISH_S

@@ -116,6 +116,13 @@ def test_an_overloaded_server_says_when_to_come_again(status: int) -> None:
     assert "retryAfterMs" not in fault(response(status, retry_after="Wed, 1 Jan")).data
 
 
+def test_it_may_say_until_when() -> None:
+    busy = response(503, retry_after="Sun, 06 Nov 1994 08:49:37 GMT")
+    error = answer.refusal(ENDPOINT, busy, wall=lambda: 784_111_770.5)
+    assert isinstance(error, ServerUnavailable)
+    assert error.data["retryAfterMs"] == 6500
+
+
 @pytest.mark.parametrize(("status", "after_ms"), [(429, 7000), (503, 7000), (500, None)])
 def test_it_may_say_so_beside_an_error_of_its_own(status: int, after_ms: int | None) -> None:
     body = b'{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"busy"}}'

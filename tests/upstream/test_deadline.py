@@ -7,7 +7,7 @@ import pytest
 
 from fakes.clock import Clock
 from fakes.edge import until
-from only1mcp.upstream.deadline import STOOD_S, Deadlines
+from only1mcp.upstream.deadline import AT_ONCE, STOOD_S, Deadlines
 
 
 class Sample:
@@ -102,3 +102,17 @@ async def test_the_time_in_which_the_process_stood_still_is_nobodys_fault() -> N
     await expired(calls[0])
     assert not calls[1].expired.is_set()
     deadlines.close()
+
+
+async def test_calls_that_began_together_expire_a_few_at_a_time() -> None:
+    clock = asyncio.get_running_loop().time
+    calls = [Sample(clock()) for _ in range(2 * AT_ONCE + 1)]
+    deadlines = Deadlines(calls, clock)
+    deadlines.watch(calls[0].due)
+    over: list[int] = []
+    async with asyncio.timeout(5):
+        while len(over) < 3:  # each time that others have had the loop
+            await calls[min(len(calls) - 1, len(over) * AT_ONCE)].expired.wait()
+            over.append(sum(call.expired.is_set() for call in calls))
+    assert over == [AT_ONCE, 2 * AT_ONCE, 2 * AT_ONCE + 1]
+    assert deadlines._timer is None

@@ -274,3 +274,26 @@ async def test_replicas_have_names_that_people_know() -> None:
         "http://***@h/mcp?token=***",
         "http://127.0.0.1:1/mcp #2",
     ]
+
+
+async def test_one_of_several_is_said_to_be_down_once_and_up_again(
+    group: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "only1mcp.servers")
+    one = await group(2)
+    one.fakes[0].refuse = ServerUnavailable("one", "refused")
+    one.fakes[0].lose("refused; try: curl -i http://x")
+    await until(lambda: one.fakes[0].connects > 5)
+    one.fakes[0].refuse = None
+    await one.all_ready()
+    said = [line for line in caplog.messages if "http://127.0.0.1:1/mcp is" in line]
+    assert [line.split("is ")[1].split(":")[0] for line in said] == ["down", "down", "up again"]
+
+
+async def test_of_a_server_with_one_replica_its_own_state_is_said(
+    group: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = await group(1)
+    one.fakes[0].lose("gone")
+    await one.all_ready()
+    assert caplog.messages == []

@@ -75,6 +75,13 @@ def jobs(
 
 
 @contextmanager
+def beside(job: Job, core: int) -> Iterator[None]:
+    """A load that is under way in here, for what it does to another; nobody judges it."""
+    with on_core(core), _started(job, 1):
+        yield
+
+
+@contextmanager
 def _started(job: Job, number: int) -> Iterator["subprocess.Popen[bytes]"]:
     """One of the processes; it is gone afterwards, whatever happens."""
     mine = msgspec.structs.replace(job, first_id=FIRST_ID + number * _IDS)

@@ -26,6 +26,8 @@ _LIVE: Final = frozenset(
         "server.admin_tokens",
         "server.metrics_tokens",
         "naming",
+        "cache",
+        "batching",
         "logging.level",
         "hot_reload",
         "tui",

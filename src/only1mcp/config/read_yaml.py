@@ -7,18 +7,20 @@ the first duplicate key and turn dates into objects.
 import math
 import re
 import warnings
-from typing import Final
+from typing import Any, Final
 
-from ruamel.yaml import YAML
+from ruamel.yaml import YAML, nodes
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
-from ruamel.yaml.nodes import Node as YamlNode
 from ruamel.yaml.reader import ReaderError
 
+from only1mcp.config import libyaml
 from only1mcp.config.faults import Place, Report
 from only1mcp.config.tree import MAX_DEPTH, MAX_INT_BITS, MAX_VALUES, Lines, Node, Value, join
 
 _TAG: Final = "tag:yaml.org,2002:"
+_MAPPING: Final = nodes.MappingNode, libyaml.nodes.MappingNode
+_SEQUENCE: Final = nodes.SequenceNode, libyaml.nodes.SequenceNode
+_SCALAR: Final = nodes.ScalarNode, libyaml.nodes.ScalarNode
 _FAULTS_OF_PARSER: Final = (YAMLError, ValueError, OverflowError, AssertionError, RecursionError)
 """What ruamel raises on broken text: its own errors, and slips on odd escapes and versions."""
 
@@ -28,6 +30,8 @@ def read(text: str, source: str, report: Report) -> Node:
 
     Raises: ConfigError for a syntax fault; lesser ones go into `report`.
     """
+    if (quick := libyaml.compose(text)) is not None:
+        return _Builder(source, report).node(quick, "", 0)
     yaml = YAML(typ="safe", pure=True)
     yaml.max_depth = MAX_DEPTH
     try:
@@ -86,9 +90,9 @@ class _Builder:
         self._report = report
         self._left = MAX_VALUES
 
-    def node(self, yaml: YamlNode, where: str, depth: int, key: Place | None = None) -> Node:
+    def node(self, yaml: Any, where: str, depth: int, key: Place | None = None) -> Node:
         place = self._place(yaml, where)
-        if key is not None and isinstance(yaml, ScalarNode) and not yaml.value and not yaml.style:
+        if key is not None and isinstance(yaml, _SCALAR) and not yaml.value and not yaml.style:
             place = key  # nothing is written: ruamel's mark is on some later line
         self._left -= 1
         if self._left < 0 or depth > MAX_DEPTH:  # aliases can nest without end
@@ -96,22 +100,22 @@ class _Builder:
             raise self._report.failure()
         return Node(self._value(yaml, where, depth + 1), place, key)
 
-    def _value(self, yaml: YamlNode, where: str, depth: int) -> Value:
-        if isinstance(yaml, MappingNode):
+    def _value(self, yaml: Any, where: str, depth: int) -> Value:
+        if isinstance(yaml, _MAPPING):
             return self._mapping(yaml, where, depth)
-        if isinstance(yaml, SequenceNode):
+        if isinstance(yaml, _SEQUENCE):
             return [
                 self.node(item, join(where, index), depth) for index, item in enumerate(yaml.value)
             ]
         return self._scalar(yaml, where)
 
-    def _mapping(self, yaml: MappingNode, where: str, depth: int) -> dict[str, Node]:
+    def _mapping(self, yaml: Any, where: str, depth: int) -> dict[str, Node]:
         entries: dict[str, Node] = {}
         merged: dict[str, Node] = {}
         for key, value in yaml.value:
             if key.tag == f"{_TAG}merge":
                 merged.update(self._merge(value, where, depth))
-            elif not isinstance(key, ScalarNode):
+            elif not isinstance(key, _SCALAR):
                 self._report.error(self._place(key, where), "a key must be plain text")
             else:
                 name = str(key.value)
@@ -121,7 +125,7 @@ class _Builder:
                 entries[name] = self.node(value, spot.where, depth, spot)
         return {**merged, **entries}
 
-    def _merge(self, yaml: YamlNode, where: str, depth: int) -> dict[str, Node]:
+    def _merge(self, yaml: Any, where: str, depth: int) -> dict[str, Node]:
         """`<<: *base` or `<<: [*a, *b]`: the keys of other blocks, the first one named wins."""
         node = self.node(yaml, where, depth)
         blocks = node.elements() or [node]
@@ -134,7 +138,7 @@ class _Builder:
             spot, f"key {name!r} is given twice", f"the first is on line {first.spot.line}"
         )
 
-    def _scalar(self, yaml: YamlNode, where: str) -> Value:
+    def _scalar(self, yaml: Any, where: str) -> Value:
         text = str(yaml.value)
         match str(yaml.tag).removeprefix(_TAG):
             case "null":
@@ -148,7 +152,7 @@ class _Builder:
         self._report.error(self._place(yaml, where), "YAML tags (!) have no meaning here")
         return text
 
-    def _number(self, text: str, yaml: YamlNode, where: str) -> Value:
+    def _number(self, text: str, yaml: Any, where: str) -> Value:
         try:
             number = _number(text.replace("_", "").lower())
             huge = isinstance(number, int) and number.bit_length() > MAX_INT_BITS
@@ -157,7 +161,7 @@ class _Builder:
             self._report.error(self._place(yaml, where), "not a number", "put it in quotes")
             return text
 
-    def _place(self, yaml: YamlNode, where: str) -> Place:
+    def _place(self, yaml: Any, where: str) -> Place:
         mark = yaml.start_mark
         return Place(self._source, mark.line + 1, mark.column + 1, where)
 

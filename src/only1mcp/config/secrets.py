@@ -34,7 +34,7 @@ def _found(name: str, value: Any) -> Iterator[tuple[str, str]]:
         case SecretStr():
             yield name, value.get_secret_value()
         case Model():
-            for key in type(value).model_fields:
+            for key in value.model_fields_set:  # a default is no secret
                 yield from _found("token" if key in _TOKENS else key, getattr(value, key))
         case dict():
             for key, one in value.items():

@@ -169,6 +169,8 @@ def _settle(node: Node, model: type[Model], report: Report) -> None:
             _fill_blank(node.value, key, child, shape.is_list(field))
             continue
         for inner in child.elements() or [child]:
+            if not isinstance(inner.value, dict):
+                continue
             kind = inner.child("type")
             if block := shape.pick(shape.blocks(field.annotation), kind.text() if kind else None):
                 _settle(inner, block, report)

@@ -114,14 +114,7 @@ class Store:
     """All kept answers. `counts` are plain numbers, by tier."""
 
     def __init__(self, settings: Cache) -> None:
-        self._max_bytes = settings.max_bytes
-        self._stale_s = settings.stale
         self._tiers: dict[Tier, OrderedDict[Key, Entry]] = {tier: OrderedDict() for tier in Tier}
-        self._capacity = {
-            Tier.L1: settings.l1.capacity,
-            Tier.L2: settings.l2.capacity,
-            Tier.L3: settings.l3.capacity,
-        }
         self._keys: dict[tuple[str, Tier], dict[Key, None]] = {}
         self._generations: dict[tuple[str, Tier], int] = {}
         self._epoch = 0
@@ -129,6 +122,19 @@ class Store:
         self._public: set[str] = set()  # servers that have given answers for everybody
         self._due: list[Key] = []  # still to be looked at in this round
         self.counts = {tier: Counts() for tier in Tier}
+        self.configure(settings)
+
+    def configure(self, settings: Cache) -> None:
+        """Go by other settings; what there is no room for any more is dropped."""
+        self._max_bytes = settings.max_bytes
+        self._stale_s = settings.stale
+        self._capacity = {
+            Tier.L1: settings.l1.capacity,
+            Tier.L2: settings.l2.capacity,
+            Tier.L3: settings.l3.capacity,
+        }
+        for tier in Tier:
+            self._make_room(tier)
 
     @property
     def bytes(self) -> int:

@@ -15,6 +15,8 @@ Bounds  one repeat per request, and a budget per server over WINDOW_S: in an out
 Source  Caddy's tryAgain; Finagle's RetryBudget; AWS, "Exponential Backoff And Jitter".
 """
 
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Final
 
@@ -34,6 +36,26 @@ FLOOR: Final = 3
 """Repeats in WINDOW_S that are always allowed, so that a quiet server has some, too."""
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 1.0
+LONGEST_WISH_S: Final = 999_999
+"""A server that wants more time than this, eleven days, is given this."""
+
+
+def wished_s(retry_after: bytes, wall_s: float) -> float | None:
+    """How long a server wants to be left alone; None if its Retry-After says nothing.
+
+    `wall_s` is now, in seconds since 1970: it may say until when in place of how long, in one of
+    three spellings. A time that has passed is no wait.
+    Source  RFC 9110, 10.2.3 and 5.6.7.
+    """
+    if retry_after.isdigit():
+        return min(int(retry_after[:20]), LONGEST_WISH_S)
+    try:
+        until = parsedate_to_datetime(retry_after.decode("ascii"))
+    except (ValueError, OverflowError):
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return min(max(0.0, until.timestamp() - wall_s), LONGEST_WISH_S)
 
 
 class Fate(Enum):

@@ -51,22 +51,21 @@ class Before(NamedTuple):
 FIRST: Final = Before(0.0)
 
 
-async def once_more(fault: ServerFault, live: Live, row: Method, name: str, began: float) -> Before:
+async def once_more(
+    fault: ServerFault, live: Live, row: Method, name: str, began: float
+) -> Before | None:
     """Wait until a request that ended in `fault` may be sent again, to another replica if there
-    is one, which needs no pause.
+    is one, which needs no pause. None: it may not be, or not in time.
 
     `name` is what it names there; `began` is when it was taken on, on the monotonic clock.
-
-    Raises:
-        ServerFault: `fault`, if it may not be, or not in time.
     """
     settings = live.config
     if isinstance(fault, Overloaded | CircuitOpen):  # of the server as a whole: no other replica
-        raise fault
+        return None
     what = fate(fault)
     repeatable = row.repeatable or _is_idempotent(name, settings.retry.idempotent_tools)
     if not repeats(repeatable, what, 1):
-        raise fault
+        return None
     tried = (fault.data["replica"],) if "replica" in fault.data else ()
     after_s = pause_s(1, random.random())  # noqa: S311
     if live.takes_calls(besides=tried):
@@ -76,11 +75,11 @@ async def once_more(fault: ServerFault, live: Live, row: Method, name: str, bega
     ends_at = began + settings.timeouts.call_max
     now = monotonic()
     if after_s >= min(ends_at - now, settings.timeouts.call_idle) or not live.repeats.spend(now):
-        raise fault
+        return None
     if after_s and live.upstream is not None:
         await asyncio.sleep(after_s)
     if live.upstream is None and not await live.returns(RETURN_S):
-        raise fault
+        return None
     return Before(monotonic() - began, tried)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Raw
 
 from only1mcp.catalog.listing import Kind, Target
+from only1mcp.config.cache import Cache
 from only1mcp.config.diff import Diff
 from only1mcp.config.model import Config
 from only1mcp.observe.tasks import Tasks
@@ -58,14 +59,22 @@ class Answers:
 
     def __init__(self, config: Config, clock: Callable[[], float], *, one_principal: bool) -> None:
         """`one_principal`: whether callers without a name are one and the same."""
-        settings = config.cache
-        self.debug = settings.debug_headers
-        self.store = Store(settings)
+        self.store = Store(config.cache)
         self.windows = Windows(config.batching)
-        self._keeps = settings.enabled
-        shares = config.batching.enabled
-        self.reader = Reader(settings.tools, shares=shares, one_principal=one_principal)
         self._clock = clock
+        self._configure(config, one_principal)
+        self._read: set[str] = set()  # servers that were asked since something was written there
+        self._flights: dict[Key, Flight] = {}
+        self._tasks = Tasks()
+        self._ahead = 0
+        self.calls = 0
+        self.shared = 0
+
+    def _configure(self, config: Config, one_principal: bool) -> None:
+        settings, shares = config.cache, config.batching.enabled
+        self.debug = settings.debug_headers
+        self.reader = Reader(settings.tools, shares=shares, one_principal=one_principal)
+        self._keeps = settings.enabled
         self._ttl_s = {
             Tier.L1: settings.l1.ttl,
             Tier.L2: settings.l2.ttl,
@@ -75,12 +84,7 @@ class Answers:
         self.methods = used if self._keeps or shares else frozenset[str]()
         self.at_hand = _LISTS | self.methods if self._keeps else _LISTS
         """The methods whose answers may be there."""
-        self._read: set[str] = set()  # servers that were asked since something was written there
-        self._flights: dict[Key, Flight] = {}
-        self._tasks = Tasks()
-        self._ahead = 0
-        self.calls = 0
-        self.shared = 0
+        self._settings = settings
 
     # --- for requests ---
 
@@ -161,9 +165,15 @@ class Answers:
         for tier in Tier:
             self.store.invalidate(server, tier)
 
-    def adopt(self, changes: Diff, *, one_principal: bool) -> None:
-        """Another configuration is in force: what was everybody's may not be so any more."""
-        self.reader.one_principal = one_principal
+    def adopt(self, changes: Diff, config: Config, *, one_principal: bool) -> None:
+        """Another configuration is in force: what was everybody's may not be so any more, and
+        what is kept may be so for another time, or not at all."""
+        same = _rules(self._settings) == _rules(config.cache)
+        self._configure(config, one_principal)
+        self.windows.configure(config.batching)
+        self.store.configure(config.cache)
+        if not same:
+            self.store.clear()
         for server in (*changes.adjusted, *changes.changed, *changes.removed):
             self.forget(server)
         if "server.auth" in changes.settings:
@@ -285,6 +295,12 @@ class Answers:
             return
         age = b"" if age_s is None else b"Age: %d\r\n" % age_s
         caller.label(b"X-Only1MCP-Cache: %b\r\n%b" % (how, age))
+
+
+def _rules(settings: Cache) -> tuple[object, ...]:
+    """What is kept, and for how long."""
+    ttls = settings.l1.ttl, settings.l2.ttl, settings.l3.ttl
+    return settings.enabled, settings.tools, ttls
 
 
 def _only_reads(target: Target) -> bool:

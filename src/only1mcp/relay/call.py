@@ -149,6 +149,8 @@ async def _attempts(request: Request, row: Method, target: Target, snapshot: Sna
             if "requestState" in request.params:  # it goes on with a call: with that, or with none
                 raise
             before = await once_more(fault, live, row, target.name, began)
+            if before is None:
+                raise
             request.waited_s = before.spent_s - request.upstream_s
             with after(fault):
                 return await _call(request, row, target, snapshot, before)

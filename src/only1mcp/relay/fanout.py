@@ -70,15 +70,7 @@ class Listings:
 
     def __init__(self, roster: Roster, config: Config, on_change: Callable[[], None]) -> None:
         self._roster = roster
-        self._naming = config.naming
-        self._keeps = config.cache.enabled
-        self._ttl_s = {
-            Kind.TOOLS: config.cache.l1.ttl,
-            Kind.RESOURCES: config.cache.l2.ttl,
-            Kind.TEMPLATES: config.cache.l2.ttl,
-            Kind.PROMPTS: config.cache.l3.ttl,
-        }
-        self._for_all = config.server.auth in (None, "none")
+        self._configure(config)
         self._on_change = on_change
         self._catalog: Catalog | None = None
         self._outdated = True
@@ -190,14 +182,24 @@ class Listings:
         self._change()
 
     def adopt(self, config: Config) -> None:
-        """The configuration is another: names, and the servers of the roster."""
-        self._naming = config.naming
-        self._for_all = config.server.auth in (None, "none")
+        """The configuration is another: names, times, and the servers of the roster."""
+        self._configure(config)
         for id in (self._kept.keys() | self._tried.keys()) - self._roster.servers.keys():
             self._kept.pop(id, None)
             self._tried.pop(id, None)
             self._show(id)
         self._change()
+
+    def _configure(self, config: Config) -> None:
+        self._naming = config.naming
+        self._keeps = config.cache.enabled
+        self._ttl_s = {
+            Kind.TOOLS: config.cache.l1.ttl,
+            Kind.RESOURCES: config.cache.l2.ttl,
+            Kind.TEMPLATES: config.cache.l2.ttl,
+            Kind.PROMPTS: config.cache.l3.ttl,
+        }
+        self._for_all = config.server.auth in (None, "none")
 
     async def started(self, ids: Sequence[str]) -> None:
         """Wait for those of these servers that are still starting, until GRACE_S after our own
@@ -351,7 +353,8 @@ class Listings:
         except ServerFault as fault:
             if live.calls is not upstream or isinstance(fault, ServerTimeout):
                 raise  # connected again it is listed anew; and who hangs has had its time
-            await once_more(fault, live, METHODS["tools/list"], "", began)
+            if await once_more(fault, live, METHODS["tools/list"], "", began) is None:
+                raise
             listing, holds = await fetch(upstream, timeout_s, last, kinds)
         if not self._roster.is_current(live) or live.calls is not upstream:
             return  # it was replaced or removed meanwhile, or is connected anew

@@ -59,6 +59,7 @@ async def watched(request: Request, snapshot: Snapshot, watch: Watch) -> bytes:
         if span is not None:
             traced.end(span, request, outcome, fault)
         _tell(request, watch, name, outcome, code, took_s)
+        del fault  # this frame is in its traceback: they would keep each other
 
 
 def _tell(

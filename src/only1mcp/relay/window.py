@@ -41,12 +41,16 @@ class Windows:
     `arrays` the messages that held several of them."""
 
     def __init__(self, settings: Batching) -> None:
-        self.window_s = settings.window
-        self._max_size = settings.max_size
+        self.configure(settings)
         self._open: dict[tuple[int, str], _Window] = {}
         self.windows = 0
         self.gathered = 0
         self.arrays = 0
+
+    def configure(self, settings: Batching) -> None:
+        """Go by other settings; a window that is open stays so as long as it was to."""
+        self.window_s = settings.window if settings.enabled else 0.0
+        self._max_size = settings.max_size
 
     @property
     def waiting(self) -> int:

@@ -226,6 +226,7 @@ class Connection(asyncio.Protocol):
             raise
         finally:
             self._shared.running.discard(exchange)
+            exchange.task = None  # or both stay until the garbage collector stops everybody
 
     def _give_up(self, exchange: Exchange) -> None:
         """The handler failed: say so, or break the stream off so that it does not look whole."""

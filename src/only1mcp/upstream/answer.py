@@ -11,11 +11,14 @@ not passed on as what it is.
 Source  MCP 2025-11-25 and 2026-07-28 basic/transports "Sending Messages to the Server".
 """
 
+import time
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 from msgspec import Raw
 
+from only1mcp.policy.retry import wished_s
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import (
     McpError,
@@ -123,15 +126,17 @@ def session_is_gone(response: Response) -> bool:
     )
 
 
-def refusal(endpoint: Endpoint, response: Response) -> McpError:
-    """The error behind a status other than 200."""
+def refusal(
+    endpoint: Endpoint, response: Response, wall: Callable[[], float] = time.time
+) -> McpError:
+    """The error behind a status other than 200. `wall` is seconds since 1970."""
     status = response.status
     if 300 <= status < 400:
         return _moved(endpoint, response)
     if status in (401, 403):
         return _forbidden(endpoint, response)
     found = _message(response)
-    after_ms = _retry_after_ms(response) if status in _BUSY else None
+    after_ms = _retry_after_ms(response, wall()) if status in _BUSY else None
     if found is not None and found.error:
         return _own_error(found.error, status, after_ms)
     if status in _BUSY:
@@ -204,9 +209,9 @@ def _not_mcp(endpoint: Endpoint, response: Response) -> ServerProtocolError:
     )
 
 
-def _retry_after_ms(response: Response) -> int | None:
-    value = response.headers.get(b"retry-after", b"")
-    return int(value) * 1000 if value.isdigit() and len(value) <= 6 else None
+def _retry_after_ms(response: Response, wall_s: float) -> int | None:
+    after_s = wished_s(response.headers.get(b"retry-after", b""), wall_s)
+    return None if after_s is None else round(after_s * 1000)
 
 
 def _excerpt(response: Response) -> str:

@@ -3,7 +3,8 @@
 A timer per call would cost more than the rest of the bookkeeping. Deadlines mostly move
 away (each message restarts the idle clock), so the one timer is armed for the earliest that
 was ever announced, looks when it fires, and goes on from what it sees. No server is blamed for the
-time in which we stood still: its answer may have come meanwhile, and is read first.
+time in which we stood still: its answer may have come meanwhile, and is read first. Calls that
+began together expire together: a few at a time, so that the calls of other servers get in between.
 Units   seconds of the clock passed in.
 Cost    adding a call is one comparison; a look is O(calls) and comes once per deadline length.
 """
@@ -15,6 +16,10 @@ from typing import Final, Protocol
 
 STOOD_S: Final = 1.0
 """A look that comes so late shows that the process stood still: it was stopped, or its machine."""
+AT_ONCE: Final = 8
+"""So many calls expire in one go: each takes about 0.2 ms, with the call that gets its turn."""
+BREATH_S: Final = 0.001
+"""Then others have the loop, until the next go."""
 
 
 class Timed(Protocol):
@@ -23,7 +28,7 @@ class Timed(Protocol):
     due: float
 
     def expire(self) -> None:
-        """The deadline has passed; said again until the call has left."""
+        """The deadline has passed; said once."""
 
 
 class Deadlines:
@@ -62,8 +67,10 @@ class Deadlines:
         if late_s > STOOD_S:
             for call in self._calls:
                 call.due += late_s + STOOD_S
-        for call in [call for call in self._calls if call.due <= now]:
+        over = [call for call in self._calls if call.due <= now]
+        for call in over[:AT_ONCE]:
+            call.due = inf
             call.expire()
-        rest = [call.due for call in self._calls if now < call.due < inf]
-        if rest:
-            self._arm(min(rest))
+        rest = min((call.due for call in self._calls), default=inf)
+        if rest < inf:
+            self._arm(rest if rest > now else now + BREATH_S)

@@ -99,6 +99,7 @@ class Mux:
         finally:
             for question in pending.questions.values():
                 question.cancel()
+            del pending  # it has the error, whose traceback has this frame
 
     def _give_up(self, pending: Pending, reason: str) -> None:
         """Forget a call whose answer nobody waits for any more, and tell the server."""

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from only1mcp.config.servers import Http, Instance, Server, Sse, Stdio
 from only1mcp.config.show import mask_url
@@ -37,6 +37,9 @@ from only1mcp.upstream.launch import NotStartable
 from only1mcp.upstream.standing import Counted, Standing
 
 log = logging.getLogger("only1mcp.servers")
+
+MANY: Final = 2
+"""Of so many replicas each is told of by itself."""
 
 
 class State(StrEnum):
@@ -110,6 +113,7 @@ class Replica(Standing):
         self._restarts = Restarts(random.random, is_program=is_program)
         self._checkup = Checkup(self, self.transport, self.end)
         self._tasks = Tasks()
+        self._said_down = ""  # why, as the log has it
         self._go = asyncio.Event()  # start now, whatever the pause
         self._over: asyncio.Future[str] | None = None
         self._start: asyncio.Timeout | None = None  # of the start that is under way
@@ -322,9 +326,21 @@ class Replica(Standing):
         return self._group.connection(self, era)
 
     def _become(self, state: State, reason: str) -> None:
+        self._tell(state, reason)
         self.state, self.reason, self.since = state, reason, self.clock()
         self.tried = self.tried or state is State.READY
         self.changed()
+
+    def _tell(self, state: State, reason: str) -> None:
+        """Log that one of several is down, or up again; the server as a whole may go on."""
+        if len(self.config.replicas) < MANY:
+            return
+        if state in (State.WAITING, State.FAILED) and self._said_down != reason:
+            log.warning("server %s is down: %s", self.name, reason)
+            self._said_down = reason
+        elif state is State.READY and self._said_down:
+            log.info("server %s is up again", self.name)
+            self._said_down = ""
 
 
 def describe(fault: Exception) -> str:

@@ -19,6 +19,7 @@ from only1mcp.config.diff import connects
 from only1mcp.config.servers import Server, Sse, Stdio
 from only1mcp.observe.tasks import Tasks
 from only1mcp.upstream.base import Upstream
+from only1mcp.upstream.counts import carry_over
 from only1mcp.upstream.live import FromServer, Greeted, Held, Joined, Live, Notice
 from only1mcp.upstream.replica import Replica, State
 from only1mcp.upstream.sse import LegacySse
@@ -131,6 +132,7 @@ class Roster:
             return old
         new = self._add(server)
         if old.state not in _SERVING or not server.enabled:
+            carry_over(old, new)
             self._retire(old, "the configuration of it has changed")
             return new
         self._coming[server.id] = new
@@ -145,6 +147,7 @@ class Roster:
         if self._coming.get(new.id) is not new:
             return  # meanwhile another one is wanted
         del self._coming[new.id]
+        carry_over(old, new)
         self.servers[new.id] = new
         self._moved(new)
         self._retire(old, "another one has taken its place")
