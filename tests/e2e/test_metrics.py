@@ -350,52 +350,6 @@ async def test_what_never_moves_is_true(tmp_path: Path) -> None:
         )
 
 
-async def test_both_paths_are_guarded_and_speak_both_formats(tmp_path: Path) -> None:
-    config: Json = {"server": {"auth": {"tokens": [TOKEN]}}}
-    open_metrics = {**AUTH, "Accept": "application/openmetrics-text; version=1.0.0"}
-    async with gateway(config, tmp_path) as running, web(running.mcp) as wire:
-        for path in ("/metrics", "/api/v1/admin/metrics"):
-            url = running.url + path
-            assert (await wire.http.get(url)).status_code == 401
-            plain = await wire.http.get(url, headers=AUTH)
-            assert plain.headers["content-type"].startswith("text/plain; version=0.0.4")
-            other = await wire.http.get(url, headers=open_metrics)
-            assert other.headers["content-type"].startswith("application/openmetrics-text")
-            assert other.text.endswith("# EOF\n")
-            assert (await wire.http.post(url, headers=AUTH)).status_code == 405
-
-
-async def test_tokens_for_who_calls_who_scrapes_and_who_administers(tmp_path: Path) -> None:
-    server: Json = {"auth": {"tokens": [TOKEN]}, "admin_tokens": ["an-admin"]}
-    server["metrics_tokens"] = ["a-scraper"]
-    config: Json = {
-        "server": server,
-        "servers": [stdio_server("one", sys.executable, scripted.__file__)],
-    }
-    tokens = (None, "wrong", TOKEN, "a-scraper", "an-admin")
-    pages = ("/livez", "/health", "/metrics", "/api/v1/admin/metrics", "/mcp")
-    async with gateway(config, tmp_path) as running, web(running.mcp) as wire:
-        seen = []
-        for token in tokens:
-            headers = {"Authorization": f"Bearer {token}"} if token else {}
-            got = [await wire.http.get(running.url + page, headers=headers) for page in pages]
-            seen.append(([one.status_code for one in got], "health" in got[1].json()))
-    assert seen == [
-        ([200, 200, 401, 401, 401], False),
-        ([200, 200, 401, 401, 401], False),
-        ([200, 200, 401, 401, 400], False),
-        ([200, 200, 200, 401, 401], False),
-        ([200, 200, 200, 200, 400], True),
-    ]
-
-
-async def test_off_there_is_nothing(tmp_path: Path) -> None:
-    off = {"metrics": {"enabled": False}}
-    async with gateway(off, tmp_path) as running, web(running.mcp) as wire:
-        for path in ("/metrics", "/api/v1/admin/metrics"):
-            assert (await wire.http.get(running.url + path)).status_code == 404
-
-
 async def test_a_reload_that_replaces_a_server_lets_no_counter_fall(tmp_path: Path) -> None:
     server = stdio_server("one", sys.executable, scripted.__file__)
     config = {"hot_reload": {"debounce": "100ms"}, "servers": [server]}
