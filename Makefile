@@ -12,6 +12,11 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
+# All tests at once go side by side: most of them wait for processes. A file stays in one
+# worker, its fixtures are made once; files are begun in their order, so that slow ones
+# (tests/e2e) are not the last. What ARGS names is run by pytest alone.
+WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
+
 UV_VERSION := 0.13.9
 UV := .cache/uv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
@@ -31,14 +36,14 @@ test: $(READY)  ## Everything CI runs: style, types, all tests, a part of the of
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/python scripts/peers.py
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(or $(ARGS),$(WORKERS))
 	$(if $(ARGS),,PYTHONPATH="$(CURDIR)/tests" $(BIN)/python -m scripts.conformance --fast)
 
 check: $(READY)  ## Fast: style, types, layers and the tests of what changed
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $$($(BIN)/python -m scripts.changed) $(ARGS)
+	$(BIN)/python -m pytest $$($(BIN)/python -m scripts.changed $(WORKERS)) $(ARGS)
 
 eras: $(READY)  ## Every client with every server; writes docs/eras.md
 	$(BIN)/python scripts/eras.py
@@ -67,7 +72,7 @@ coverage: $(READY)  ## How much of the source the tests run through: slow; phase
 	@$(BIN)/python -m coverage report --skip-covered --sort cover
 
 phase-report: $(READY)  ## How far the project is, from evidence: docs/reports (ARGS=--check only checks)
-	$(if $(ARGS),,-$(BIN)/python -m pytest --junitxml=.cache/report/junit.xml)
+	$(if $(ARGS),,-$(BIN)/python -m pytest $(WORKERS) --junitxml=.cache/report/junit.xml)
 	$(BIN)/only1mcp report --project $(ARGS)
 
 format: $(READY)  ## Rewrite the sources in house style

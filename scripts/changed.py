@@ -4,9 +4,12 @@
 
 What all tests rest on (pyproject.toml, a fake, a conftest) stands for all unit tests, and so
 does a tree without git. The structure is always tested; it costs two seconds.
+
+Arguments are options of pytest for many tests; they are printed if all unit tests are to run.
 """
 
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -67,9 +70,11 @@ def is_slow(test: str) -> bool:
 
 
 def main() -> None:
-    """Print the paths on one line."""
-    tests = selected(changed(), unit_tests())
-    print(*sorted(test for test in tests if (ROOT / test).exists()))
+    """Print the options, if they are for these tests, and the paths on one line."""
+    unit = unit_tests()
+    tests = selected(changed(), unit)
+    options = sys.argv[1:] if tests >= unit else []
+    print(*options, *sorted(test for test in tests if (ROOT / test).exists()))
 
 
 if __name__ == "__main__":

@@ -69,6 +69,7 @@ async def test_alive_as_long_as_the_loop_runs(
         ("0", str(os.getpid()), None),
         ("soon", str(os.getpid()), None),
     ],
+    ids=["us", "another", "never", "no number"],
 )
 def test_who_is_watched(
     monkeypatch: pytest.MonkeyPatch, microseconds: str, pid: str, expected: float | None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.changed import ALWAYS, selected, unit_tests
+from scripts.changed import ALWAYS, main, selected, unit_tests
 
 UNIT = {"tests/relay", "tests/policy", "tests/test_readme.py"}
 
@@ -47,3 +47,19 @@ def test_unit_tests_are_the_quick_ones() -> None:
     found = unit_tests()
     assert found >= {"tests/test_layers.py", "tests/scripts"}
     assert not found & {"tests/e2e", "tests/peers", "tests/conformance"}
+
+
+@pytest.mark.parametrize(
+    ("path", "options"), [("pyproject.toml", ["-n", "3"]), ("README.md", [])], ids=["all", "few"]
+)
+def test_options_for_many_tests_are_left_out_for_few(
+    path: str,
+    options: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("scripts.changed.changed", lambda: [path])
+    monkeypatch.setattr("sys.argv", ["changed", "-n", "3"])
+    main()
+    found = capsys.readouterr().out.split()
+    assert [one for one in found if not one.startswith("tests/")] == options
