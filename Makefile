@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
-# All tests at once go side by side: most of them wait for processes. A file stays in one
+# All tests at once go side by side: in one process two cores are idle for two thirds of the time. A file stays in one
 # worker, its fixtures are made once; files are begun in their order, so that slow ones
 # (tests/e2e) are not the last. What ARGS names is run by pytest alone.
 WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
