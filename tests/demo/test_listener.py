@@ -126,10 +126,17 @@ def test_a_taken_port_is_explained(text: Web) -> None:
         assert done.stderr.endswith("Choose another --port, or 0 for any free one.\n")
 
 
+def heed_ctrl_c() -> None:
+    """A shell starts what runs in its background deaf to it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_ctrl_c_ends_it_without_a_traceback() -> None:
     command = [sys.executable, "-m", "only1mcp.demo.text"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed_ctrl_c
+    ) as process:
         assert process.stdout
         assert process.stderr
         process.stdout.readline()
