@@ -138,3 +138,13 @@ async def test_nothing_is_applied_after_the_end() -> None:
     assert asking.cancelled()
     assert file.applied == []
     assert file.applied == []
+
+
+async def test_all_who_look_meanwhile_share_one_reading() -> None:
+    file = Slow(SAME)
+    found = reloads_of(file)
+    looking = [asyncio.get_running_loop().create_task(found.check(Config())) for _ in range(50)]
+    assert await asyncio.to_thread(file.entered.wait, PATIENCE_S)
+    file.go.set()
+    assert {one.faults for one in await asyncio.gather(*looking)} == {()}
+    assert file.reads == 1

@@ -51,6 +51,15 @@ async def test_tokens_for_who_calls_who_scrapes_and_who_administers(tmp_path: Pa
     ]
 
 
+async def test_a_token_for_the_metrics_closes_both_doors(tmp_path: Path) -> None:
+    config = {"server": {"auth": {"tokens": [TOKEN]}, "metrics_tokens": ["a-scraper"]}}
+    async with gateway(config, tmp_path) as running, web(running.mcp) as wire:
+        for path in ("/metrics", "/api/v1/admin/metrics"):
+            found = await wire.http.get(running.url + path, headers=AUTH)
+            assert found.status_code == 401
+            assert "server.metrics_tokens" in found.json()["next"]
+
+
 async def test_off_there_is_nothing(tmp_path: Path) -> None:
     off = {"metrics": {"enabled": False}}
     async with gateway(off, tmp_path) as running, web(running.mcp) as wire:

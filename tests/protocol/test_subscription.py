@@ -100,3 +100,12 @@ def test_a_resource_covers_its_sub_resources(subscribed: str, updated: str, cove
 
 def test_covering_is_bounded() -> None:
     assert len(list(subscription.covering("a:" + "/" * 10_000))) < 200
+
+
+def test_an_acknowledgement_may_be_as_long_as_what_it_answers() -> None:
+    """Ours is for all clients together; only theirs are bounded."""
+    ids = [str(number) for number in range(subscription.MAX_TASKS + 1)]
+    params = {"notifications": Raw(json.dumps({"taskIds": ids}).encode())}
+    assert subscription.acknowledged(params).tasks == tuple(ids)
+    with pytest.raises(InvalidParams, match="at most 1000"):
+        subscription.wanted(params)

@@ -355,3 +355,13 @@ async def test_a_list_is_private_if_one_is_or_if_callers_have_names(
 async def test_an_empty_gateway_promises_nothing(desk: Open) -> None:
     one = await desk()
     assert one.listings.promise(one.listings.catalog.all, Kind.TOOLS).ttl_ms == 0
+
+
+async def test_other_times_end_what_is_kept(desk: Open) -> None:
+    one = await desk(says())
+    view = one.listings.catalog.all
+    assert one.listings.current(view, Kind.TOOLS) is not None
+    one.listings.adopt(Config())
+    assert one.listings.current(view, Kind.TOOLS) is not None, "nothing about lists is other"
+    one.listings.adopt(Config.model_validate({"cache": {"enabled": False}}))
+    assert one.listings.current(view, Kind.TOOLS) is None

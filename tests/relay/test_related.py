@@ -95,3 +95,19 @@ def test_a_call_for_a_task_is_heard_of_afterwards() -> None:
     assert task.afterwards is not None
     task.afterwards("notifications/progress", as_raw(meta("a")))
     assert heard == [("notifications/progress", meta("one.a"))]
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    ["io.modelcontextprotocol\\/related-task", "io.modelcontextprotocol/relat\\u0065d-task"],
+)
+def test_an_escape_does_not_hide_the_task(spelt: str) -> None:
+    """Some libraries escape slashes, and whoever wants another's task may escape anything."""
+    ids, _ = related()
+    theirs, mine = (
+        Raw(b'{"%b":{"task\\u0049d":"%b"}}' % (spelt.encode(), id)) for id in (b"one.b", b"one.a")
+    )
+    with pytest.raises(InvalidParams, match="unknown task"):
+        ids.request({"_meta": theirs})
+    own = json.loads(bytes(as_raw(ids.request({"_meta": mine}))))
+    assert own == {"_meta": {RELATED: {"taskId": "a"}}}

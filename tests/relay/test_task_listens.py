@@ -219,3 +219,23 @@ async def test_what_comes_before_the_acknowledgement_is_said_after_it() -> None:
         (ACKNOWLEDGED, {"notifications": {"taskIds": ["a"]}, "_meta": meta}),
         (tasks.CHANGED, {"taskId": "a", "status": "completed", "_meta": meta}),
     ]
+
+
+async def test_who_comes_while_a_listen_is_opened_again_keeps_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the new listen was not asked for says nothing about it."""
+    desk = Desk()
+    desk.upstream.answers["tasks/get"] = {"taskId": "a", "status": "working"}
+    owner, late = desk.client(), desk.client()
+    await desk.held.watch(owner, [A], 1)
+    (where,) = desk.held._desks
+    one = desk.held._desks[where]
+    desk.held._enter(late, Thing(A.place, A.who, A.kind, "later"))
+    asked = Filter(tasks=("a",))
+    await desk.held._catch_up(where, one, asked, asked)
+    assert not late.ended.is_set()
+    await desk.held._catch_up(where, one, asked, Filter())
+    assert owner.ended.is_set()
+    assert not late.ended.is_set()
+    await desk.held.close()

@@ -364,3 +364,20 @@ async def test_a_slow_head_gets_408_on_a_real_socket() -> None:
         answer = await one.answer()
         assert (answer.status, answer.headers["connection"]) == (408, "close")
         assert await one.rest() == b""
+
+
+async def test_while_the_edge_closes_a_good_request_is_the_last_word() -> None:
+    """What follows it in the same segment is not answered on a stream that has ended."""
+
+    def at_once(exchange: Exchange) -> None:
+        exchange.respond(200, b"{}")
+
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+    async with talking(at_once) as (edge, one):
+        (connection,) = await connections(edge, 1)
+        connection.closing = True
+        await one.send(POST + HELLO + b"garbage\r\n\r\n")
+        assert (await one.answer()).status == 200
+        assert await one.rest() == b""
+    assert not faults

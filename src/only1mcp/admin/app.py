@@ -91,8 +91,11 @@ def _route(path: str, handlers: Mapping[str, Handler], desk: Desk) -> Route:
 
 
 def _check(operation: Operation, request: Request, desk: Desk) -> None:
-    _, admin = _caller(request)
-    may.check(admin, operation.need, desk.snapshot().config.server)
+    principal, admin = _caller(request)
+    settings = desk.snapshot().config.server
+    may.check(admin, operation.need, settings)
+    if operation.name == "metrics":  # the other door to what server.metrics_tokens guard
+        may.check_scrape(principal, admin, settings)
     if operation.method != "GET":
         may.check_page(request.headers)
 

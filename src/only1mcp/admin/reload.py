@@ -50,6 +50,7 @@ class Reloads:
         self._apply = apply
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[Outcome] | None = None
+        self._checking: asyncio.Task[Loaded | ConfigError] | None = None
         self._tasks = Tasks()
         self.applied = 0
         """How many were applied, be it that nothing had changed."""
@@ -69,15 +70,26 @@ class Reloads:
 
     async def check(self, in_force: Config) -> Outcome:
         """How a reload would end, compared with what is in force; nothing changes."""
-        try:
-            loaded = await asyncio.to_thread(self._read)
-        except ConfigError as error:
-            return Outcome(faults=error.faults)
-        return Outcome(diff(in_force, loaded.config), warnings=loaded.warnings)
+        if self._checking is None:
+            self._checking = self._tasks.start(self._look(), "check")
+        found = await asyncio.shield(self._checking)
+        if isinstance(found, ConfigError):
+            return Outcome(faults=found.faults)
+        return Outcome(diff(in_force, found.config), warnings=found.warnings)
 
     async def close(self) -> None:
         """Apply no more."""
         await self._tasks.close()
+
+    async def _look(self) -> Loaded | ConfigError:
+        """What the file says now, once for all who ask meanwhile."""
+        async with self._turn:
+            try:
+                return await asyncio.to_thread(self._read)
+            except ConfigError as error:
+                return error
+            finally:
+                self._checking = None
 
     async def _in_turn(self) -> Outcome:
         async with self._turn:

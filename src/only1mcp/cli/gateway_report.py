@@ -43,7 +43,7 @@ def _made(answers: Answers) -> Document:
     """
     try:
         return report(answers)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         version = answers.page("system").get("version")
         raise Failure(
             f"the gateway at {answers.url} is of version {version} and answers otherwise than"
@@ -61,7 +61,11 @@ def ask(remote: Remote) -> Answers:
     remote.get(PAGES["system"], "uptime_s")
     text = remote.text(METRICS)
     pages = {name: remote.look(path) for name, path in PAGES.items()}
-    scrape = Scrape(text) if text is not None else None
+    try:
+        scrape = Scrape(text) if text is not None else None
+    except ValueError:
+        said = f"what {remote.url}{METRICS} answers is not in the form of Prometheus"
+        raise Failure(f"{said}; is it only1mcp?") from None
     return Answers(remote.url, at, time.monotonic() - began, pages, scrape)
 
 

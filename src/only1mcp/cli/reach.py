@@ -71,7 +71,11 @@ class Remote:
     def text(self, path: str) -> str | None:
         """The text at `path`, soon; None if this gateway has no such page."""
         response = self._send("GET", path, PAGE_S)
-        return response.text if response.status_code == HTTPStatus.OK else None
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        if response.status_code != HTTPStatus.OK:
+            raise self._not_ours(response)
+        return response.text
 
     def post(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         """What an action answers; a problem becomes a Failure with what to do."""

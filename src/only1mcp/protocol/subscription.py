@@ -58,19 +58,30 @@ class Filter:
 
 
 def wanted(params: Params) -> Filter:
-    """The filter in the params of a listen, or of its acknowledgement.
+    """The filter in the params of a listen.
+
+    Raises:
+        InvalidParams: there is none, it is none, or it is too long.
+    """
+    return _filter(params, MAX_URIS, MAX_TASKS)
+
+
+def acknowledged(params: Params) -> Filter:
+    """The filter in the params of an acknowledgement: of our own listen, which is for all clients.
 
     Raises:
         InvalidParams: there is none, or it is none.
     """
+    return _filter(params, None, None)
+
+
+def _filter(params: Params, uris: int | None, ids: int | None) -> Filter:
     raw = params.get("notifications", message.NO_RAW)
     if bytes(raw).lstrip()[:1] != b"{":
         raise InvalidParams("params.notifications must be an object")
     members = message.members(raw)
     methods = [FLAGS[flag] for flag in FLAGS if _flag(flag, members)]
-    return Filter(
-        frozenset(methods), _texts(_URIS, members, MAX_URIS), _texts(_TASKS, members, MAX_TASKS)
-    )
+    return Filter(frozenset(methods), _texts(_URIS, members, uris), _texts(_TASKS, members, ids))
 
 
 def _flag(name: str, members: Params) -> bool:
@@ -80,14 +91,14 @@ def _flag(name: str, members: Params) -> bool:
     return bool(value)
 
 
-def _texts(member: str, members: Params, most: int) -> tuple[str, ...]:
+def _texts(member: str, members: Params, most: int | None) -> tuple[str, ...]:
     name = f"params.notifications.{member}"
     found = message.any_value(members.get(member, message.NO_RAW))
     if found is None:
         return ()
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         raise InvalidParams(f"{name} must be an array of strings")
-    if len(found) > most:
+    if most is not None and len(found) > most:
         raise InvalidParams(f"{name} has {len(found)} entries; at most {most} are taken")
     return tuple(dict.fromkeys(found))
 

@@ -29,6 +29,7 @@ STATUS: Final = "notifications/tasks/status"
 CHANGED: Final = "notifications/tasks"
 """Of the extension, to who listens: the task as `tasks/get` has it."""
 _SIGN: Final = b'"taskId"'
+_RELATED: Final = RELATED.encode()
 _OVER: Final = ("completed", "failed", "cancelled")
 _SEPARATOR: Final = "."
 _REPLICA: Final = "@"
@@ -148,15 +149,25 @@ def respelt_status(params: Raw, respell: Respell) -> Raw:
 
 def respelt_related(params: Raw, respell: Respell) -> Raw:
     """Params or a result that may belong to a task, respelt."""
-    if _SIGN not in bytes(params):
+    if not _may_hold(bytes(params), _SIGN):
         return params
     members = message.members(params)
     return as_raw(members) if _related(members, respell) else params
 
 
+def names_related(text: Raw) -> bool:
+    """Whether there may be the id of a task in it that it belongs to."""
+    return _may_hold(bytes(text), _RELATED)
+
+
+def _may_hold(text: bytes, sign: bytes) -> bool:
+    """An escape may spell any letter, and some libraries escape slashes."""
+    return text.find(sign) >= 0 or text.find(b"\\") >= 0
+
+
 def related(params: Raw) -> str | None:
     """The id of the task that a message of a server belongs to; None if it names none."""
-    if RELATED.encode() not in bytes(params):
+    if not names_related(params):
         return None
     with suppress(InvalidParams):
         meta = message.members(message.members(params).get("_meta", message.NO_RAW))

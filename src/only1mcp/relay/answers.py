@@ -82,7 +82,7 @@ class Answers:
         }
         used = _READS | {"tools/call"} if settings.tools else _READS
         self.methods = used if self._keeps or shares else frozenset[str]()
-        self.at_hand = _LISTS | self.methods if self._keeps else _LISTS
+        self.may_hold = _LISTS | self.methods if self._keeps else _LISTS
         """The methods whose answers may be there."""
         self._settings = settings
 

@@ -183,7 +183,11 @@ class Listings:
 
     def adopt(self, config: Config) -> None:
         """The configuration is another: names, times, and the servers of the roster."""
+        before = self._keeps, self._ttl_s
         self._configure(config)
+        if before != (self._keeps, self._ttl_s):
+            for id in self._kept:
+                self.end(id)
         for id in (self._kept.keys() | self._tried.keys()) - self._roster.servers.keys():
             self._kept.pop(id, None)
             self._tried.pop(id, None)

@@ -83,6 +83,8 @@ class Listening:
         self._wanted = wanted
         self._told_again = again
         self._capabilities = capabilities or {}
+        self.asked = Filter()
+        """What it was last asked to hear of, whatever came of that."""
         self._current: _Stream | None = None
         self._turn = asyncio.Lock()
         self._pause_s = FIRST_PAUSE_S
@@ -96,7 +98,7 @@ class Listening:
             UpstreamError: it refuses; ServerFault: it cannot be asked. The former stream stays.
         """
         async with self._turn:
-            wanted = self._wanted()
+            wanted = self.asked = self._wanted()
             current = self._current
             if current is None or current.wanted != wanted:
                 if wanted:
@@ -132,7 +134,7 @@ class Listening:
     def _acknowledged(self, stream: _Stream, params: Raw) -> None:
         """The new stream is heard from now on, so the old one can go."""
         with suppress(McpError):
-            agreed = subscription.wanted(message.members(params))
+            agreed = subscription.acknowledged(message.members(params))
             if stream.settle(agreed):
                 old, self._current = self._current, stream
                 if old is not None:

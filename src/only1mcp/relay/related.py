@@ -44,7 +44,7 @@ class Related:
             InvalidParams: the task is none of this client's.
         """
         meta = params.get("_meta", message.NO_RAW)
-        if tasks.RELATED.encode() not in bytes(meta):
+        if not tasks.names_related(meta):
             return params
         id = tasks.related(as_raw({"_meta": meta}))
         if id is None:

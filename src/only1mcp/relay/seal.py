@@ -12,14 +12,16 @@ import base64
 import binascii
 import hashlib
 import secrets
-from typing import Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from only1mcp.protocol.errors import InvalidParams
 from only1mcp.protocol.message import Params, any_value
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 STATE_TTL_S: Final = 600.0
 """How long a question may wait for its answer."""
@@ -49,9 +51,16 @@ class Seal:
     """One key, made at start."""
 
     def __init__(self) -> None:
-        self._key = AESGCM(secrets.token_bytes(32))
+        self._secret = secrets.token_bytes(32)
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(Claims).decode
+
+    @cached_property
+    def _key(self) -> "AESGCM":
+        """Loaded with the first question: 8 MB, which many gateways never need."""
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        return AESGCM(self._secret)
 
     def seal(self, claims: Claims) -> str:
         """The state for the client: opaque, URL-safe ASCII."""
@@ -83,10 +92,17 @@ class Seal:
             sealed = base64.urlsafe_b64decode(state.encode("ascii"))
             if base64.urlsafe_b64encode(sealed) != state.encode("ascii"):
                 raise ValueError("not as it was given out")  # the decoder forgives much
-            plain = self._key.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _CONTEXT)
-            return self._decode(plain)
-        except (UnicodeEncodeError, binascii.Error, ValueError, InvalidTag, msgspec.MsgspecError):
+            return self._decode(self._decrypt(sealed))
+        except (UnicodeEncodeError, binascii.Error, ValueError, msgspec.MsgspecError):
             raise InvalidParams("invalid requestState", {"hint": "make the call anew"}) from None
+
+    def _decrypt(self, sealed: bytes) -> bytes:
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            return self._key.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _CONTEXT)
+        except InvalidTag:
+            raise ValueError("not sealed with this key") from None
 
 
 def digest(params: Params) -> str:

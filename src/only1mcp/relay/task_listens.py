@@ -26,7 +26,7 @@ from only1mcp.protocol.errors import (
     ServerProtocolError,
 )
 from only1mcp.protocol.message import as_raw
-from only1mcp.protocol.subscription import Filter
+from only1mcp.protocol.subscription import MAX_TASKS, Filter
 from only1mcp.relay.handed import Thing
 from only1mcp.relay.listening import Listening
 from only1mcp.upstream.base import Call, Upstream
@@ -37,8 +37,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("only1mcp.subscriptions")
 
-MAX_WATCHED: Final = 10_000
-"""Tasks on one connection: all of them go in one request."""
+MAX_WATCHED: Final = MAX_TASKS
+"""Tasks on one connection: all of them go in one request, and more of them a gateway refuses."""
+MAX_ASKED: Final = 8
+"""Tasks that are asked for at once after a loss."""
 
 
 class Where(NamedTuple):
@@ -53,11 +55,12 @@ class _Desk:
 
     def __init__(self) -> None:
         self.owners: dict[str, set[Listen]] = {}
+        self.catching_up: asyncio.Task[None] | None = None
         self.listening: Listening
 
     def wanted(self) -> Filter:
         """All ids that anybody wants to hear of."""
-        return Filter(tasks=tuple(self.owners))
+        return Filter(tasks=tuple(sorted(self.owners)))
 
 
 class TaskListens:
@@ -143,7 +146,10 @@ class TaskListens:
             return await self._connect(where)
 
         def again(agreed: Filter) -> None:
-            self._tasks.start(self._catch_up(where, desk, agreed), f"tasks of {where.place}")
+            if desk.catching_up is not None:
+                desk.catching_up.cancel()
+            running = self._catch_up(where, desk, desk.listening.asked, agreed)
+            desk.catching_up = self._tasks.start(running, f"tasks of {where.place}")
 
         server = tasks.server(where.place)
         desk.listening = Listening(server, connect, desk.wanted, again, tasks.declared())
@@ -195,13 +201,17 @@ class TaskListens:
             raise ServerProtocolError(server, f"server '{server}' has no {tasks.CHANGED}")
         return upstream
 
-    async def _catch_up(self, where: Where, desk: _Desk, agreed: Filter) -> None:
-        """After a loss: say how it stands with each task, as the server would have."""
-        for id in list(desk.owners):
+    async def _catch_up(self, where: Where, desk: _Desk, asked: Filter, agreed: Filter) -> None:
+        """After a loss: say how it stands with each task, as the server would have. One that
+        somebody has come to want since then has a listen of its own on the way."""
+        places, told = asyncio.Semaphore(MAX_ASKED), frozenset(agreed.tasks)
+
+        async def one(id: str) -> None:
             try:
-                if id not in agreed.tasks:
+                if id not in told:
                     raise MethodNotFound(f"no news of task {id} any more")
-                await self._ask(where, id)
+                async with places:
+                    await self._ask(where, id)
             except ServerFault as fault:  # the listen will be lost as well, or the next news come
                 log.debug("server %s: %s", where.place, fault.message)
             except McpError as gone:
@@ -209,14 +219,16 @@ class TaskListens:
                 for owner in desk.owners.get(id, ()):
                     owner.ended.set()
 
+        await asyncio.gather(*(one(id) for id in asked.tasks if id in desk.owners))
+
     async def _ask(self, where: Where, id: str) -> None:
         live = self._servers.get(tasks.server(where.place))
         upstream = await self._connect(where)
         if live is None:
             return
         params = {"taskId": as_raw(id), "_meta": as_raw(own_meta(tasks.declared()))}
-        limits = live.config.timeouts
-        call = Call("tasks/get", params, id, None, limits.call_idle, limits.call_max)
+        list_s = live.config.timeouts.list
+        call = Call("tasks/get", params, id, None, list_s, list_s)
         got = await upstream.call(call)
         with suppress(McpError):  # no object: the client will ask itself
             self._tell(live, tasks.CHANGED, tasks.as_news(got), where.place, where.who)

@@ -181,11 +181,13 @@ class Connection(asyncio.Protocol):
         """Begin requests until one takes its time; after some of them others have a turn."""
         ready = self.reader.ready
         self._starting = True
-        for _ in range(MAX_QUEUED):
-            self._start()
-            if not ready or self._current is not None or self.blocked:
-                break
-        self._starting = False
+        try:
+            for _ in range(MAX_QUEUED):
+                self._start()
+                if not ready or self._current is not None or self.blocked:
+                    break
+        finally:
+            self._starting = False
         more = ready or self._unread or self._refusal or self.reader.awaits_continue
         if more and self._current is None:
             self.call_soon(self._advance)
@@ -318,7 +320,7 @@ class Connection(asyncio.Protocol):
     def _linger(self) -> None:
         """Say that we are done, and let the client read it before the connection goes."""
         self.reader.finish()
-        self._unread = b""
+        self._unread = self._refusal = b""
         self._hold(False)  # what comes now is thrown away
         self.lingering = True
         transport = self._transport

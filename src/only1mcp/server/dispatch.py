@@ -61,7 +61,7 @@ def modern_at_once(
     incoming: Message, revision: str, mount: str | None, snapshot: Snapshot, caller: Caller
 ) -> Answer | None:
     """The answer to a modern request, if it is there; None: `modern` will have it."""
-    if incoming.method not in snapshot.answers.at_hand:
+    if incoming.method not in snapshot.answers.may_hold:
         return None
     return _at_once(incoming, revision, True, mount, snapshot, caller)
 
@@ -92,7 +92,7 @@ def legacy_at_once(
     incoming: Message, session: Session, snapshot: Snapshot, caller: Caller
 ) -> Answer | None:
     """The answer to a request within a session, if it is there; None: `legacy` will have it."""
-    if incoming.method not in snapshot.answers.at_hand or session.runs(incoming.id):
+    if incoming.method not in snapshot.answers.may_hold or session.runs(incoming.id):
         return None
     return _at_once(incoming, session.revision, False, session.mount, snapshot, caller)
 

@@ -42,7 +42,7 @@ _STREAM, _MESSAGES = SSE_PATHS
 class Conversation:
     """One open stream and the client at its end; `session` and `caller` once it initialized."""
 
-    __slots__ = ("caller", "exchange", "id", "session", "since", "tasks")
+    __slots__ = ("caller", "due", "exchange", "id", "session", "since", "tasks")
 
     def __init__(self, id: str, exchange: Exchange, now: float) -> None:
         self.id = id
@@ -50,7 +50,8 @@ class Conversation:
         self.since = now
         self.session: Session | None = None
         self.caller: HttpCaller | None = None
-        self.tasks: set[asyncio.Task[None]] = set()  # POSTs whose answers are due
+        self.tasks: set[asyncio.Task[None]] = set()  # POSTs whose answers are due, ...
+        self.due = 0  # ... and how many there are, those that have not begun included
 
     def push(self, body: bytes) -> None:
         """Send one message."""
@@ -150,11 +151,12 @@ class SseEdge:
             refuse(exchange, HTTPStatus.BAD_REQUEST, fault, message.readable_id(request.body))
             return None
         wants_answer = not isinstance(incoming, Message) or incoming.is_request
-        if wants_answer and len(one.tasks) >= MAX_RUNNING:
+        if wants_answer and one.due >= MAX_RUNNING:
             error = InvalidRequest(f"{MAX_RUNNING} requests of this session run already")
             refuse(exchange, HTTPStatus.TOO_MANY_REQUESTS, error)
             return None
         exchange.respond(HTTPStatus.ACCEPTED)
+        one.due += 1
         return self._run(one, incoming)
 
     def _find(self, exchange: Exchange) -> Conversation | None:
@@ -183,6 +185,7 @@ class SseEdge:
             raise
         finally:
             one.tasks.discard(task)
+            one.due -= 1
 
     async def _answer(self, one: Conversation, incoming: Message) -> bytes:
         """The answer to one message; b"" when it wants none."""
