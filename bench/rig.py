@@ -65,6 +65,7 @@ class Rig:
 
     def gap(self, what: str, why: str) -> None:
         """Something that was not measured."""
+        why = " ".join(why.split())  # what a program says may have line ends of any kind
         self.suite.not_measured.append(f"{what}: {why}")
         print(f"  {what}: not measured: {why}", file=sys.stderr, flush=True)
 
