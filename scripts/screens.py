@@ -99,12 +99,13 @@ class Still:
         return self._live.schema(tool)
 
     def events(self, kinds: str, after: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Those since the restart of a server: in a start all of them come in any order."""
+        """Those since the restart of a server: in a start all of them come in any order, and
+        changes of lists do so always."""
         seconds = itertools.count(31)
         seen = False
         for id, kind, said in self._live.events(kinds, after):
             seen = seen or kind == "restart"
-            if seen:
+            if seen and kind != "lists":
                 yield id, kind, {**even(said), "at": f"2026-01-15T11:59:{next(seconds):02}+00:00"}
 
     def close(self) -> None:

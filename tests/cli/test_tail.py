@@ -12,7 +12,7 @@ from shutil import move
 
 import pytest
 
-from fakes.cli import Shell
+from fakes.cli import Shell, heed_ctrl_c
 from fakes.gateway import START_S
 from only1mcp.cli.instance import Place, hold
 
@@ -81,7 +81,9 @@ async def following(shell: Shell) -> AsyncIterator[asyncio.StreamReader]:
     """What `logs -f` prints; it ends well when interrupted."""
     env = {**os.environ, "HOME": str(shell.home), "XDG_STATE_HOME": "", "XDG_CONFIG_HOME": ""}
     argv = (sys.executable, "-m", "only1mcp", "logs", "-f", "-n", "1")
-    process = await asyncio.create_subprocess_exec(*argv, stdout=PIPE, env=env)
+    process = await asyncio.create_subprocess_exec(
+        *argv, stdout=PIPE, env=env, preexec_fn=heed_ctrl_c
+    )
     assert process.stdout is not None
     try:
         async with asyncio.timeout(START_S):

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from fakes.cli import heed_ctrl_c
 from fakes.demo_web import ANSWER_S, Web
 
 HEAD = b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -124,11 +125,6 @@ def test_a_taken_port_is_explained(text: Web) -> None:
         assert done.stdout == ""
         assert done.stderr.startswith(f"cannot listen on 127.0.0.1:{port}: ")
         assert done.stderr.endswith("Choose another --port, or 0 for any free one.\n")
-
-
-def heed_ctrl_c() -> None:
-    """A shell starts what runs in its background deaf to it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_ctrl_c_ends_it_without_a_traceback() -> None:

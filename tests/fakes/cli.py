@@ -1,6 +1,7 @@
 """The command line in this process: arguments in; exit code, stdout and stderr out."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,3 +43,8 @@ class Shell:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content if isinstance(content, str) else json.dumps(content))
         return str(path)
+
+
+def heed_ctrl_c() -> None:
+    """Before a program is started: a shell makes what runs in its background deaf to it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
