@@ -1,13 +1,11 @@
 """`servers`, `tools` and `call` against a running gateway."""
 
-import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fakes.cli import Run, Shell
+from fakes.cli import Command, Run, Shell
 from fakes.upstream import FakeUpstream, library, offers, served, text, tool
 from only1mcp.config.load import Loaded, load_text
 from only1mcp.config.watch import Source
@@ -15,18 +13,7 @@ from only1mcp.protocol.errors import ServerLost, ServerUnavailable
 from only1mcp.protocol.message import as_raw
 from only1mcp.upstream.base import Call
 
-Command = Callable[..., Any]
 NOBODY = "http://127.0.0.1:1"
-
-
-@pytest.fixture
-def command(shell: Shell) -> Command:
-    """Runs a command beside the gateway of this loop."""
-
-    async def command(*arguments: str, **env: str) -> Run:
-        return await asyncio.to_thread(lambda: shell(*arguments, **env))
-
-    return command
 
 
 # --- servers ---

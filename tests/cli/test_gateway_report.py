@@ -1,31 +1,17 @@
 """`report` of a running gateway: forms, places to write to, and what stands in its way."""
 
-import asyncio
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fakes.cli import Run, Shell
+from fakes.cli import Command, Shell
 from fakes.upstream import library, served
 from only1mcp.admin.look import Look
 from only1mcp.admin.problem import Json
 
-Command = Callable[..., Any]
 NOBODY = "http://127.0.0.1:1"
-
-
-@pytest.fixture
-def command(shell: Shell) -> Command:
-    """Runs a command beside the gateway of this loop."""
-
-    async def command(*arguments: str, **env: str) -> Run:
-        return await asyncio.to_thread(lambda: shell(*arguments, **env))
-
-    return command
 
 
 async def test_it_is_printed(command: Command) -> None:

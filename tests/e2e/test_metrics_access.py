@@ -1,5 +1,7 @@
 """Who may read the metrics, and in which form."""
 
+import asyncio
+import subprocess
 import sys
 from pathlib import Path
 from typing import Final
@@ -51,13 +53,22 @@ async def test_tokens_for_who_calls_who_scrapes_and_who_administers(tmp_path: Pa
     ]
 
 
-async def test_a_token_for_the_metrics_closes_both_doors(tmp_path: Path) -> None:
+async def test_a_token_for_scraping_leaves_the_admin_api_as_it_was(tmp_path: Path) -> None:
+    """Its pages name the same servers and tools anyway; `report` and `tui` read them there."""
     config = {"server": {"auth": {"tokens": [TOKEN]}, "metrics_tokens": ["a-scraper"]}}
     async with gateway(config, tmp_path) as running, web(running.mcp) as wire:
-        for path in ("/metrics", "/api/v1/admin/metrics"):
-            found = await wire.http.get(running.url + path, headers=AUTH)
-            assert found.status_code == 401
-            assert "server.metrics_tokens" in found.json()["next"]
+        for path, status in (("/metrics", 401), ("/api/v1/admin/metrics", 200)):
+            assert (await wire.http.get(running.url + path, headers=AUTH)).status_code == status
+        command = [sys.executable, "-m", "only1mcp", "report", "--url", running.url]
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [*command, "--token", TOKEN],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "## At a glance" in done.stdout
 
 
 async def test_off_there_is_nothing(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ import pytest
 import pytest_asyncio
 
 from fakes.gateway import Running, gateway, http_server, stdio_server
-from fakes.library import ACK, PROMPTS, TAG, TOOLS, UPDATED, Library
+from fakes.library import PROMPTS, TOOLS, UPDATED, Library
 from fakes.mirror import over_stdio
 from fakes.mirror_http import over_http
+from fakes.teller import ACK, TAG
 from fakes.wire import BOTH, Json, Web, events, headers_of, modern, web
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]

@@ -18,8 +18,9 @@ from mcp_types import SubscriptionsAcknowledgedNotification
 from fakes.gateway import Running, gateway, http_server, stdio_server
 from fakes.mirror import over_stdio
 from fakes.mirror_http import over_http
+from fakes.teller import ACK, TAG
 from fakes.wire import BOTH, Json, Web, events, headers_of, modern, web
-from fakes.worker import ACK, EXTENSION, NEWS, TAG, Worker
+from fakes.worker import EXTENSION, NEWS, Worker
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 

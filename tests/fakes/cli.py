@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,10 @@ from typer.testing import CliRunner
 from only1mcp.cli.main import app
 
 _OURS = ("ONLY1MCP_CONFIG", "ONLY1MCP_URL", "ONLY1MCP_TOKEN", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
+
+
+Command = Callable[..., Any]
+"""Runs a command beside the gateway of a test's own loop; awaits a Run."""
 
 
 class Run(NamedTuple):

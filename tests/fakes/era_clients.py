@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 
 import httpx2
 
-from fakes.library import ACK
+from fakes.teller import ACK
 from fakes.wire import BOTH, META, MODERN, Json, headers_of, message
 from only1mcp.observe.tasks import Tasks
 

@@ -1,19 +1,17 @@
 """A scripted server whose lists and one resource change, and that tells who listens."""
 
-import json
 from contextlib import suppress
 from typing import Any, Final
 
-from fakes.mirror import Asked, Mirror
+from fakes.mirror import Asked
+from fakes.teller import Teller
 
-ACK: Final = "notifications/subscriptions/acknowledged"
 UPDATED: Final = "notifications/resources/updated"
 TOOLS: Final = "notifications/tools/list_changed"
 PROMPTS: Final = "notifications/prompts/list_changed"
-TAG: Final = "io.modelcontextprotocol/subscriptionId"
 
 
-class Library(Mirror):
+class Library(Teller):
     """A server with one resource that tells its subscribers what they ask for."""
 
     def __init__(self, id: str) -> None:
@@ -22,27 +20,11 @@ class Library(Mirror):
         super().__init__(id, modern=id.startswith("modern"), **kinds)
         self.uri = f"{id}://shelf"
         self.lists["resources"] = [{"uri": self.uri, "name": "shelf"}]
-        self.listens: list[Asked] = []
-        self.on("subscriptions/listen", self._listen)
         for method in ("resources/subscribe", "resources/unsubscribe"):
             self.on(method, self._agree)
 
     async def _agree(self, asked: Asked) -> bytes:
         return b"{}"
-
-    async def _listen(self, asked: Asked) -> bytes:
-        self.listens.append(asked)
-        await self._tell(asked, ACK, notifications=asked.json["notifications"])
-        await self.changed()
-        try:
-            await asked.cancelled.wait()
-        finally:
-            self.listens.remove(asked)
-            await self.changed()
-        return b'{"resultType":"complete"}'
-
-    async def _tell(self, asked: Asked, method: str, **params: Any) -> None:
-        await asked.notify(method, **params, _meta={TAG: json.loads(asked.id)})
 
     async def says(self, method: str, **params: Any) -> None:
         """Announce something to whoever listens."""
@@ -50,7 +32,7 @@ class Library(Mirror):
             await self.announce(method, **params)
         for asked in list(self.listens):
             with suppress(ConnectionError):  # one that was replaced, and has not noticed
-                await self._tell(asked, method, **params)
+                await self.tell(asked, method, **params)
 
     def is_heard(self, by: int = 1) -> bool:
         """Whether there are so many to announce something to."""

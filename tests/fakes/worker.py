@@ -8,15 +8,13 @@ import json
 from contextlib import suppress
 from typing import Any, Final
 
-from fakes.mirror import Asked, Json, Mirror, Refused, tool
+from fakes.mirror import Asked, Json, Refused, tool
+from fakes.teller import Teller
 
 EXTENSION: Final = "io.modelcontextprotocol/tasks"
 RELATED: Final = "io.modelcontextprotocol/related-task"
 STATUS: Final = "notifications/tasks/status"
 NEWS: Final = "notifications/tasks"
-LISTEN: Final = "subscriptions/listen"
-ACK: Final = "notifications/subscriptions/acknowledged"
-TAG: Final = "io.modelcontextprotocol/subscriptionId"
 ASK: Final[Json] = {
     "mode": "form",
     "message": "Sure?",
@@ -24,7 +22,7 @@ ASK: Final[Json] = {
 }
 
 
-class Worker(Mirror):
+class Worker(Teller):
     """`status` is that of its only task; `forgets` makes it know of none."""
 
     def __init__(self, id: str) -> None:
@@ -36,9 +34,7 @@ class Worker(Mirror):
         self.lists["tools"] = [tool("work")]
         self.status = "working"
         self.forgets = False
-        self.listens: list[Asked] = []
         self.on("tools/call", self._call)
-        self.on(LISTEN, self._listen)
         for method in ("tasks/get", "tasks/cancel", "tasks/update", "tasks/result", "tasks/list"):
             self.on(method, self._task)
 
@@ -74,28 +70,17 @@ class Worker(Mirror):
 
     # --- who listens ---
 
-    async def _listen(self, asked: Asked) -> bytes:
-        wanted = asked.json["notifications"].get("taskIds", [])
-        agreed = [id for id in wanted if id == "t.1" and not self.forgets]
-        await self._tell(asked, ACK, notifications={"taskIds": agreed} if agreed else {})
-        self.listens.append(asked)
-        await self.changed()
-        try:
-            await asked.cancelled.wait()
-        finally:
-            self.listens.remove(asked)
-            await self.changed()
-        return b'{"resultType":"complete"}'
-
-    async def _tell(self, asked: Asked, method: str, **params: Any) -> None:
-        await asked.notify(method, **params, _meta={TAG: json.loads(asked.id)})
+    def agreed(self, wanted: Any) -> Any:
+        """Its own task, unless it forgets."""
+        ids = [id for id in wanted.get("taskIds", []) if id == "t.1" and not self.forgets]
+        return {"taskIds": ids} if ids else {}
 
     async def says(self, status: str, id: str = "t.1") -> None:
         """Tell whoever listens how its task, or another, is."""
         self.status = status
         for asked in list(self.listens):
             with suppress(ConnectionError):  # one that was replaced, and has not noticed
-                await self._tell(asked, NEWS, **{**self.task(), "taskId": id})
+                await self.tell(asked, NEWS, **{**self.task(), "taskId": id})
 
     def heard_by(self, *ids: str) -> bool:
         """Whether exactly one listen is open, for these tasks."""

@@ -5,8 +5,10 @@ from typing import Any, NoReturn
 import pytest
 
 from fakes.upstream import gateway_of, library, request
+from only1mcp.policy.cache import Tier
 from only1mcp.protocol import message
 from only1mcp.protocol.methods import ALL
+from only1mcp.relay import targets
 from only1mcp.relay.call import at_hand, relay
 
 
@@ -43,3 +45,24 @@ async def test_nor_is_what_has_to_be_asked_for() -> None:
         await relay(asked, gateway.snapshot())
         assert at_hand(request(gateway, "tools/list"), gateway.snapshot()) is not None
         assert at_hand(request(gateway, "none/such"), gateway.snapshot()) is None
+
+
+async def test_what_was_looked_up_is_not_looked_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    find = targets.listed
+
+    def listed(*asked: Any) -> Any:
+        looked.append(asked)
+        return find(*asked)
+
+    monkeypatch.setattr(targets, "listed", listed)
+    async with gateway_of(library("lib")) as gateway:
+        asked = request(gateway, "prompts/get", {"name": "lib__greet"})
+        assert at_hand(asked, gateway.snapshot()) is None
+        first = await relay(asked, gateway.snapshot())
+        assert len(looked) == 1
+        again = request(gateway, "prompts/get", {"name": "lib__greet"})
+        assert at_hand(again, gateway.snapshot()) == first
+        assert (asked.wanted, again.wanted) == (None, None), "they would keep each other"
+        counts = gateway.snapshot().answers.store.counts[Tier.L3]
+        assert (counts.hits, counts.misses) == (1, 1)

@@ -14,7 +14,7 @@ from only1mcp.observe import access
 from only1mcp.observe.access import Finished
 from only1mcp.observe.watch import Recent, Watch
 from only1mcp.protocol.errors import McpError
-from only1mcp.relay.watch import watched
+from only1mcp.relay.watch import seen, watched
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -157,3 +157,16 @@ async def test_what_is_remembered_of_each(method: str, params: Any, expected: An
     assert (one.server, one.name, one.outcome, one.code) == expected
     assert at > 1e9
     assert one.took_s > 0
+
+
+async def test_what_was_looked_for_among_kept_answers_has_the_clients_name() -> None:
+    """By then the request names it as its server does."""
+    told: list[Finished] = []
+    watch = Watch(tell=(told.append,))
+    async with gateway_of(library("lib")) as gateway, asyncio.timeout(PATIENCE_S):
+        asked = request(gateway, "prompts/get", {"name": "lib__greet"})
+        assert seen(asked, gateway.snapshot(), watch) is None
+        await watched(asked, gateway.snapshot(), watch)
+        again = request(gateway, "prompts/get", {"name": "lib__greet"})
+        assert seen(again, gateway.snapshot(), watch) is not None
+    assert [one.name for one in told] == ["lib__greet", "lib__greet"]

@@ -64,6 +64,16 @@ def test_without_the_parser() -> None:
     assert one.ready[-1].body == b"[1]"
 
 
+def test_of_the_first_request_only_its_head_is_kept() -> None:
+    """A connection that rests for an hour must not hold on to what was sent on it."""
+    body = b'{"secret": 1}'
+    one = reader()
+    one.feed(post(body))
+    assert one._last is not None
+    assert body not in b"".join(part for part in one._last if isinstance(part, bytes))
+    assert not any(isinstance(part, Request) for part in one._last)
+
+
 @pytest.mark.parametrize(
     "second",
     [

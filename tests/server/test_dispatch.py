@@ -221,6 +221,7 @@ async def test_what_we_cancel_ourselves_stays_a_cancellation() -> None:
 
 async def batch(gateway: Gateway, one: Session, *items: Message) -> list[Any]:
     """The decoded answers to an array."""
+    dispatch.check_batch([*items], one)
     found = await dispatch.batch([*items], one, gateway.snapshot(), Heard())
     return [json.loads(body) if body else None for body in found]
 

@@ -82,14 +82,13 @@ class Reloads:
         await self._tasks.close()
 
     async def _look(self) -> Loaded | ConfigError:
-        """What the file says now, once for all who ask meanwhile."""
+        """What the file says; who asks from now on is for the next reading."""
         async with self._turn:
+            self._checking = None
             try:
                 return await asyncio.to_thread(self._read)
             except ConfigError as error:
                 return error
-            finally:
-                self._checking = None
 
     async def _in_turn(self) -> Outcome:
         async with self._turn:

@@ -102,7 +102,9 @@ class Listener(Model):
     without, whoever may use the gateway may see and restart servers, and nobody may change them."""
     metrics_tokens: tuple[Token, ...] = ()
     """Bearer tokens that open /metrics and nothing else, for Prometheus. With any, or with
-    admin_tokens, it wants one of either; without, whoever may use the gateway may read it."""
+    admin_tokens, it wants one of either; without, whoever may use the gateway may read it.
+    The admin API has the same numbers, as it has the names, for who may use that: admin_tokens
+    close it."""
     tls: Tls | None = None
     """Certificate and key: serve HTTPS instead of HTTP."""
 

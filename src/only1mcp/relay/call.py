@@ -55,7 +55,7 @@ _TASK: Final = b'"taskId"'
 
 
 def at_hand(request: Request, snapshot: Snapshot) -> bytes | None:
-    """The answer to `request` if nobody has to be asked for it; None: `relay` a new one."""
+    """The answer to `request` if nobody has to be asked for it; None: `relay` will have it."""
     row, answers = known(request.method, request.revision), snapshot.answers
     if row is None:
         return None
@@ -66,9 +66,11 @@ def at_hand(request: Request, snapshot: Snapshot) -> bytes | None:
             return None
         answers.listed(kind, hit=True, caller=request.caller)
         return _page(view, kind, None, request, snapshot)
-    target = request.target = targets.listed(request, row, snapshot)
-    wanted = _wanted(request, row, target, snapshot)
-    return answers.kept(wanted) if wanted is not None and answers.holds(wanted) else None
+    wanted = _looked_up(request, row, snapshot)
+    if wanted is not None and answers.holds(wanted):
+        return answers.kept(wanted)
+    request.wanted = wanted
+    return None
 
 
 async def relay(request: Request, snapshot: Snapshot) -> bytes:
@@ -86,8 +88,11 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         return await _list(request, row, snapshot)
     answers, target, wanted = snapshot.answers, None, None
     if cached := row.name in answers.methods:
-        target = request.target = targets.listed(request, row, snapshot)
-        wanted = _wanted(request, row, target, snapshot)
+        if (target := request.target) is None:
+            wanted = _looked_up(request, row, snapshot)
+            target = request.target
+        else:  # `at_hand` has looked; and it names the request, which must not name it for ever
+            wanted, request.wanted = request.wanted, None
         if wanted is not None and (kept := answers.kept(wanted)) is not None:
             return kept
     gate, who = snapshot.gate, request.caller.principal
@@ -110,6 +115,12 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         return await _attempts(request, row, target, snapshot)
     finally:
         gate.leave(caller)
+
+
+def _looked_up(request: Request, row: Method, snapshot: Snapshot) -> Wanted | None:
+    """Whose it is, as far as is known now, and what the cache has to do with it."""
+    target = request.target = targets.listed(request, row, snapshot)
+    return _wanted(request, row, target, snapshot)
 
 
 def _wanted(

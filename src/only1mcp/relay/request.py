@@ -16,7 +16,7 @@ from only1mcp.protocol.message import Params
 from only1mcp.upstream.base import NotificationSink
 
 if TYPE_CHECKING:
-    from only1mcp.relay.wanted import Fetch
+    from only1mcp.relay.wanted import Fetch, Wanted
 
 
 class Caller(Protocol):
@@ -72,6 +72,10 @@ class Request:
     """Counts all requests of this process."""
     target: Target | None = None
     """Whose it is, once the relay has found that."""
+    wanted: "Wanted | None" = None
+    """As the cache sees it, from when it was looked for there until it is asked for."""
+    named: str | None = None
+    """What the client called what it is about, if somebody wants to know when it is over."""
     upstream_s: float = 0.0
     """How long servers have had it."""
     waited_s: float = 0.0

@@ -25,18 +25,19 @@ def seen(request: Request, snapshot: Snapshot, watch: Watch) -> bytes | None:
     """As `at_hand`; `watch` hears of it, if there is an answer."""
     if watch.tracer is not None:
         return None  # the span of a request is begun before anything else
-    name = _name(request) if watch.tell else None
+    request.named = _name(request) if watch.tell else None
     began = perf_counter()
     result = at_hand(request, snapshot)
     if result is not None:
         outcome = "tool_error" if traced.says_error(request.method, result) else "ok"
-        _tell(request, watch, name, outcome, None, perf_counter() - began)
+        _tell(request, watch, outcome, None, perf_counter() - began)
     return result
 
 
 async def watched(request: Request, snapshot: Snapshot, watch: Watch) -> bytes:
     """As `relay`; `watch` hears of it when it is over, whichever way."""
-    name = _name(request) if watch.tell else None  # the relay gives it its server's name
+    if watch.tell and request.named is None:
+        request.named = _name(request)  # the relay gives it its server's name
     tracer = watch.tracer
     span = request.span = traced.begin(tracer, request) if tracer is not None else None
     began = perf_counter()
@@ -58,20 +59,18 @@ async def watched(request: Request, snapshot: Snapshot, watch: Watch) -> bytes:
         took_s = perf_counter() - began
         if span is not None:
             traced.end(span, request, outcome, fault)
-        _tell(request, watch, name, outcome, code, took_s)
+        _tell(request, watch, outcome, code, took_s)
         del fault  # this frame is in its traceback: they would keep each other
 
 
-def _tell(
-    request: Request, watch: Watch, name: str | None, outcome: str, code: int | None, took_s: float
-) -> None:
+def _tell(request: Request, watch: Watch, outcome: str, code: int | None, took_s: float) -> None:
     if watch.meter is not None:
         labels = _labels(request, outcome, code)
         watch.meter.done(labels, took_s, request.upstream_s, request.waited_s)
     if watch.remember is not None:
         watch.remember(REQUEST, time(), _recent(request, outcome, code, took_s))
     if watch.tell:
-        finished = _finished(request, name, outcome, code, took_s)
+        finished = _finished(request, outcome, code, took_s)
         for tell in watch.tell:
             tell(finished)
 
@@ -97,15 +96,13 @@ def _recent(request: Request, outcome: str, code: int | None, took_s: float) -> 
     )  # fmt: skip
 
 
-def _finished(
-    request: Request, name: str | None, outcome: str, code: int | None, took_s: float
-) -> Finished:
+def _finished(request: Request, outcome: str, code: int | None, took_s: float) -> Finished:
     caller, target = request.caller, request.target
     arguments = request.params.get("arguments")
     return Finished(
         *(request.number, time() - took_s, took_s, request.upstream_s),
         *(caller.principal, caller.session, request.method, request.revision),
-        *(name, request.view.server if target is None else target.server, outcome, code),
+        *(request.named, request.view.server if target is None else target.server, outcome, code),
         *(None if arguments is None else bytes(arguments), request.trace_field("traceparent")),
     )
 

@@ -59,17 +59,28 @@ def served(requested: str) -> str:
 
 def modern_at_once(
     incoming: Message, revision: str, mount: str | None, snapshot: Snapshot, caller: Caller
-) -> Answer | None:
-    """The answer to a modern request, if it is there; None: `modern` will have it."""
+) -> Answer | Request | None:
+    """The answer to a modern request, if it is there; else `modern` will have it, from what is
+    known of it now."""
     if incoming.method not in snapshot.answers.may_hold:
         return None
     return _at_once(incoming, revision, True, mount, snapshot, caller)
 
 
 async def modern(
-    incoming: Message, revision: str, mount: str | None, snapshot: Snapshot, caller: Caller
+    incoming: Message,
+    revision: str,
+    mount: str | None,
+    snapshot: Snapshot,
+    caller: Caller,
+    begun: Request | None = None,
 ) -> Answer:
-    """Answer a modern request whose `_meta` has been checked, on a mount of this snapshot."""
+    """Answer a modern request whose `_meta` has been checked, on a mount of this snapshot.
+
+    In  `begun` is what `modern_at_once` has made of it.
+    """
+    if begun is not None:
+        return await reply.answer(incoming.id, begun, snapshot)
     view = snapshot.view(mount)
     assert view is not None
     if incoming.method == "server/discover":
@@ -90,17 +101,25 @@ async def modern(
 
 def legacy_at_once(
     incoming: Message, session: Session, snapshot: Snapshot, caller: Caller
-) -> Answer | None:
-    """The answer to a request within a session, if it is there; None: `legacy` will have it."""
+) -> Answer | Request | None:
+    """The answer to a request within a session, if it is there; else `legacy` will have it, from
+    what is known of it now."""
     if incoming.method not in snapshot.answers.may_hold or session.runs(incoming.id):
         return None
     return _at_once(incoming, session.revision, False, session.mount, snapshot, caller)
 
 
-async def legacy(incoming: Message, session: Session, snapshot: Snapshot, caller: Caller) -> Answer:
+async def legacy(
+    incoming: Message,
+    session: Session,
+    snapshot: Snapshot,
+    caller: Caller,
+    begun: Request | None = None,
+) -> Answer:
     """Answer a request within a handshake session, on a mount of this snapshot.
 
-    A cancelled one is answered b"".
+    In   `begun` is what `legacy_at_once` has made of it.
+    Out  a cancelled one is answered b"".
     """
     task = asyncio.current_task()
     assert task is not None
@@ -109,6 +128,8 @@ async def legacy(incoming: Message, session: Session, snapshot: Snapshot, caller
     except McpError as error:
         return reply.refusal(incoming.id, error), HTTPStatus.BAD_REQUEST
     try:
+        if begun is not None:
+            return await reply.answer(incoming.id, begun, snapshot)
         return await _in_session(incoming, session, snapshot, caller)
     except McpError as error:
         return reply.refusal(incoming.id, error), HTTPStatus.OK
@@ -127,7 +148,7 @@ def _at_once(
     mount: str | None,
     snapshot: Snapshot,
     caller: Caller,
-) -> Answer | None:
+) -> Answer | Request | None:
     view = snapshot.view(mount)
     assert view is not None
     try:
@@ -135,18 +156,14 @@ def _at_once(
     except McpError:
         return None
     request = Request(incoming.method, params, revision, modern, view, caller)
-    return reply.at_once(incoming.id, request, snapshot)
+    return reply.at_once(incoming.id, request, snapshot) or request
 
 
 async def batch(
     items: list[Message], session: Session, snapshot: Snapshot, caller: Caller
 ) -> list[bytes]:
-    """The answers to the requests of a JSON-RPC array, in its order; b"" for a cancelled one.
-
-    Raises:
-        InvalidRequest: as `check_batch`.
-    """
-    check_batch(items, session)
+    """The answers to the requests of a JSON-RPC array that `check_batch` lets pass, in its order;
+    b"" for a cancelled one."""
     for item in items:
         if not item.is_request:
             session.told(item)

@@ -211,6 +211,7 @@ class SseEdge:
         try:
             if one.session is None or one.caller is None:
                 raise InvalidRequest("arrays are for 2025-03-26 sessions; initialize first")
+            dispatch.check_batch(items, one.session)
             found = await dispatch.batch(items, one.session, self._snapshot(), one.caller)
         except InvalidRequest as error:
             found = [reply.refusal(message.NO_RAW, error)]

@@ -168,6 +168,7 @@ class StdioEdge:
         if session is None:
             raise InvalidRequest("arrays are for 2025-03-26 sessions; initialize first")
         caller = StdioCaller(self.write, session)
+        dispatch.check_batch(items, session)
         found = await dispatch.batch(items, session, self._snapshot(), caller)
         answers = [body for body in found if body]
         return b"[" + b",".join(answers) + b"]" if answers else b""

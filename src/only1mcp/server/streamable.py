@@ -9,7 +9,7 @@ Source  MCP 2025-11-25 and 2026-07-28 basic/transports; era by the body: basic/v
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -24,6 +24,7 @@ from only1mcp.relay import local
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.server import dispatch, reply
 from only1mcp.server.caller import HttpCaller, SessionCaller
+from only1mcp.server.dispatch import Answer
 from only1mcp.server.events import Memory
 from only1mcp.server.http import Exchange, Rest
 from only1mcp.server.ladder import (
@@ -123,28 +124,26 @@ class Streamable:
             exchange.respond(HTTPStatus.ACCEPTED)  # core defines none over HTTP: accepted, unused
             return None
         caller = HttpCaller(exchange, SelfDescribed(meta), _now())
-        answer = dispatch.modern_at_once(incoming, revision, mount, snapshot, caller)
-        if answer is not None:
-            caller.finish(*answer)
+        found = dispatch.modern_at_once(incoming, revision, mount, snapshot, caller)
+        if isinstance(found, tuple):
+            caller.finish(*found)
             return None
-        return self._modern_later(exchange, incoming, revision, mount, snapshot, caller)
+        answer = dispatch.modern(incoming, revision, mount, snapshot, caller, found)
+        return self._modern_later(exchange, incoming, caller, answer)
 
     async def _modern_later(
         self,
         exchange: Exchange,
         incoming: Message,
-        revision: str,
-        mount: str | None,
-        snapshot: Snapshot,
         caller: HttpCaller,
+        answer: Coroutine[Any, Any, Answer],
     ) -> None:
         if (task := exchange.task) is not None:
             # a client that hangs up cancels: 2026-07-28 transports "Cancellation"
             exchange.on_disconnect = partial(_cancel, task)
         self._waiting.add(caller)
         try:
-            answer = await dispatch.modern(incoming, revision, mount, snapshot, caller)
-            caller.finish(*answer)
+            caller.finish(*await answer)
         except asyncio.CancelledError:
             caller.finish(reply.draining(incoming.id), HTTPStatus.OK)
             raise
@@ -164,18 +163,19 @@ class Streamable:
             exchange.respond(HTTPStatus.ACCEPTED)
             return None
         caller = SessionCaller(exchange, session, self._memory, _now())
-        answer = dispatch.legacy_at_once(incoming, session, snapshot, caller)
-        if answer is not None:
-            caller.finish(*answer)
+        found = dispatch.legacy_at_once(incoming, session, snapshot, caller)
+        if isinstance(found, tuple):
+            caller.finish(*found)
             return None
-        return self._legacy_later(incoming, session, snapshot, caller)
+        answer = dispatch.legacy(incoming, session, snapshot, caller, found)
+        return self._legacy_later(incoming, caller, answer)
 
     async def _legacy_later(
-        self, incoming: Message, session: Session, snapshot: Snapshot, caller: SessionCaller
+        self, incoming: Message, caller: SessionCaller, answer: Coroutine[Any, Any, Answer]
     ) -> None:
         self._waiting.add(caller)
         try:
-            body, status = await dispatch.legacy(incoming, session, snapshot, caller)
+            body, status = await answer
             caller.finish(body or _cancelled(incoming.id), status)
         except asyncio.CancelledError:
             caller.finish(reply.draining(incoming.id), HTTPStatus.OK)
@@ -193,13 +193,14 @@ class Streamable:
         if session is None:
             return None
         dispatch.check_batch(items, session)
-        caller = self._session_caller(exchange, session)
+        caller = SessionCaller(exchange, session, self._memory, _now())
         return self._batch_later(items, session, snapshot, caller)
 
     async def _batch_later(
         self, items: list[Message], session: Session, snapshot: Snapshot, caller: SessionCaller
     ) -> None:
         ids = [item.id for item in items if item.is_request]
+        self._waiting.add(caller)
         try:
             found = await dispatch.batch(items, session, snapshot, caller)
             bodies = [body or _cancelled(id) for id, body in zip(ids, found, strict=True)]
@@ -289,7 +290,8 @@ class Streamable:
         """The session's own stream; one that is resumed leaves its former connection."""
         if session.end_stream is not None:
             session.end_stream()
-        caller = self._session_caller(exchange, session)
+        caller = SessionCaller(exchange, session, self._memory, _now())
+        self._waiting.add(caller)
 
         def gone() -> None:
             if session.end_stream is end:  # another connection may have taken over
@@ -310,11 +312,6 @@ class Streamable:
         if session is not None:
             self._sessions.close(session)
             exchange.respond(HTTPStatus.OK)
-
-    def _session_caller(self, exchange: Exchange, session: Session) -> SessionCaller:
-        caller = SessionCaller(exchange, session, self._memory, _now())
-        self._waiting.add(caller)
-        return caller
 
 
 _ALLOW: Final = b"Allow: GET, POST, DELETE\r\n"
