@@ -297,3 +297,35 @@ async def test_arrays_of_others_are_refused() -> None:
         assert error(await session.post(array)) == (400, -32600)
         assert error(await wire.post(array)) == (400, -32600)
         assert error(await wire.post(array, {"Mcp-Session-Id": "guessed"})) == (404, -32600)
+
+
+@pytest.mark.parametrize("ends", ["the former stream", "the session", "nothing"])
+async def test_a_client_that_reconnects_may_be_heard_before_it_has_left(
+    ends: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience_s = 0.2 if ends == "nothing" else PATIENCE_S
+    monkeypatch.setattr("only1mcp.server.streamable.LEFT_S", patience_s)
+    async with client() as (gateway, wire):
+        session = await wire.open()
+        former = session.listen()
+        await former.__aenter__()
+        headers = {**session.headers, **EVENTS}
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(
+                wire.http.send(
+                    wire.http.build_request("GET", wire.url, headers=headers), stream=True
+                )
+            )
+            assert gateway.edge is not None
+            edge = gateway.edge
+            await until(lambda: edge.requests_in_flight == 1)
+            if ends == "the former stream":
+                await former.__aexit__(None, None, None)
+            elif ends == "the session":
+                await wire.http.delete(wire.url, headers=session.headers)
+        answer = asking.result()
+        expected = {"the former stream": 200, "the session": 404, "nothing": 409}
+        assert answer.status_code == expected[ends]
+        await answer.aclose()
+        if ends != "the former stream":
+            await former.__aexit__(None, None, None)

@@ -43,6 +43,9 @@ from only1mcp.server.session import (
 )
 
 _ROOT: Final = "/mcp"
+LOOKS: Final = 10
+LEFT_S: Final = 0.1
+"""How long the end of a session's former stream may come after the wish for another."""
 _HANDSHAKE: Final = frozenset(("", *LEGACY))
 """What the header says on requests of clients that shake hands."""
 
@@ -77,7 +80,7 @@ class Streamable:
         elif request.method == "POST":
             return self._post(exchange, mount, snapshot)
         elif request.method == "GET" and version(request) not in MODERN:
-            self._get(exchange, mount)
+            return self._get(exchange, mount)
         elif request.method == "DELETE" and version(request) not in MODERN:
             self._delete(exchange, mount)
         else:
@@ -254,21 +257,35 @@ class Streamable:
             return None
         return session
 
-    def _get(self, exchange: Exchange, mount: str | None) -> None:
+    def _get(self, exchange: Exchange, mount: str | None) -> Rest:
         """The session's stream for messages that belong to no request."""
         if not accepts(exchange.request.headers.get(b"accept"), b"text/event-stream"):
             error = InvalidRequest("GET needs Accept: text/event-stream")
             refuse(exchange, HTTPStatus.NOT_ACCEPTABLE, error)
-            return
+            return None
         session = self._session(exchange, mount, message.NO_RAW)
         if session is None:
-            return
+            return None
         if after := exchange.request.headers.get(headers.LAST_EVENT_ID):
             self._resume(exchange, session, after)
         elif session.end_stream is not None:
+            return self._listen_if_left(exchange, session, mount)
+        else:
+            self._listen(exchange, session)
+        return None
+
+    async def _listen_if_left(
+        self, exchange: Exchange, session: Session, mount: str | None
+    ) -> None:
+        """A client that reconnects has closed its former stream, but may be heard here first."""
+        for _ in range(LOOKS):
+            if session.end_stream is None:
+                break
+            await asyncio.sleep(LEFT_S / LOOKS)
+        if session.end_stream is not None:
             error = InvalidRequest("this session has its stream already")
             refuse(exchange, HTTPStatus.CONFLICT, error)
-        else:
+        elif self._session(exchange, mount, message.NO_RAW) is not None:  # it may have ended, too
             self._listen(exchange, session)
 
     def _resume(self, exchange: Exchange, session: Session, id: bytes) -> None:
