@@ -137,7 +137,10 @@ def test_ctrl_c_ends_it_without_a_traceback() -> None:
         assert process.stderr
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait(ANSWER_S) == 0
+        try:
+            assert process.wait(ANSWER_S) == 0
+        finally:
+            process.kill()  # else a program that does not heed it is waited for, and stays
         assert process.stderr.read() == ""
 
 
