@@ -1,6 +1,7 @@
 """A client connection that only remembers, and a request on it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from only1mcp.server.exchange import Exchange, Request
 
@@ -14,6 +15,8 @@ class FakeWire:
         self.answers = 0
         self.waiting = 0
         self.soon: list[Callable[[], None]] = []
+        self.held: set[Exchange] = set()
+        self.rests: list[Coroutine[Any, Any, None]] = []
 
     @property
     def body(self) -> bytes:
@@ -31,6 +34,18 @@ class FakeWire:
     def answered(self) -> None:
         """Count it."""
         self.answers += 1
+
+    def hold(self, exchange: Exchange) -> None:
+        """Remember it."""
+        self.held.add(exchange)
+
+    def release(self, exchange: Exchange) -> None:
+        """Forget it."""
+        self.held.discard(exchange)
+
+    def serve(self, exchange: Exchange, rest: Coroutine[Any, Any, None]) -> None:
+        """For the test to run."""
+        self.rests.append(rest)
 
     def cut(self) -> None:
         """Remember it."""

@@ -188,5 +188,5 @@ async def test_a_change_outside_a_call_is_heard(peer: Peer) -> None:
 async def test_a_session_that_ended_is_renewed(peer: Peer) -> None:
     if peer.greeting.modern:
         pytest.skip("a modern server has no sessions")
-    await peer._control.request(Exchange(), peer._delete_head)
+    await peer._control.request(Exchange(), peer._heads.delete)
     assert (await peer.tool("add", {"a": 1, "b": 2}))["structuredContent"] == {"result": 3}

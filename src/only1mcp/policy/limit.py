@@ -172,12 +172,10 @@ class Gate:
         `caller` is None if nobody says who calls: then only the common limit counts.
         """
         if self.inside >= self.most:
-            self.refused[Bound.GATEWAY] += 1
             return Bound.GATEWAY
         if caller is not None:
             count = self._callers.get(caller, 0)
             if count >= self.per_caller:
-                self.refused[Bound.CALLER] += 1
                 return Bound.CALLER
             self._callers[caller] = count + 1
         self.inside += 1

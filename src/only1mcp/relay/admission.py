@@ -31,6 +31,7 @@ def refuse(bound: Bound, gate: Gate) -> NoReturn:
     Raises:
         Overloaded: always.
     """
+    gate.refused[bound] += 1
     hint = f"nothing was sent; repeat it in {SOON_S:g} s or later"
     after_ms = int(SOON_S * 1000)
     if bound is Bound.CALLER:

@@ -8,22 +8,20 @@ Source  docs/life-of-a-request.md.
 """
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Coroutine
 from dataclasses import replace
 from functools import partial
 from time import monotonic, perf_counter
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
 from only1mcp.catalog.pages import NO_PROMISE
 from only1mcp.catalog.view import Target, View
 from only1mcp.config.servers import Stdio
 from only1mcp.policy.access import ANONYMOUS
-from only1mcp.protocol import downlevel, eras, message, questions, tasks
+from only1mcp.protocol import eras, message, questions, tasks
 from only1mcp.protocol.errors import (
     InvalidParams,
-    McpError,
     MethodNotFound,
     ServerFault,
     ServerTimeout,
@@ -32,26 +30,27 @@ from only1mcp.protocol.errors import (
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.methods import METHODS, Method, Route, known
 from only1mcp.protocol.subscription import SUBSCRIBE, UNSUBSCRIBE
-from only1mcp.relay import extensions, mirror, targets, whose
+from only1mcp.relay import extensions, targets, whose
 from only1mcp.relay.admission import FIRST, Before, after, once_more, refuse
 from only1mcp.relay.bridge import asker
 from only1mcp.relay.carried import Carried
-from only1mcp.relay.related import Related
 from only1mcp.relay.request import Caller, Request
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.subscriptions import Place
-from only1mcp.relay.traced import Traced, passed
+from only1mcp.relay.traced import Traced
+from only1mcp.relay.translate import outgoing, related, returned
 from only1mcp.relay.wanted import Fetch, Wanted
 from only1mcp.upstream.base import Call, Callee
 from only1mcp.upstream.roster import Replica
 from only1mcp.upstream.turns import InTurn, Turns
 
+if TYPE_CHECKING:
+    from only1mcp.relay.under_way import UnderWay
+
 _KIND_OF: Final = {row.value: row for row in Kind}
 _TOOLS_CALL: Final = METHODS["tools/call"]
 _LIST, _LOCAL, _TASKS = Route.LIST, Route.LOCAL, Route.TASKS
-_OTHER, _OF_TASK = Route.OTHER, Route.TASK  # a member of an enumeration is slow to get at
-_LINK: Final = b'"resource_link"'
-_TASK: Final = b'"taskId"'
+_OTHER = Route.OTHER  # a member of an enumeration is slow to get at
 
 
 def at_hand(request: Request, snapshot: Snapshot) -> bytes | None:
@@ -86,9 +85,11 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         raise MethodNotFound(f"unknown method {request.method}")
     if row.route is _LIST:
         return await _list(request, row, snapshot)
-    answers, target, wanted = snapshot.answers, None, None
+    if (sent := request.under_way) is not None:
+        return await _go_on(request, row, sent, snapshot)
+    answers, target, wanted = snapshot.answers, request.target, None
     if cached := row.name in answers.methods:
-        if (target := request.target) is None:
+        if target is None:
             wanted = _looked_up(request, row, snapshot)
             target = request.target
         else:  # `at_hand` has looked; and it names the request, which must not name it for ever
@@ -149,13 +150,40 @@ async def _as(
         request.upstream_s, request.waited_s = mine.upstream_s, mine.waited_s
 
 
-async def _attempts(request: Request, row: Method, target: Target, snapshot: Snapshot) -> bytes:
-    """The call, and once more where that is safe."""
-    live, began = snapshot.servers[target.server], monotonic()
-    live.repeats.total += 1
+async def _go_on(request: Request, row: Method, sent: "UnderWay", snapshot: Snapshot) -> bytes:
+    """The rest of a call that was sent without a task: see relay/under_way.py."""
+    request.under_way, target = None, request.target
+    assert target is not None
+    began = monotonic() - (perf_counter() - sent.taken_on)
+    try:
+        first = _rest(request, row, sent, snapshot)
+        return await _attempts(request, row, target, snapshot, first, began)
+    finally:
+        snapshot.gate.leave(sent.gate_caller)
+
+
+async def _rest(request: Request, row: Method, sent: "UnderWay", snapshot: Snapshot) -> bytes:
+    call, turns = sent.outgoing, sent.live.turns
+    result = await _sent(call, sent, turns, request, row, snapshot, sent.began)
+    return returned(result, request.modern, call.place, request, row, snapshot)
+
+
+async def _attempts(
+    request: Request,
+    row: Method,
+    target: Target,
+    snapshot: Snapshot,
+    first: Coroutine[Any, Any, bytes] | None = None,
+    began: float = 0.0,
+) -> bytes:
+    """The call, and once more where that is safe; `first`: it was sent then, at `began`."""
+    live = snapshot.servers[target.server]
+    if first is None:
+        first, began = _call(request, row, target, snapshot), monotonic()
+        live.repeats.total += 1
     try:
         try:
-            return await _call(request, row, target, snapshot)
+            return await first
         except ServerFault as fault:
             if "requestState" in request.params:  # it goes on with a call: with that, or with none
                 raise
@@ -241,10 +269,7 @@ async def _call(
     modern, fetch, turns = upstream.greeting.modern, request.fetch, live.turns
     if row.route is _OTHER and modern != request.modern:
         raise MethodNotFound(f"unknown method {request.method}")
-    call = _outgoing(request, target, modern, replica, before.spent_s)
-    if not (modern or request.modern) and "tasks" in upstream.greeting.capabilities:
-        later = snapshot.audience.outlet(request.caller.session)
-        _related(replica.place, request, snapshot).bind(call, later)
+    call = outgoing(request, target, upstream.greeting, replica, snapshot, before.spent_s)
     if request.modern and not modern and (level := request.caller.log_level) is not None:
         await snapshot.levels.called(upstream.upstream, level)
     callee = _traced(upstream, replica, request)
@@ -261,17 +286,24 @@ async def _call(
         result = await _sent_in_turn(call, in_turn, request, row, snapshot)
     if fetch is not None:
         fetch.hear(result)
-    result = _noted(result, replica.place, request, row, snapshot)
-    return _returned(result, modern, request, row, target)
+    return returned(result, modern, replica.place, request, row, snapshot)
 
 
 async def _sent(
-    call: Call, callee: Callee, turns: Turns, request: Request, row: Method, snapshot: Snapshot
+    call: Call,
+    callee: Callee,
+    turns: Turns,
+    request: Request,
+    row: Method,
+    snapshot: Snapshot,
+    began: float | None = None,
 ) -> bytes:
-    """The answer to a call that has one turn from its beginning to its end."""
-    if not turns.enter():
-        request.waited_s += await turns.wait(call.who)
-    began = perf_counter()
+    """The answer to a call that has one turn from its beginning to its end; `began`: since
+    then it has it."""
+    if began is None:
+        if not turns.enter():
+            request.waited_s += await turns.wait(call.who)
+        began = perf_counter()
     try:
         return await _answer(call, callee, request, row, snapshot)
     finally:
@@ -291,53 +323,10 @@ async def _sent_in_turn(
         request.waited_s += in_turn.waited_s
 
 
-def _returned(result: bytes, modern: bool, request: Request, row: Method, target: Target) -> bytes:
-    """The result of a server of this era as the client's revision has it."""
-    if modern != request.modern:
-        result = eras.result_across(result, target.server, row.name, modern=request.modern)
-    return downlevel.result(row.name, result, request.revision)
-
-
-def _noted(result: bytes, place: str, request: Request, row: Method, snapshot: Snapshot) -> bytes:
-    """Remember what the server has linked or handed out; ids of tasks say where they are."""
-    if result.find(_LINK) >= 0:  # find: see dispatch.modern_meta
-        _learn(result, tasks.server(place), snapshot.catalog)
-    if result.find(_TASK) >= 0 and (row is _TOOLS_CALL or row.route is _OF_TASK):
-        mine = request.view, request.caller, whose.holder(request.caller, snapshot)
-        result = extensions.respelt(result, row, place, *mine)
-    return result
-
-
 def _traced(callee: Callee, replica: Replica, request: Request) -> Callee:
     if request.span is None:
         return callee
     return Traced(callee, request.span, pipe=isinstance(replica.transport, Stdio))
-
-
-def _outgoing(
-    request: Request, target: Target, modern: bool, replica: Replica, spent_s: float
-) -> Call:
-    """The request as a server of this era gets it."""
-    params, wanted, headers = request.params, target.header_params, request.caller.headers
-    if wanted and request.modern and headers is not None:
-        mirror.check(wanted, params, headers)
-    if modern != request.modern:
-        params = dict(params)  # the next attempt may be at a server of another era
-        params = eras.params_to_legacy(params) if request.modern else _stamped(params, request)
-    timeouts = replica.config.timeouts
-    return Call(
-        request.method,
-        params,
-        target.name or None,
-        request.caller.notify,
-        timeouts.call_idle,
-        timeouts.call_max - spent_s,
-        mirror.mirrored(wanted, params) if wanted and modern else (),
-        on_resumable=request.caller.resumable,
-        place=replica.place,
-        who=whose.line(request.caller),
-        trace=passed(headers) if headers is not None and b"traceparent" in headers else b"",
-    )
 
 
 async def _answer(
@@ -371,24 +360,5 @@ async def _asked(call: Call, upstream: Callee, request: Request, snapshot: Snaps
         case True, False:
             questions.answers(call.params or {})  # to no question; malformed ones are refused
         case False, False if questions.can_be_asked(caller.capabilities):
-            call.on_question = asker(caller, _related(call.place, request, snapshot))
+            call.on_question = asker(caller, related(call.place, request, snapshot))
     return await upstream.call(call)
-
-
-def _related(place: str, request: Request, snapshot: Snapshot) -> Related:
-    return Related(place, request.view.server, whose.holder(request.caller, snapshot))
-
-
-def _stamped(params: Params, request: Request) -> Params:
-    capabilities = questions.client_capabilities(request.caller.capabilities)
-    return eras.params_to_modern(params, capabilities, request.caller.log_level)
-
-
-def _learn(result: bytes, server: str, catalog: Catalog) -> None:
-    """Remember whose the linked resources are: they need not be in any list."""
-    with suppress(McpError):  # a result of another form is the client's to judge
-        content = message.members(result).get("content", message.NO_RAW)
-        for block in message.objects(content):
-            uri = message.text(block.get("uri"))
-            if uri is not None and message.text(block.get("type")) == "resource_link":
-                catalog.learn(uri, server)

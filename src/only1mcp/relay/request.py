@@ -16,7 +16,9 @@ from only1mcp.protocol.message import Params
 from only1mcp.upstream.base import NotificationSink
 
 if TYPE_CHECKING:
+    from only1mcp.relay.under_way import UnderWay
     from only1mcp.relay.wanted import Fetch, Wanted
+    from only1mcp.upstream.roster import Replica
 
 
 class Caller(Protocol):
@@ -74,6 +76,10 @@ class Request:
     """Whose it is, once the relay has found that."""
     wanted: "Wanted | None" = None
     """As the cache sees it, from when it was looked for there until it is asked for."""
+    replica: "Replica | None" = None
+    """Chosen for it already, until it goes there."""
+    under_way: "UnderWay | None" = None
+    """It has been sent without a task, until one goes on with it."""
     named: str | None = None
     """What the client called what it is about, if somebody wants to know when it is over."""
     upstream_s: float = 0.0

@@ -63,17 +63,16 @@ async def connection(
 ) -> tuple[Replica, Counted]:
     """Where the call goes, and by which way."""
     who = whose.isolated(live.config.isolation, request.caller)
-    if live.several:
-        replica = _chosen(request, target, live, who, before, snapshot)
-    else:
-        replica = live.pick(who)
-    upstream = replica.calls
-    if upstream is None or not replica.shares(request.modern):
-        upstream = await replica.apart(request.modern, who)
-    return replica, upstream
+    chosen, request.replica = request.replica, None
+    if chosen is None or before.tried:
+        chosen = replica(request, target, live, who, before, snapshot)
+    upstream = chosen.calls
+    if upstream is None or not chosen.shares(request.modern):
+        upstream = await chosen.apart(request.modern, who)
+    return chosen, upstream
 
 
-def _chosen(
+def replica(
     request: "Request",
     target: Target,
     live: Live,
@@ -81,7 +80,13 @@ def _chosen(
     before: Before,
     snapshot: Snapshot,
 ) -> Replica:
-    """One of several replicas: the only one that can answer, the one that asked, or any."""
+    """One of the replicas: the only one that can answer, the one that asked, or any.
+
+    Raises:
+        ServerUnavailable, CircuitOpen: there is none.
+    """
+    if not live.several:
+        return live.pick(who)
     if target.place:
         return live.at(target.place)
     if not before.tried and (place := snapshot.bridge.place(request.params)):

@@ -25,22 +25,28 @@ def seen(request: Request, snapshot: Snapshot, watch: Watch) -> bytes | None:
     """As `at_hand`; `watch` hears of it, if there is an answer."""
     if watch.tracer is not None:
         return None  # the span of a request is begun before anything else
-    request.named = _name(request) if watch.tell else None
+    request.named = name(request) if watch.tell else None
     began = perf_counter()
     result = at_hand(request, snapshot)
     if result is not None:
-        outcome = "tool_error" if traced.says_error(request.method, result) else "ok"
-        _tell(request, watch, outcome, None, perf_counter() - began)
+        told(request, watch, result, began)
     return result
+
+
+def told(request: Request, watch: Watch, result: bytes, began: float) -> None:
+    """A request has been answered; it was taken on at `began`, on the clock of perf_counter."""
+    outcome = "tool_error" if traced.says_error(request.method, result) else "ok"
+    _tell(request, watch, outcome, None, perf_counter() - began)
 
 
 async def watched(request: Request, snapshot: Snapshot, watch: Watch) -> bytes:
     """As `relay`; `watch` hears of it when it is over, whichever way."""
     if watch.tell and request.named is None:
-        request.named = _name(request)  # the relay gives it its server's name
+        request.named = name(request)  # the relay gives it its server's name
     tracer = watch.tracer
     span = request.span = traced.begin(tracer, request) if tracer is not None else None
-    began = perf_counter()
+    sent = request.under_way
+    began = perf_counter() if sent is None else sent.taken_on
     outcome, code, fault = "error", None, None
     try:
         result = await relay(request, snapshot)
@@ -107,7 +113,7 @@ def _finished(request: Request, outcome: str, code: int | None, took_s: float) -
     )
 
 
-def _name(request: Request) -> str | None:
+def name(request: Request) -> str | None:
     """What it is about: tool, prompt or URI, before the relay gives it its server's name."""
     params, row = request.params, METHODS.get(request.method)
     with suppress(McpError):

@@ -205,15 +205,29 @@ class Connection(asyncio.Protocol):
         try:
             rest = handler(exchange)
             if rest is None:
-                _check_answered(exchange)
+                if exchange.work is None:
+                    _check_answered(exchange)
                 return
         except Exception:
             log.exception("%s %s failed inside the gateway", request.method, request.path)
             self._give_up(exchange)
             return
-        shared.running.add(exchange)
+        self.hold(exchange)
+        self.serve(exchange, rest)
+
+    def hold(self, exchange: Exchange) -> None:
+        """It is being worked on."""
+        self._shared.running.add(exchange)
+
+    def release(self, exchange: Exchange) -> None:
+        """Nobody works on it any more."""
+        self._shared.running.discard(exchange)
+
+    def serve(self, exchange: Exchange, rest: Coroutine[Any, Any, None]) -> None:
+        """Do in a task what is left to do for it."""
         # not loop.create_task: making up a name for each would be a fifth of the cost
-        exchange.task = asyncio.Task(self._serve(exchange, rest), loop=shared.loop, name="request")
+        loop = self._shared.loop
+        exchange.task = asyncio.Task(self._serve(exchange, rest), loop=loop, name="request")
 
     async def _serve(self, exchange: Exchange, rest: Coroutine[Any, Any, None]) -> None:
         try:
@@ -227,7 +241,7 @@ class Connection(asyncio.Protocol):
             self._give_up(exchange)
             raise
         finally:
-            self._shared.running.discard(exchange)
+            self.release(exchange)
             exchange.task = None  # or both stay until the garbage collector stops everybody
 
     def _give_up(self, exchange: Exchange) -> None:

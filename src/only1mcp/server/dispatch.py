@@ -20,6 +20,7 @@ from only1mcp.protocol.subscription import LISTEN
 from only1mcp.relay import local, whose
 from only1mcp.relay.request import Caller, Request
 from only1mcp.relay.snapshot import Snapshot
+from only1mcp.relay.under_way import DIRECT
 from only1mcp.server import reply
 from only1mcp.server.session import CLIENT_CANCELLED, Session
 
@@ -62,8 +63,6 @@ def modern_at_once(
 ) -> Answer | Request | None:
     """The answer to a modern request, if it is there; else `modern` will have it, from what is
     known of it now."""
-    if incoming.method not in snapshot.answers.may_hold:
-        return None
     return _at_once(incoming, revision, True, mount, snapshot, caller)
 
 
@@ -104,7 +103,7 @@ def legacy_at_once(
 ) -> Answer | Request | None:
     """The answer to a request within a session, if it is there; else `legacy` will have it, from
     what is known of it now."""
-    if incoming.method not in snapshot.answers.may_hold or session.runs(incoming.id):
+    if session.runs(incoming.id):
         return None
     return _at_once(incoming, session.revision, False, session.mount, snapshot, caller)
 
@@ -124,7 +123,8 @@ async def legacy(
     task = asyncio.current_task()
     assert task is not None
     try:
-        key = session.begin(incoming.id, task)
+        sent = begun is not None and begun.under_way is not None
+        key = (session.goes_on if sent else session.begin)(incoming.id, task)
     except McpError as error:
         return reply.refusal(incoming.id, error), HTTPStatus.BAD_REQUEST
     try:
@@ -149,6 +149,9 @@ def _at_once(
     snapshot: Snapshot,
     caller: Caller,
 ) -> Answer | Request | None:
+    held = incoming.method in snapshot.answers.may_hold
+    if not held and incoming.method not in DIRECT:
+        return None
     view = snapshot.view(mount)
     assert view is not None
     try:
@@ -156,7 +159,7 @@ def _at_once(
     except McpError:
         return None
     request = Request(incoming.method, params, revision, modern, view, caller)
-    return reply.at_once(incoming.id, request, snapshot) or request
+    return (reply.at_once(incoming.id, request, snapshot) if held else None) or request
 
 
 async def batch(

@@ -57,6 +57,15 @@ class Wire(Protocol):
     def answered(self) -> None:
         """The current answer has ended: begin the next, or end the connection."""
 
+    def hold(self, exchange: "Exchange") -> None:
+        """It is being worked on, without a task."""
+
+    def release(self, exchange: "Exchange") -> None:
+        """Nobody works on it any more."""
+
+    def serve(self, exchange: "Exchange", rest: Coroutine[Any, Any, None]) -> None:
+        """Do in a task what is left to do for it."""
+
     def cut(self) -> None:
         """Reset the connection; what the client has not read is lost."""
 
@@ -105,6 +114,14 @@ class Request:
         self.preflight = False  # a browser asks whether its page may call us
 
 
+class Work(Protocol):
+    """What is done for an exchange without a task."""
+
+    def cancel(self, why: str | None = None) -> None:
+        """Nobody wants it any more, or not in time: `Exchange.task` hears of it in the next turn
+        of the loop."""
+
+
 class Exchange:
     """One request and the way to answer it, once.
 
@@ -114,13 +131,14 @@ class Exchange:
     """
 
     __slots__ = ("_gone", "_lines", "_on_disconnect", "_wire", "closed", "request",
-                 "streaming", "task")  # fmt: skip
+                 "streaming", "task", "work")  # fmt: skip
 
     def __init__(self, request: Request, wire: Wire, lines: bytes = b"") -> None:
         self.request = request
         self.streaming = False
         self.closed = False
         self.task: asyncio.Task[None] | None = None  # the handler's, while it runs
+        self.work: Work | None = None  # what goes on without one
         self._wire = wire
         self._lines = lines  # header lines of every answer
         self._gone = False
@@ -160,6 +178,21 @@ class Exchange:
             if body is not small:
                 wire.write(body)
         wire.answered()
+
+    def hold(self, work: Work) -> None:
+        """It will be answered without a task."""
+        self.work = work
+        self._wire.hold(self)
+
+    def release(self) -> None:
+        """What was held is over."""
+        self.work = self._on_disconnect = None
+        self._wire.release(self)
+
+    def go_on(self, rest: Coroutine[Any, Any, None]) -> None:
+        """What was held needs a task."""
+        self.work = self._on_disconnect = None
+        self._wire.serve(self, rest)
 
     def open_stream(self, headers: bytes = b"") -> None:
         """Begin a stream of server-sent events: 200, not cached, not buffered by proxies."""

@@ -170,6 +170,8 @@ class Edge:
         for one in tuple(self._shared.running) if self._shared else ():
             if one.task is not None:  # it must have begun to be able to say something
                 loop.call_soon(one.task.cancel)
+            elif one.work is not None:
+                one.work.cancel()
 
     def cut(self) -> None:
         """Reset every connection."""
@@ -178,6 +180,9 @@ class Edge:
 
     async def _end_handlers(self, shared: Shared) -> None:
         me = asyncio.current_task()
+        for one in tuple(shared.running):
+            if one.work is not None:
+                one.work.cancel()
         await asyncio.sleep(0)  # those of this moment begin
         tasks = [one.task for one in shared.running if one.task and one.task is not me]
         for task in tasks:

@@ -7,7 +7,7 @@ Bounds  MAX_SESSIONS in all, IDLE_S without a request or an open stream.
 
 import itertools
 import secrets
-from asyncio import CancelledError, Future, Task, get_running_loop
+from asyncio import CancelledError, Future, get_running_loop
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Final, Protocol
@@ -26,6 +26,13 @@ MAX_SESSIONS: Final = 10_000
 IDLE_S: Final = 1800.0
 CLIENT_CANCELLED: Final = "cancelled by the client"
 """The cancel message of a task whose client no longer wants the answer."""
+
+
+class Work(Protocol):
+    """What is done for a request: a task, or what needs none."""
+
+    def cancel(self, why: str, /) -> object:
+        """Nobody wants it any more."""
 
 
 class TooManySessions(InvalidRequest):
@@ -100,11 +107,11 @@ class Session:
         self.end_stream: Callable[[], None] | None = None  # of the outlet, while one is open
         self.events: Events | None = None  # of its streams that can be resumed; once it has one
         self.last_used = self.opened_at = 0.0
-        self._running: dict[str | int, Task[Any]] = {}
+        self._running: dict[str | int, Work] = {}
         self._asked: dict[int, _Asked] = {}
         self._ids = itertools.count(1)
 
-    def begin(self, id: Raw, task: Task[Any]) -> str | int:
+    def begin(self, id: Raw, work: Work) -> str | int:
         """Note a request that starts; returns its key for `end`.
 
         Raises:
@@ -113,7 +120,13 @@ class Session:
         key = message.id_value(id)
         if key in self._running:
             raise InvalidRequest(f"a request with id {key!r} is still running on this session")
-        self._running[key] = task
+        self._running[key] = work
+        return key
+
+    def goes_on(self, id: Raw, work: Work) -> str | int:
+        """A request that has started goes on as `work`; returns its key for `end`."""
+        key = message.id_value(id)
+        self._running[key] = work
         return key
 
     def runs(self, id: Raw) -> bool:
@@ -150,8 +163,8 @@ class Session:
                 self._progressed(incoming.params)
             case Fate.HOP:
                 id = cancelled_id(incoming)
-                if id is not None and (task := self._running.get(id)):
-                    task.cancel(CLIENT_CANCELLED)
+                if id is not None and (work := self._running.get(id)):
+                    work.cancel(CLIENT_CANCELLED)
 
     @property
     def log_level(self) -> str | None:
@@ -298,8 +311,8 @@ class Sessions:
             self.durations.add(self._clock() - session.opened_at)
         if session.end_stream is not None:
             session.end_stream()
-        for task in list(session._running.values()):
-            task.cancel(CLIENT_CANCELLED)
+        for work in list(session._running.values()):
+            work.cancel(CLIENT_CANCELLED)
         if session.events is not None:
             session.events.end()
         self._ended(session)

@@ -9,7 +9,7 @@ Source  MCP 2025-11-25 and 2026-07-28 basic/transports; era by the body: basic/v
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -21,10 +21,11 @@ from only1mcp.protocol.errors import InvalidRequest, McpError
 from only1mcp.protocol.message import Message, Params
 from only1mcp.protocol.methods import LEGACY, MODERN
 from only1mcp.relay import local
+from only1mcp.relay.request import Request as Asked
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.server import dispatch, reply
+from only1mcp.server.begun import Begun, Later
 from only1mcp.server.caller import HttpCaller, SessionCaller
-from only1mcp.server.dispatch import Answer
 from only1mcp.server.events import Memory
 from only1mcp.server.http import Exchange, Rest
 from only1mcp.server.ladder import (
@@ -131,21 +132,42 @@ class Streamable:
         if isinstance(found, tuple):
             caller.finish(*found)
             return None
-        answer = dispatch.modern(incoming, revision, mount, snapshot, caller, found)
-        return self._modern_later(exchange, incoming, caller, answer)
+        later = partial(self._modern_later, exchange, incoming, revision, mount, snapshot, caller)
+        return self._begin(exchange, incoming.id, None, snapshot, caller, found, later)
+
+    def _begin(
+        self,
+        exchange: Exchange,
+        id: Raw,
+        session: Session | None,
+        snapshot: Snapshot,
+        caller: HttpCaller,
+        found: Asked | None,
+        later: Later,
+    ) -> Rest:
+        """Send the request, if that can be done now, or leave all of it to a task."""
+        if found is not None:
+            begun = Begun(exchange, caller, self._waiting, id, session, later)
+            if begun.begin(found, snapshot):
+                return None
+        return later(found)
 
     async def _modern_later(
         self,
         exchange: Exchange,
         incoming: Message,
+        revision: str,
+        mount: str | None,
+        snapshot: Snapshot,
         caller: HttpCaller,
-        answer: Coroutine[Any, Any, Answer],
+        found: Asked | None,
     ) -> None:
         if (task := exchange.task) is not None:
             # a client that hangs up cancels: 2026-07-28 transports "Cancellation"
             exchange.on_disconnect = partial(_cancel, task)
         self._waiting.add(caller)
         try:
+            answer = dispatch.modern(incoming, revision, mount, snapshot, caller, found)
             caller.finish(*await answer)
         except asyncio.CancelledError:
             caller.finish(reply.draining(incoming.id), HTTPStatus.OK)
@@ -170,14 +192,20 @@ class Streamable:
         if isinstance(found, tuple):
             caller.finish(*found)
             return None
-        answer = dispatch.legacy(incoming, session, snapshot, caller, found)
-        return self._legacy_later(incoming, caller, answer)
+        later = partial(self._legacy_later, incoming, session, snapshot, caller)
+        return self._begin(exchange, incoming.id, session, snapshot, caller, found, later)
 
     async def _legacy_later(
-        self, incoming: Message, caller: SessionCaller, answer: Coroutine[Any, Any, Answer]
+        self,
+        incoming: Message,
+        session: Session,
+        snapshot: Snapshot,
+        caller: SessionCaller,
+        found: Asked | None,
     ) -> None:
         self._waiting.add(caller)
         try:
+            answer = dispatch.legacy(incoming, session, snapshot, caller, found)
             body, status = await answer
             caller.finish(body or _cancelled(incoming.id), status)
         except asyncio.CancelledError:

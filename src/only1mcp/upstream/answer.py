@@ -94,6 +94,14 @@ def read(endpoint: Endpoint, response: Response, id: Raw) -> Message:
     raise refusal(endpoint, response)
 
 
+def plain(response: Response, id: Raw) -> Message | None:
+    """The result that answers the request with this id; None: it is something else."""
+    if response.status != 200 or response.stream:
+        return None
+    found = _message(response)
+    return found if found is not None and found.id == id and found.result else None
+
+
 def id_is_open(found: Message) -> bool:
     """Whether an error names no request: the server could not read the id, or said null."""
     return not found.id or bytes(found.id) == b"null"

@@ -7,9 +7,10 @@ Errors  UpstreamError: the server's own error. ServerUnavailable: never sent.
         ServerTimeout, ServerLost, ServerProtocolError, AnswerTooLarge: see protocol/errors.py.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from msgspec import Raw
 
@@ -81,6 +82,29 @@ class Greeting:
     gateways: tuple[str, ...] = ()
 
 
+class Waiter(Protocol):
+    """Who waits for the answer to a call without a task: it comes as the transport has it."""
+
+    def done(self) -> bool:
+        """Whether nobody waits any more."""
+
+    def set_result(self, answer: Any, /) -> None:
+        """The answer, for `AtOnce.plain` or `AtOnce.rest`."""
+
+    def set_exception(self, fault: Exception, /) -> None:
+        """There will be none, and why."""
+
+    def go_on(self) -> None:
+        """It takes more than to wait: from the next turn of the loop on in a task."""
+
+
+class Begun(Protocol):
+    """A call that was sent by `AtOnce.begin`; the numbers are its replica's."""
+
+    permit: int
+    began: float
+
+
 class Upstream(Protocol):
     """One live connection to one server: a child process, or an HTTP endpoint."""
 
@@ -110,6 +134,28 @@ class Upstream(Protocol):
 
     async def close(self) -> None:
         """End it and everything it started. Bounded; never raises."""
+
+
+@runtime_checkable
+class AtOnce(Protocol):
+    """An Upstream that can send a call without a task."""
+
+    def begin(self, call: Call, waiter: Waiter) -> Begun | None:
+        """Send `call` now, if it need not wait for anything; None: nothing was sent.
+
+        What has begun ends with one of `end` and `rest`.
+
+        Raises: McpError, as `call`; nothing was sent then.
+        """
+
+    def plain(self, begun: Any, answer: Any) -> bytes | None:
+        """The result, if this is the answer that most calls get; None: let `rest` look at it."""
+
+    def end(self, begun: Any, result: bytes) -> None:
+        """It has been answered with this result of `plain`."""
+
+    async def rest(self, begun: Any, answer: "asyncio.Future[Any]") -> bytes:
+        """What `call` does from here on; `answer` is what its waiter gets."""
 
 
 class Callee(Protocol):

@@ -45,6 +45,19 @@ class Owner(Protocol):
         """The connection has ended."""
 
 
+class Waiter(Protocol):
+    """Who waits for an answer: a future, or what needs none."""
+
+    def done(self) -> bool:
+        """Whether nobody waits any more."""
+
+    def set_result(self, result: "Response", /) -> None:
+        """Here it is."""
+
+    def set_exception(self, exception: Exception, /) -> None:
+        """There will be none, and why."""
+
+
 class Response(msgspec.Struct, gc=False):
     """The answer to one request. `headers` by lower-case name; `body` is empty for a stream."""
 
@@ -78,7 +91,6 @@ class Connection(asyncio.Protocol):
         "_body",
         "_complete",
         "_exchange",
-        "_future",
         "_headers",
         "_keep",
         "_linger",
@@ -91,6 +103,7 @@ class Connection(asyncio.Protocol):
         "_status",
         "_stream",
         "_transport",
+        "_waiter",
         "begun",
         "idle_s",
         "idle_since",
@@ -107,7 +120,7 @@ class Connection(asyncio.Protocol):
         self._pool = pool
         self._parser: Any = httptools.HttpResponseParser(self)
         self._exchange: Exchange | None = None
-        self._future: asyncio.Future[Response] | None = None
+        self._waiter: Waiter | None = None
         self._linger: asyncio.TimerHandle | None = None
         self._reset()
 
@@ -126,14 +139,19 @@ class Connection(asyncio.Protocol):
 
     def send(self, exchange: Exchange, data: bytes) -> "asyncio.Future[Response]":
         """Write a request; the future ends with its answer."""
+        future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self.put(exchange, data, future)
+        return future
+
+    def put(self, exchange: Exchange, data: bytes, waiter: Waiter) -> None:
+        """Write a request; `waiter` gets its answer."""
         self._reset()
         self.begun = False
         self._exchange = exchange
+        self._waiter = waiter
         exchange.sent = True
-        self._future = future = asyncio.get_running_loop().create_future()
         self._pool.endpoint.traffic.sent += len(data)
         self._transport.write(data)
-        return future
 
     def is_quiet(self) -> bool:
         """Whether an idle connection is still open, with nothing waiting to be read on it."""
@@ -182,11 +200,11 @@ class Connection(asyncio.Protocol):
         self._parser = None  # it refers back to us
         if self._linger is not None:
             self._linger.cancel()
-        if self._future is not None and not self._future.done():
+        if self._waiter is not None and not self._waiter.done():
             if ended:
                 self._answer()
             else:
-                self._future.set_exception(self._pool.endpoint.dropped(exc, self.begun))
+                self._waiter.set_exception(self._pool.endpoint.dropped(exc, self.begun))
         self._pool.forget(self)
 
     def _ends_with_connection(self) -> bool:
@@ -244,26 +262,37 @@ class Connection(asyncio.Protocol):
 
     def _answer(self) -> None:
         """Give what has come to the one who waits. A stream may still have to end."""
-        self._exchange = None
+        waiter = self._waiter
+        response = self._taken()
+        if waiter is not None and not waiter.done():
+            waiter.set_result(response)
+
+    def _taken(self) -> Response:
+        """What has come; nobody waits on this connection any more."""
+        self._exchange = self._waiter = None
         stream, self._stream = self._stream is not None, None
-        if self._future is not None and not self._future.done():
-            body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-            self._future.set_result(Response(self._status, self._headers, body, stream))
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        return Response(self._status, self._headers, body, stream)
 
     def _finish(self) -> None:
-        """The answer is whole: hand it over, and keep the connection if both sides want to."""
-        if self._exchange is not None:
-            self._answer()
+        """The answer is whole: keep the connection if both sides want to, and hand it over.
+
+        In this order, as whoever gets it may send the next request.
+        """
+        waiter = self._waiter
+        response = self._taken() if self._exchange is not None else None
         if self._linger is not None:
             self._linger.cancel()
             self._linger = None
-        if not self._keep:
+        if self._keep:
+            self.used = True
+            if (promise := self._headers.get(b"keep-alive")) is not None:
+                self.idle_s = min(self.idle_s, _timeout_s(promise) - 1.0)
+            self._pool.release(self)
+        else:
             self.abort()
-            return
-        self.used = True
-        if (promise := self._headers.get(b"keep-alive")) is not None:
-            self.idle_s = min(self.idle_s, _timeout_s(promise) - 1.0)
-        self._pool.release(self)
+        if response is not None and waiter is not None and not waiter.done():
+            waiter.set_result(response)
 
     def _stumble(self, error: Exception, data: bytes) -> None:
         """The parser stopped: at broken HTTP, or because a callback of ours raised."""
@@ -283,8 +312,8 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, error: McpError) -> None:
         self._exchange = None
-        if self._future is not None and not self._future.done():
-            self._future.set_exception(error)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(error)
         self.abort()
 
 

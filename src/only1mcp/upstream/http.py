@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Final
 
 from only1mcp.protocol.errors import ServerLost
-from only1mcp.upstream.connection import Connection, Exchange, Response
+from only1mcp.upstream.connection import Connection, Exchange, Response, Waiter
 from only1mcp.upstream.dial import Endpoint
 
 CONNECT_S: Final = 10.0
@@ -63,8 +63,25 @@ class HttpPool:
         """
         data = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body) if body else head + _END
         connection = await self._acquire()
+        return await self.finish(connection, exchange, connection.send(exchange, data))
+
+    def begin(
+        self, exchange: Exchange, head: bytes, body: bytes, waiter: Waiter
+    ) -> Connection | None:
+        """Send one request now, if a connection is idle; `waiter` gets its answer. None: nothing
+        was sent."""
+        if (connection := self._take_idle()) is None:
+            return None
+        data = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+        connection.put(exchange, data, waiter)
+        return connection
+
+    async def finish(
+        self, connection: Connection, exchange: Exchange, answer: "asyncio.Future[Response]"
+    ) -> Response:
+        """The answer to what was sent, as `request` returns it."""
         try:
-            return await connection.send(exchange, data)
+            return await answer
         except asyncio.CancelledError:
             connection.abandon(exchange)
             raise

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from math import inf
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Raw
 
@@ -28,8 +28,8 @@ from only1mcp.protocol.progress import PROGRESS, number, own_token, restored, to
 from only1mcp.protocol.sse import Event
 from only1mcp.upstream.afterwards import Afterwards
 from only1mcp.upstream.answer import id_is_open
-from only1mcp.upstream.base import Call
-from only1mcp.upstream.connection import Exchange
+from only1mcp.upstream.base import Call, Waiter
+from only1mcp.upstream.connection import Connection, Exchange
 from only1mcp.upstream.dial import Endpoint
 from only1mcp.upstream.listen import FIRST_PAUSE_S, last_id, messages_in, told_s
 
@@ -49,15 +49,20 @@ class Running(Exchange):
         "_on_request",
         "_on_stray",
         "_task",
+        "_waiter",
         "answer",
         "asked",
+        "began",
         "body",
         "call",
+        "connection",
         "due",
         "id",
         "modern",
+        "permit",
         "questions",
         "raw_id",
+        "session",
         "token",
     )
 
@@ -69,12 +74,16 @@ class Running(Exchange):
         clock: Callable[[], float],
         on_stray: Callable[[Message], None],
         on_request: "Callable[[Message, Running], None]",
+        waiter: Waiter | None = None,
     ) -> None:
+        """`waiter` waits for the answer instead of the task that is running."""
         super().__init__()
         self.call = call
         self.id = id
         self.raw_id = Raw(b"%d" % id)
         self.modern = False  # the era it was sent in
+        self.session: bytes | None = None  # and the session
+        self.connection: Connection | None = None  # that it was sent on without a task
         self.answer: Message | None = None
         self._endpoint = endpoint
         self._clock = clock
@@ -85,16 +94,39 @@ class Running(Exchange):
         params, self.token = own_token(call.params, id)
         self.body = message.request(id, call.method, params)
         now = clock()
+        self.began = now
+        self.permit = 0
         self._hard = now + call.max_s
         self.due = now + call.idle_s if call.idle_s < call.max_s else self._hard
         self._expired = False
+        self._waiter = waiter
+        self._task: asyncio.Task[Any] | None = None
+        if waiter is None:
+            self.take_task()
+
+    def take_task(self) -> None:
+        """From now on the task that is running waits for the answer."""
+        self._waiter = None
         self._task = task = asyncio.current_task()
         self._cancelling = task.cancelling() if task is not None else 0
+
+    def end(self) -> None:
+        """It has been answered: nobody waits, and nothing refers back to us."""
+        self._waiter = None
+        for question in self.questions.values():
+            question.cancel()
 
     # --- deadline ---
 
     def expire(self) -> None:
         """End the call where it stands: in the queue, in the dial, or waiting for its answer."""
+        if self._waiter is not None:  # it takes a task to say so to everybody
+            self._waiter.go_on()
+            asyncio.get_running_loop().call_soon(self._cancel)
+        else:
+            self._cancel()
+
+    def _cancel(self) -> None:
         if self._task is not None and not self._expired:
             self._expired = True
             self._task.cancel()

@@ -10,9 +10,11 @@ Units   seconds of the clock that is passed in.
 Cost    two clock readings and one frame for each call.
 """
 
+import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from only1mcp.config.servers import Server
 from only1mcp.observe.meter import Histogram
@@ -21,7 +23,7 @@ from only1mcp.policy.breaker import Breaker, is_failure
 from only1mcp.policy.health import Health
 from only1mcp.protocol import tasks
 from only1mcp.protocol.errors import McpError, ServerBusy, UpstreamError
-from only1mcp.upstream.base import Call, Greeting, Upstream
+from only1mcp.upstream.base import AtOnce, Begun, Call, Greeting, Upstream, Waiter
 
 log = logging.getLogger("only1mcp.servers")
 
@@ -130,12 +132,13 @@ class Standing:
 class Counted:
     """One connection of a replica, as far as calls of clients go."""
 
-    __slots__ = ("_standing", "server", "upstream")
+    __slots__ = ("_at_once", "_standing", "server", "upstream")
 
     def __init__(self, standing: Standing, upstream: Upstream) -> None:
         self.server = standing.server
         self.upstream = upstream
         self._standing = standing
+        self._at_once = upstream if isinstance(upstream, AtOnce) else None
 
     @property
     def greeting(self) -> Greeting:
@@ -145,11 +148,15 @@ class Counted:
     async def call(self, call: Call) -> bytes:
         """The result of `call`; see `Upstream.call`."""
         standing = self._standing
-        permit, began = standing.breaker.epoch, standing.clock()
         standing.in_flight += 1
         standing.taken += 1
+        permit, began = standing.breaker.epoch, standing.clock()
+        return await self._counted(self.upstream.call(call), permit, began)
+
+    async def _counted(self, call: Coroutine[Any, Any, bytes], permit: int, began: float) -> bytes:
+        standing = self._standing
         try:
-            result = await self.upstream.call(call)
+            result = await call
         except McpError as error:
             standing.failed(error, permit, began)
             raise
@@ -157,3 +164,33 @@ class Counted:
             standing.in_flight -= 1
         standing.answered(permit, began)
         return result
+
+    def begin(self, call: Call, waiter: Waiter) -> Begun | None:
+        """Send it now, if it need not wait for anything; see `AtOnce.begin`."""
+        if self._at_once is None:
+            return None
+        begun = self._at_once.begin(call, waiter)
+        if begun is not None:
+            standing = self._standing
+            begun.permit, begun.began = standing.breaker.epoch, standing.clock()
+            standing.in_flight += 1
+            standing.taken += 1
+        return begun
+
+    def plain(self, begun: Begun, answer: Any) -> bytes | None:
+        """The result, if this is the answer that most calls get."""
+        assert self._at_once is not None
+        return self._at_once.plain(begun, answer)
+
+    def end(self, begun: Begun, result: bytes) -> None:
+        """It has been answered with this result."""
+        assert self._at_once is not None
+        self._at_once.end(begun, result)
+        self._standing.in_flight -= 1
+        self._standing.answered(begun.permit, begun.began)
+
+    async def rest(self, begun: Begun, answer: "asyncio.Future[Any]") -> bytes:
+        """What `call` does from here on."""
+        assert self._at_once is not None
+        rest = self._at_once.rest(begun, answer)
+        return await self._counted(rest, begun.permit, begun.began)

@@ -13,9 +13,9 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Raw
 
@@ -30,14 +30,15 @@ from only1mcp.protocol.errors import (
     ServerUnavailable,
 )
 from only1mcp.protocol.message import Message, Params
-from only1mcp.protocol.methods import FROM_SERVERS, NEWEST_MODERN, QUESTIONS, Fate, fate
+from only1mcp.protocol.methods import FROM_SERVERS, QUESTIONS, Fate, fate
 from only1mcp.upstream import answer, traffic
 from only1mcp.upstream.afterwards import Afterwards
 from only1mcp.upstream.askers import GivenUp, asker, take_back
-from only1mcp.upstream.base import Call, Greeting, NotificationSink, put, refusal
+from only1mcp.upstream.base import Call, Greeting, NotificationSink, Waiter, put, refusal
 from only1mcp.upstream.connection import Exchange, Response
 from only1mcp.upstream.deadline import Deadlines
 from only1mcp.upstream.dial import Endpoint
+from only1mcp.upstream.heads import Heads
 from only1mcp.upstream.http import CONNECT_S, TRY_LATER, HttpPool
 from only1mcp.upstream.listen import FIRST_PAUSE_S, Stream, follow, last_id, told_s
 from only1mcp.upstream.probe import greet
@@ -51,8 +52,6 @@ CONTROL_S: Final = 10.0  # one notification or answer
 CLOSE_S: Final = 2.0  # the DELETE of the session
 MAX_ANSWERS: Final = 256  # to requests of the server, at once; more are dropped
 MAX_BARREN_RESUMES: Final = 3  # in a row, without a new event
-_POST: Final = b"accept: application/json, text/event-stream\r\ncontent-type: application/json\r\n"
-_GET: Final = b"accept: text/event-stream\r\n"
 _HANDSHAKE: Final = frozenset(("initialize", "server/discover"))
 _CHANGES: Final = {
     "tools": "notifications/tools/list_changed",
@@ -87,6 +86,7 @@ class StreamableHttp:
         self._control = HttpPool(
             self._endpoint, connect_s=connect_s, max_connections=CONTROL_CONNECTIONS, clock=clock
         )
+        self._heads = Heads(self._endpoint)
         self._ids = itertools.count(1)
         self._running: dict[int, Running] = {}
         self._given_up = GivenUp(clock)
@@ -97,42 +97,15 @@ class StreamableHttp:
         self._renewal: asyncio.Task[ServerFault | None] | None = None
         self._lost = asyncio.Event()
         self._reason = ""
-        self._session: bytes | None = None
-        self.revision = None
-
-    # --- the head of every request ---
 
     @property
     def revision(self) -> str | None:
         """The revision spoken; None before and in the handshake of the legacy era."""
-        return self._revision
+        return self._heads.revision
 
     @revision.setter
     def revision(self, value: str | None) -> None:
-        self._revision = value
-        self._modern = value is not None and value >= NEWEST_MODERN
-        self._prepare()
-
-    def _prepare(self) -> None:
-        """Make the heads that all requests share until revision or session change."""
-        lines = b""
-        if self._revision is not None:
-            lines += b"%b: %b\r\n" % (headers.PROTOCOL_VERSION, self._revision.encode())
-        if self._session is not None and not self._modern:
-            lines += b"%b: %b\r\n" % (headers.SESSION_ID, self._session)
-        self._post_head = self._endpoint.head(b"POST", _POST + lines)
-        self._get_head = self._endpoint.head(b"GET", _GET + lines)
-        self._delete_head = self._endpoint.head(b"DELETE", lines)
-
-    def _head(self, call: Call) -> bytes:
-        head = self._post_head + call.trace
-        if self._modern:
-            head += b"%b: %b\r\n" % (headers.METHOD, call.method.encode())
-            if call.name is not None:
-                head += b"%b: %b\r\n" % (headers.NAME, headers.encode(call.name))
-            for name, value in call.mirrored:
-                head += b"%b: %b\r\n" % (name.encode(), headers.encode(value))
-        return head
+        self._heads.revision = value
 
     # --- Upstream ---
 
@@ -149,14 +122,52 @@ class StreamableHttp:
 
     async def call(self, call: Call) -> bytes:
         """The result of `call` as JSON text. See upstream/base.py for the errors."""
+        return await self._outcome(self._run(call), None)
+
+    def begin(self, call: Call, waiter: Waiter) -> Running | None:
+        """Send it now, if there is a session and an idle connection; see upstream/base.py."""
+        if self._renewal is not None or call.array is not None:
+            return None
+        running = self._run(call, waiter)
+        running.modern, running.session = self._heads.modern, self._heads.session
+        sent = running, self._heads.of(call), running.body, waiter
+        if (connection := self._pool.begin(*sent)) is None:
+            del self._running[running.id]
+            return None
+        running.connection = connection
+        return running
+
+    def plain(self, begun: Running, response: Response) -> bytes | None:
+        """The result, if the answer is one."""
+        found = begun.answer or answer.plain(response, begun.raw_id)
+        return bytes(found.result) if found is not None and found.result else None
+
+    def end(self, begun: Running, result: bytes) -> None:
+        """It has been answered."""
+        self._afterwards.keep(begun.id, begun.token, begun.call, result)
+        del self._running[begun.id]
+        begun.end()
+
+    async def rest(self, begun: Running, response: "asyncio.Future[Response]") -> bytes:
+        """What `call` does from here on."""
+        assert begun.connection is not None
+        begun.take_task()
+        return await self._outcome(begun, self._pool.finish(begun.connection, begun, response))
+
+    def _run(self, call: Call, waiter: Waiter | None = None) -> Running:
         own = self._endpoint, call, next(self._ids), self._clock
-        running = Running(*own, self._on_stray, self._on_request)
+        running = Running(*own, self._on_stray, self._on_request, waiter)
         self._running[running.id] = running
         self._deadlines.watch(running.due)
+        return running
+
+    async def _outcome(self, running: Running, sent: Coroutine[Any, Any, Response] | None) -> bytes:
+        """The result of a call, or of the rest of one that has been sent."""
+        call = running.call
         try:
-            if self._renewal is not None and call.method not in _HANDSHAKE:
+            if sent is None and self._renewal is not None and call.method not in _HANDSHAKE:
                 await self._renewed(self._renewal)
-            found = await self._answer(running)
+            found = await self._answer(running, sent)
             self._afterwards.keep(running.id, running.token, call, found.result)
             return answer.result(found)
         except asyncio.CancelledError:
@@ -169,13 +180,12 @@ class StreamableHttp:
             raise
         finally:
             del self._running[running.id]
-            for question in running.questions.values():
-                question.cancel()
+            running.end()
 
     async def notify(self, method: str, params: Params | None = None) -> None:
         """Send a notification; that the server cannot be reached is not an error."""
         text = message.encode(params) if params is not None else None
-        await self._deliver(self._head(Call(method)), message.notification(method, text))
+        await self._deliver(self._heads.of(Call(method)), message.notification(method, text))
 
     async def wait_lost(self) -> str:
         """Why the endpoint is known to be dead, once it is."""
@@ -193,36 +203,37 @@ class StreamableHttp:
             await self._pool.close()
 
     async def _end_session(self) -> None:
-        if self._session is None or self._modern or self._lost.is_set():
+        if self._heads.session is None or self._heads.modern or self._lost.is_set():
             return
         with suppress(McpError, TimeoutError):
             async with asyncio.timeout(CLOSE_S):
-                await self._control.request(Exchange(), self._delete_head)
+                await self._control.request(Exchange(), self._heads.delete)
 
     # --- one call ---
 
-    async def _answer(self, running: Running) -> Message:
+    async def _answer(
+        self, running: Running, sent: Coroutine[Any, Any, Response] | None
+    ) -> Message:
         """The message that answers; a session the server no longer knows is renewed once."""
-        call, session = running.call, self._session
+        call = running.call
+        session = self._heads.session if sent is None else running.session
         if call.method == "initialize":
-            self._adopt(None)
+            self._heads.session = None
             session = None
-        response = await self._post(running)
+        response = await self._post(running, sent)
         if session is not None and running.answer is None and answer.session_is_gone(response):
             await self._renew(session)
             response = await self._post(running)
         found = running.answer or answer.read(self._endpoint, response, running.raw_id)
         if call.method == "initialize" and found.result:
-            self._adopt(response.headers.get(headers.SESSION_ID))
+            self._heads.session = response.headers.get(headers.SESSION_ID)
         return found
 
-    async def _post(self, running: Running) -> Response:
-        call = running.call
-        head = self._head(call)
-        running.modern = self._modern
+    async def _post(
+        self, running: Running, sent: Coroutine[Any, Any, Response] | None = None
+    ) -> Response:
         try:
-            post = call.array.through(self._pool, self._tasks) if call.array else self._pool.request
-            response = await post(running, head, running.body)
+            response = await (self._posted(running) if sent is None else sent)
             if running.answer is not None or not response.stream:
                 return response
             running.hung_up()
@@ -236,6 +247,13 @@ class StreamableHttp:
             raise fault
         return await self._resume(running, fault)
 
+    def _posted(self, running: Running) -> Coroutine[Any, Any, Response]:
+        call, post = running.call, self._pool.request
+        running.modern = self._heads.modern
+        if call.array is not None:
+            post = call.array.through(self._pool, self._tasks)
+        return post(running, self._heads.of(call), running.body)
+
     async def _resume(self, running: Running, fault: ServerLost) -> Response:
         """Go on with a stream that broke before the answer; its deadline bounds it all."""
         barren = 0
@@ -244,7 +262,7 @@ class StreamableHttp:
             seen = last_id(running)
             with suppress(ServerLost):
                 try:
-                    response = await self._control.request(running, self._resume_head(seen))
+                    response = await self._control.request(running, self._heads.resume(seen))
                 except ServerUnavailable as unreachable:
                     raise fault from unreachable
                 if running.answer is not None:
@@ -254,11 +272,6 @@ class StreamableHttp:
                 running.hung_up()
             barren = barren + 1 if last_id(running) == seen else 0
         raise fault
-
-    def _resume_head(self, last_id: bytes) -> bytes:
-        if not last_id:
-            return self._get_head
-        return b"%b%b: %b\r\n" % (self._get_head, headers.LAST_EVENT_ID, last_id)
 
     def _cancel(self, running: Running) -> None:
         """Tell a legacy server; for a modern one the closed connection says it."""
@@ -270,14 +283,10 @@ class StreamableHttp:
 
     # --- the session ---
 
-    def _adopt(self, session: bytes | None) -> None:
-        self._session = session
-        self._prepare()
-
     async def _renew(self, session: bytes) -> None:
         """Shake hands again, once for all calls that find the session gone."""
         if self._renewal is None:
-            if self._session != session:
+            if self._heads.session != session:
                 return
             self._renewal = self._tasks.start(self._greet_again(), f"greet {self.server} again")
         await self._renewed(self._renewal)
@@ -318,9 +327,9 @@ class StreamableHttp:
             self._listening = self._tasks.start(self._follow(), f"listen to {self.server}")
 
     async def _follow(self) -> None:
-        session = self._session
+        session = self._heads.session
         stream = Stream(self._on_stray)
-        refusal = await follow(self._control, self._resume_head, stream, self._unreachable)
+        refusal = await follow(self._control, self._heads.resume, stream, self._unreachable)
         opened = stream.events is not None
         if session is not None and opened and answer.session_is_gone(refusal):
             with suppress(ServerFault):
@@ -349,7 +358,7 @@ class StreamableHttp:
         running.asking(True)
         try:
             body = await put(request, running.call.on_question, self._tell)
-            await self._deliver(self._post_head, body)
+            await self._deliver(self._heads.post, body)
         finally:
             running.questions.pop(bytes(request.id), None)
             running.asking(False)
@@ -357,7 +366,7 @@ class StreamableHttp:
 
     def _on_request(self, request: Message, of: Running | None = None) -> None:
         """A request of the server: on the stream of a call it is for the client of that call."""
-        if self._modern or len(self._tasks) >= MAX_ANSWERS:
+        if self._heads.modern or len(self._tasks) >= MAX_ANSWERS:
             log.debug("server '%s': request %s dropped", self.server, request.method)
             return
         if fate(QUESTIONS, request.method) is Fate.HOP:
@@ -377,7 +386,7 @@ class StreamableHttp:
 
     def _send(self, body: bytes) -> None:
         """Deliver without waiting."""
-        self._tasks.start(self._deliver(self._post_head, body), f"post to {self.server}")
+        self._tasks.start(self._deliver(self._heads.post, body), f"post to {self.server}")
 
     async def _deliver(self, head: bytes, body: bytes) -> None:
         try:
