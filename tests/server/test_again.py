@@ -32,9 +32,14 @@ def fed(*pieces: bytes) -> list[Request]:
     return list(one.ready)
 
 
+LENGTH = b"content-length"
+
+
 def said(request: Request) -> tuple[object, ...]:
+    """All of it but how long its body is, which nobody asks a request that was read again."""
+    headers = {name: value for name, value in request.headers.items() if name != LENGTH}
     return (
-        *(request.method, request.path, request.query, request.headers, request.body),
+        *(request.method, request.path, request.query, headers, request.body),
         *(request.principal, request.keep_alive, request.chunks, request.cors, request.admin),
     )
 
@@ -70,8 +75,8 @@ def test_of_the_first_request_only_its_head_is_kept() -> None:
     one = reader()
     one.feed(post(body))
     assert one._last is not None
-    assert body not in b"".join(part for part in one._last if isinstance(part, bytes))
-    assert not any(isinstance(part, Request) for part in one._last)
+    assert body not in one._last._front + one._last._back
+    assert one._last.request.body == b""
 
 
 @pytest.mark.parametrize(
@@ -150,4 +155,4 @@ def test_the_last_of_a_connection_is_not_remembered(head: bytes) -> None:
     request = Request("POST", "/mcp", b"", {b"content-length": b"2"})
     request.body = b"{}"
     request.keep_alive = False
-    assert remembered(head + b"{}", request) is None
+    assert remembered(head + b"{}", request, 0) is None

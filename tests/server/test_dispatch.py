@@ -46,7 +46,10 @@ async def legacy(gateway: Gateway, one: Session, asked: Message) -> Any:
 async def modern(gateway: Gateway, method: str, params: Any, mount: str | None = None) -> Any:
     """The decoded answer to a modern request, and its status."""
     asked = incoming(method, params | {"_meta": own_meta({})})
-    body, status = await dispatch.modern(asked, NEWEST_MODERN, mount, gateway.snapshot(), Heard())
+    snapshot = gateway.snapshot()
+    view = snapshot.view(mount)
+    assert view is not None
+    body, status = await dispatch.modern(asked, NEWEST_MODERN, view, snapshot, Heard())
     return json.loads(body), status
 
 

@@ -125,6 +125,8 @@ class Access:
         ValueError: open to other machines without saying so, or a setting is no host or
             origin; the text names it.
         """
+        self.epoch = 0
+        """Another number whenever a verdict may be another one."""
         self._names: dict[bytes, str] = {}  # of every token there has been, by digest
         self._admin_names: dict[bytes, str] = {}
         self._granted: dict[tuple[bytes | None, ...], Grant] = {}
@@ -163,6 +165,7 @@ class Access:
             for digest in admins:
                 self._admin_names.setdefault(digest, f"admin-{len(self._admin_names) + 1}")
             self._granted.clear()
+            self.epoch += 1
 
         return renew
 

@@ -9,10 +9,11 @@ Source  docs/life-of-a-request.md.
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import replace
 from functools import partial
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
 
 from only1mcp.catalog.listing import Kind
 from only1mcp.catalog.pages import NO_PROMISE

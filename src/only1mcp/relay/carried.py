@@ -11,11 +11,11 @@ Source  MCP 2025-11-25 basic/utilities/tasks "Tool-Level Negotiation".
 import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
-from dataclasses import replace
 from time import monotonic
 from typing import Final
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from only1mcp.protocol import tasks
 from only1mcp.protocol.errors import McpError, ServerFault, ServerTimeout

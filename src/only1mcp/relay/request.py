@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
 from msgspec import Raw
 
-from only1mcp.catalog.view import Target, View
+from only1mcp.catalog.view import Target as Target
+from only1mcp.catalog.view import View as View
 from only1mcp.observe.tracing import TRACE_ID, Span
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import McpError
@@ -58,8 +59,7 @@ class Caller(Protocol):
         """Header lines for its answer, where an answer has such."""
 
 
-@dataclass(slots=True)
-class Request:
+class Request(msgspec.Struct):
     """One client request. `params` belongs to it: the relay rewrites members in place."""
 
     method: str
@@ -70,7 +70,7 @@ class Request:
     caller: Caller
     fetch: "Fetch | None" = None
     """Hears of the server's own result, if the call is made for the cache."""
-    number: int = field(default_factory=count(1).__next__)
+    number: int = msgspec.field(default_factory=count(1).__next__)
     """Counts all requests of this process."""
     target: Target | None = None
     """Whose it is, once the relay has found that."""

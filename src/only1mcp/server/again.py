@@ -9,7 +9,9 @@ Source  RFC 9112 section 6: the same bytes frame the same message.
 """
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec.structs import replace
 
 from only1mcp.server.exchange import Request
 
@@ -20,22 +22,24 @@ _END: Final = b"\r\n\r\n"
 _FRAMED_OTHERWISE: Final = (b"transfer-encoding", b"expect", b"upgrade")
 
 
-class Head(NamedTuple):
+class Head:
     """A head in two parts, around the number in Content-Length, and what it said."""
 
-    front: bytes
-    back: bytes
-    method: str
-    path: str
-    query: bytes
-    headers: dict[bytes, bytes]
+    __slots__ = ("_back", "_front", "epoch", "request")
 
-    def read(self, data: bytes, max_body_bytes: int) -> Request | None:
-        """The one whole request that `data` is, if its head is this one."""
-        front, back, method, path, query, headers = self
-        if not data.startswith(front):
+    def __init__(self, front: bytes, back: bytes, request: Request, epoch: int) -> None:
+        self._front = front
+        self._back = back
+        self.request = request
+        """Without body, and without the header that says how long it is."""
+        self.epoch = epoch
+        """Of the access rules that have let it in."""
+
+    def read(self, data: bytes, max_body_bytes: int) -> bytes | None:
+        """The body of the one whole request that `data` is, if its head is this one."""
+        if not data.startswith(self._front):
             return None
-        start = len(front)
+        start, back = len(self._front), self._back
         end = data.find(b"\r", start, start + MAX_DIGITS + 1)
         digits = data[start:end]
         if end < 0 or not digits.isdigit() or not data.startswith(back, end):
@@ -43,12 +47,10 @@ class Head(NamedTuple):
         begins, length = end + len(back), int(digits)
         if len(data) - begins != length or length > max_body_bytes:
             return None
-        request = Request(method, path, query, {**headers, b"content-length": digits})
-        request.body = data[begins:]
-        return request
+        return data[begins:]
 
 
-def remembered(data: bytes, request: Request) -> Head | None:
+def remembered(data: bytes, request: Request, epoch: int) -> Head | None:
     """The head of `request` if another may begin like it. `data` is what was read with it: the
     request and nothing besides, or there is nothing to remember."""
     headers = request.headers
@@ -62,5 +64,6 @@ def remembered(data: bytes, request: Request) -> Head | None:
     length, place = len(request.body), found[0]
     if int(place[1]) != length or len(data) != ends + length:
         return None
+    others = {name: value for name, value in headers.items() if name != b"content-length"}
     front, back = data[: place.start(1)], data[place.end(1) : ends]
-    return Head(front, back, request.method, request.path, request.query, headers)
+    return Head(front, back, replace(request, headers=others, body=b""), epoch)

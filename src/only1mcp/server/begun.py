@@ -1,8 +1,8 @@
 """A POST whose call is under way without a task: what it takes to answer it, or to go on in one.
 
-    answered ──► the result is the client's
-    go_on    ──► a task, as if it had had one from the beginning
-    cancel   ──► the same, and the task is cancelled: so the server hears of it, too
+answered ──► the result is the client's
+go_on    ──► a task, as if it had had one from the beginning
+cancel   ──► the same, and the task is cancelled: so the server hears of it, too
 """
 
 import asyncio

@@ -113,7 +113,9 @@ class Connection(asyncio.Protocol):
         else:
             self._feed(data)
         reader = self.reader
-        if reader.ready or reader.awaits_continue or self._unread:
+        if len(reader.ready) == 1 and self._current is None and not (self.blocked or self.held):
+            self._start()
+        elif reader.ready or reader.awaits_continue or self._unread:
             self._advance()
 
     def pause_writing(self) -> None:
@@ -195,7 +197,7 @@ class Connection(asyncio.Protocol):
     def _start(self) -> None:
         request = self.reader.ready.popleft()
         shared = self._shared
-        if is_mcp(request.path):
+        if request.path == "/mcp" or is_mcp(request.path):
             handler = _answer_preflight if request.preflight else shared.mcp
             exchange = Exchange(request, self, request.cors)
         else:

@@ -18,7 +18,7 @@ from only1mcp.protocol.message import Message, Params
 from only1mcp.protocol.methods import MODERN, R2025_03_26
 from only1mcp.protocol.subscription import LISTEN
 from only1mcp.relay import local, whose
-from only1mcp.relay.request import Caller, Request
+from only1mcp.relay.request import Caller, Request, View
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.under_way import DIRECT
 from only1mcp.server import reply
@@ -59,31 +59,29 @@ def served(requested: str) -> str:
 
 
 def modern_at_once(
-    incoming: Message, revision: str, mount: str | None, snapshot: Snapshot, caller: Caller
+    incoming: Message, revision: str, view: View, snapshot: Snapshot, caller: Caller
 ) -> Answer | Request | None:
     """The answer to a modern request, if it is there; else `modern` will have it, from what is
     known of it now."""
-    return _at_once(incoming, revision, True, mount, snapshot, caller)
+    return _at_once(incoming, revision, True, view, snapshot, caller)
 
 
 async def modern(
     incoming: Message,
     revision: str,
-    mount: str | None,
+    view: View,
     snapshot: Snapshot,
     caller: Caller,
     begun: Request | None = None,
 ) -> Answer:
-    """Answer a modern request whose `_meta` has been checked, on a mount of this snapshot.
+    """Answer a modern request whose `_meta` has been checked, on a view of this snapshot.
 
     In  `begun` is what `modern_at_once` has made of it.
     """
     if begun is not None:
         return await reply.answer(incoming.id, begun, snapshot)
-    view = snapshot.view(mount)
-    assert view is not None
     if incoming.method == "server/discover":
-        if mount is not None:  # what it can do is what its one server can do
+        if view.server is not None:  # what it can do is what its one server can do
             view, _ = await snapshot.listings.renewed(view)
         return message.result(incoming.id, local.discover(view)), HTTPStatus.OK
     params = message.members(incoming.params)
@@ -99,13 +97,13 @@ async def modern(
 
 
 def legacy_at_once(
-    incoming: Message, session: Session, snapshot: Snapshot, caller: Caller
+    incoming: Message, session: Session, view: View, snapshot: Snapshot, caller: Caller
 ) -> Answer | Request | None:
     """The answer to a request within a session, if it is there; else `legacy` will have it, from
     what is known of it now."""
-    if session.runs(incoming.id):
+    if session.busy and session.runs(incoming.id):
         return None
-    return _at_once(incoming, session.revision, False, session.mount, snapshot, caller)
+    return _at_once(incoming, session.revision, False, view, snapshot, caller)
 
 
 async def legacy(
@@ -145,15 +143,13 @@ def _at_once(
     incoming: Message,
     revision: str,
     modern: bool,
-    mount: str | None,
+    view: View,
     snapshot: Snapshot,
     caller: Caller,
 ) -> Answer | Request | None:
     held = incoming.method in snapshot.answers.may_hold
     if not held and incoming.method not in DIRECT:
         return None
-    view = snapshot.view(mount)
-    assert view is not None
     try:
         params = message.members(incoming.params)
     except McpError:

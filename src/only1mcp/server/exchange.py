@@ -12,6 +12,8 @@ from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
+import msgspec
+
 MAX_PENDING_BYTES: Final = 4 * 1024 * 1024
 """A stream whose client leaves more than this unread is cut: memory is not endless."""
 _COPY_BELOW: Final = 16 * 1024  # joining head and body costs less than a second buffer
@@ -79,39 +81,38 @@ class Wire(Protocol):
         """Run `callback` after whoever asks has come to its next await."""
 
 
-class Request:
+class Memo:
+    """What a handler has found out from a head alone; requests with the same head share it."""
+
+    __slots__ = ("found",)
+
+    def __init__(self) -> None:
+        self.found: Any = None
+
+
+class Request(msgspec.Struct):
     """What a client asked. Header names are lower case, repeated ones joined with ", ".
 
     `path` is raw and undecoded, without query; `principal` is who is calling, `admin` the same if
     it is an admin.
     """
 
-    __slots__ = (
-        "admin",
-        "body",
-        "chunks",
-        "cors",
-        "headers",
-        "keep_alive",
-        "method",
-        "path",
-        "preflight",
-        "principal",
-        "query",
-    )
-
-    def __init__(self, method: str, path: str, query: bytes, headers: dict[bytes, bytes]) -> None:
-        self.method = method
-        self.path = path
-        self.query = query
-        self.headers = headers
-        self.body = b""
-        self.principal = ""
-        self.admin = ""
-        self.keep_alive = True  # the client wants the connection to stay
-        self.chunks = True  # the client understands chunks: HTTP/1.1
-        self.cors = b""  # header lines for an answer on an MCP path
-        self.preflight = False  # a browser asks whether its page may call us
+    method: str
+    path: str
+    query: bytes
+    headers: dict[bytes, bytes]
+    body: bytes = b""
+    principal: str = ""
+    admin: str = ""
+    keep_alive: bool = True
+    """The client wants the connection to stay."""
+    chunks: bool = True
+    """The client understands chunks: HTTP/1.1."""
+    cors: bytes = b""
+    """Header lines for an answer on an MCP path."""
+    preflight: bool = False
+    """A browser asks whether its page may call us."""
+    memo: Memo = msgspec.field(default_factory=Memo)
 
 
 class Work(Protocol):

@@ -25,6 +25,7 @@ from only1mcp.server import dispatch
 from only1mcp.server.http import Request
 from only1mcp.server.session import Outlet, Told
 
+ROOT: Final = "/mcp"
 _NAMED: Final = {
     row.name: row.target
     for row in METHODS.values()
@@ -32,6 +33,21 @@ _NAMED: Final = {
     and row.target is not None
     and row.revisions[-1] in MODERN
 }
+
+
+class Said:
+    """What the head of a request says of itself, whatever its body is."""
+
+    __slots__ = ("mount", "problem", "session", "version")
+
+    def __init__(self, request: Request) -> None:
+        self.mount = request.path[len(ROOT) + 1 :].rstrip("/") or None
+        """The one server that is meant; None: all of them."""
+        self.version = version(request)
+        self.problem = refused(request) if request.method == "POST" else None
+        """Why its body is not even looked at."""
+        session = request.headers.get(b"mcp-session-id")
+        self.session = None if session is None else session.decode("latin-1")
 
 
 def version(request: Request) -> str:

@@ -20,6 +20,7 @@ from httptools import (
     HttpParserUpgrade,
 )
 from httptools import HttpRequestParser as Parser
+from msgspec.structs import replace
 
 from only1mcp.policy.access import Access, Grant, Refusal
 from only1mcp.server import again, head
@@ -115,7 +116,9 @@ class Reader:
         if self.over:
             return
         if self.phase == BETWEEN and type(data) is bytes:
-            if self._last is not None and self._take_again(self._last, data):
+            last = self._last
+            if last is not None and (body := last.read(data, self._max_body_bytes)) is not None:
+                self._take_again(last, body)
                 return
             self._whole = data
         rest = None
@@ -133,19 +136,17 @@ class Reader:
             self._bound(len(data))
         self._whole = b""
 
-    def _take_again(self, last: again.Head, data: bytes) -> bool:
-        """Read a request whose head is the last one's; the parser does not hear of it."""
-        request = last.read(data, self._max_body_bytes)
-        if request is None:
-            return False
-        try:
-            self._grant(request)
-        except Refused:
-            self.over = True
-            raise
+    def _take_again(self, last: again.Head, body: bytes) -> None:
+        """A request whose head is the last one's; the parser does not hear of it."""
+        if last.epoch != self._access.epoch:
+            try:
+                self._grant(last.request)
+            except Refused:
+                self.over = True
+                raise
+            last.epoch = self._access.epoch
         self.serial += 1
-        self.ready.append(request)
-        return True
+        self.ready.append(replace(last.request, body=body))
 
     def finish(self) -> None:
         """Read no more, and forget what was read ahead."""
@@ -327,7 +328,7 @@ class Reader:
         self._parsed += 1
         whole, self._whole = self._whole, b""
         if self._parsed & (self._parsed - 1) == 0 and is_mcp(request.path):
-            self._last = again.remembered(whole, request)
+            self._last = again.remembered(whole, request, self._access.epoch)
 
 
 def _is_preflight(request: Request) -> bool:

@@ -199,8 +199,10 @@ class StdioEdge:
             raise InvalidRequest(f"a request with id {key!r} is still running")
         self._modern[key] = task
         caller = StdioCaller(self.write, SelfDescribed(meta))
+        snapshot = self._snapshot()
+        view = snapshot.catalog.all
         try:
-            body, _ = await dispatch.modern(incoming, revision, None, self._snapshot(), caller)
+            body, _ = await dispatch.modern(incoming, revision, view, snapshot, caller)
             return body
         except asyncio.CancelledError as cancel:
             if cancel.args[:1] != (CLIENT_CANCELLED,):

@@ -22,20 +22,14 @@ from only1mcp.protocol.message import Message, Params
 from only1mcp.protocol.methods import LEGACY, MODERN
 from only1mcp.relay import local
 from only1mcp.relay.request import Request as Asked
+from only1mcp.relay.request import View
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.server import dispatch, reply
 from only1mcp.server.begun import Begun, Later
 from only1mcp.server.caller import HttpCaller, SessionCaller
 from only1mcp.server.events import Memory
 from only1mcp.server.http import Exchange, Rest
-from only1mcp.server.ladder import (
-    SelfDescribed,
-    accepts,
-    check_modern,
-    refused,
-    unsupported,
-    version,
-)
+from only1mcp.server.ladder import Said, SelfDescribed, accepts, check_modern, unsupported
 from only1mcp.server.session import (
     CLIENT_CANCELLED,
     Session,
@@ -43,7 +37,6 @@ from only1mcp.server.session import (
     TooManySessions,
 )
 
-_ROOT: Final = "/mcp"
 LOOKS: Final = 10
 LEFT_S: Final = 0.1
 """How long the end of a session's former stream may come after the wish for another."""
@@ -69,23 +62,26 @@ class Streamable:
     def handle(self, exchange: Exchange) -> Rest:
         """Answer one HTTP request, or begin to; never raises."""
         request = exchange.request
+        said: Said | None = request.memo.found
+        if said is None:
+            said = request.memo.found = Said(request)
         snapshot = self._snapshot()
-        mount = request.path[len(_ROOT) + 1 :].rstrip("/") or None
-        if snapshot.view(mount) is None:
+        view = snapshot.catalog.view(said.mount)
+        if view is None:
             known = ", ".join(snapshot.servers) or "none"
             refuse(
                 exchange,
                 HTTPStatus.NOT_FOUND,
-                InvalidRequest(f"no server '{mount}' here", {"hint": f"servers: {known}"}),
+                InvalidRequest(f"no server '{said.mount}' here", {"hint": f"servers: {known}"}),
             )
         elif request.method == "POST":
-            return self._post(exchange, mount, snapshot)
-        elif request.method == "GET" and version(request) not in MODERN:
-            return self._get(exchange, mount)
-        elif request.method == "DELETE" and version(request) not in MODERN:
-            self._delete(exchange, mount)
+            return self._post(exchange, said, view, snapshot)
+        elif request.method == "GET" and said.version not in MODERN:
+            return self._get(exchange, said)
+        elif request.method == "DELETE" and said.version not in MODERN:
+            self._delete(exchange, said)
         else:
-            allow = b"Allow: POST\r\n" if version(request) in MODERN else _ALLOW
+            allow = b"Allow: POST\r\n" if said.version in MODERN else _ALLOW
             refuse(
                 exchange,
                 HTTPStatus.METHOD_NOT_ALLOWED,
@@ -94,29 +90,29 @@ class Streamable:
             )
         return None
 
-    def _post(self, exchange: Exchange, mount: str | None, snapshot: Snapshot) -> Rest:
-        request = exchange.request
-        if problem := refused(request):
-            refuse(exchange, *problem)
+    def _post(self, exchange: Exchange, said: Said, view: View, snapshot: Snapshot) -> Rest:
+        if said.problem is not None:
+            refuse(exchange, *said.problem)
             return None
+        body = exchange.request.body
         try:
-            incoming = message.decode_client(request.body)
+            incoming = message.decode_client(body)
             if isinstance(incoming, list):
-                return self._batch(exchange, incoming, mount, snapshot)
+                return self._batch(exchange, incoming, said, snapshot)
             meta = dispatch.modern_meta(incoming)
         except McpError as error:
-            refuse(exchange, HTTPStatus.BAD_REQUEST, error, message.readable_id(request.body))
+            refuse(exchange, HTTPStatus.BAD_REQUEST, error, message.readable_id(body))
             return None
-        if meta is not None or version(request) not in _HANDSHAKE:
-            return self._modern(exchange, incoming, meta, mount, snapshot)
-        return self._legacy(exchange, incoming, mount, snapshot)
+        if meta is not None or said.version not in _HANDSHAKE:
+            return self._modern(exchange, incoming, meta, view, snapshot)
+        return self._legacy(exchange, incoming, said, view, snapshot)
 
     def _modern(
         self,
         exchange: Exchange,
         incoming: Message,
         meta: Params | None,
-        mount: str | None,
+        view: View,
         snapshot: Snapshot,
     ) -> Rest:
         try:
@@ -128,11 +124,11 @@ class Streamable:
             exchange.respond(HTTPStatus.ACCEPTED)  # core defines none over HTTP: accepted, unused
             return None
         caller = HttpCaller(exchange, SelfDescribed(meta), _now())
-        found = dispatch.modern_at_once(incoming, revision, mount, snapshot, caller)
+        found = dispatch.modern_at_once(incoming, revision, view, snapshot, caller)
         if isinstance(found, tuple):
             caller.finish(*found)
             return None
-        later = partial(self._modern_later, exchange, incoming, revision, mount, snapshot, caller)
+        later = partial(self._modern_later, exchange, incoming, revision, view, snapshot, caller)
         return self._begin(exchange, incoming.id, None, snapshot, caller, found, later)
 
     def _begin(
@@ -157,7 +153,7 @@ class Streamable:
         exchange: Exchange,
         incoming: Message,
         revision: str,
-        mount: str | None,
+        view: View,
         snapshot: Snapshot,
         caller: HttpCaller,
         found: Asked | None,
@@ -167,7 +163,7 @@ class Streamable:
             exchange.on_disconnect = partial(_cancel, task)
         self._waiting.add(caller)
         try:
-            answer = dispatch.modern(incoming, revision, mount, snapshot, caller, found)
+            answer = dispatch.modern(incoming, revision, view, snapshot, caller, found)
             caller.finish(*await answer)
         except asyncio.CancelledError:
             caller.finish(reply.draining(incoming.id), HTTPStatus.OK)
@@ -176,19 +172,19 @@ class Streamable:
             self._waiting.discard(caller)
 
     def _legacy(
-        self, exchange: Exchange, incoming: Message, mount: str | None, snapshot: Snapshot
+        self, exchange: Exchange, incoming: Message, said: Said, view: View, snapshot: Snapshot
     ) -> Rest:
         if incoming.method == "initialize" and incoming.id:
-            return self._initialize(exchange, incoming, mount, snapshot)
-        session = self._session(exchange, mount, incoming.id)
+            return self._initialize(exchange, incoming, view, snapshot)
+        session = self._session(exchange, said, incoming.id)
         if session is None:
             return None
-        if not incoming.is_request:
+        if not (incoming.method and incoming.id):
             session.told(incoming)
             exchange.respond(HTTPStatus.ACCEPTED)
             return None
-        caller = SessionCaller(exchange, session, self._memory, _now())
-        found = dispatch.legacy_at_once(incoming, session, snapshot, caller)
+        caller = SessionCaller(exchange, session, self._memory, session.last_used)
+        found = dispatch.legacy_at_once(incoming, session, view, snapshot, caller)
         if isinstance(found, tuple):
             caller.finish(*found)
             return None
@@ -215,12 +211,12 @@ class Streamable:
             self._waiting.discard(caller)
 
     def _batch(
-        self, exchange: Exchange, items: list[Message], mount: str | None, snapshot: Snapshot
+        self, exchange: Exchange, items: list[Message], said: Said, snapshot: Snapshot
     ) -> Rest:
         """A JSON-RPC array: only 2025-03-26 has them (its basic "Batching")."""
-        if b"mcp-session-id" not in exchange.request.headers:
+        if said.session is None:
             raise InvalidRequest("arrays are for 2025-03-26 sessions; initialize first")
-        session = self._session(exchange, mount, message.NO_RAW)
+        session = self._session(exchange, said, message.NO_RAW)
         if session is None:
             return None
         dispatch.check_batch(items, session)
@@ -243,20 +239,19 @@ class Streamable:
             self._waiting.discard(caller)
 
     async def _initialize(
-        self, exchange: Exchange, incoming: Message, mount: str | None, snapshot: Snapshot
+        self, exchange: Exchange, incoming: Message, view: View, snapshot: Snapshot
     ) -> None:
         try:
             params = message.members(incoming.params)
             revision = local.negotiate(params)
-            session = self._sessions.open(revision, params, exchange.request.principal, mount)
+            principal = exchange.request.principal
+            session = self._sessions.open(revision, params, principal, view.server)
         except McpError as error:
             full = isinstance(error, TooManySessions)
             status = HTTPStatus.SERVICE_UNAVAILABLE if full else HTTPStatus.BAD_REQUEST
             refuse(exchange, status, error, incoming.id)
             return
-        view = snapshot.view(mount)
-        assert view is not None
-        if mount is not None:  # what it can do is what its one server can do
+        if view.server is not None:  # what it can do is what its one server can do
             view, _ = await snapshot.listings.renewed(view)
         exchange.respond(
             HTTPStatus.OK,
@@ -264,47 +259,43 @@ class Streamable:
             headers=b"Mcp-Session-Id: %b\r\n" % session.id.encode(),
         )
 
-    def _session(self, exchange: Exchange, mount: str | None, id: Raw) -> Session | None:
+    def _session(self, exchange: Exchange, said: Said, id: Raw) -> Session | None:
         """The session the request names, or None after it has been refused."""
-        request = exchange.request
-        named = request.headers.get(b"mcp-session-id")
-        if named is None:
+        if said.session is None:
             error = InvalidRequest(
                 "no Mcp-Session-Id: send initialize first, or a request with "
                 f"{eras.VERSION_KEY} in params._meta"
             )
             refuse(exchange, HTTPStatus.BAD_REQUEST, error, id)
             return None
-        session = self._sessions.find(named.decode("latin-1"), request.principal, mount)
+        session = self._sessions.find(said.session, exchange.request.principal, said.mount)
         if session is None:
             error = InvalidRequest("unknown or ended session: initialize again")
             refuse(exchange, HTTPStatus.NOT_FOUND, error, id)
             return None
-        if version(request) not in _HANDSHAKE:
-            refuse(exchange, HTTPStatus.BAD_REQUEST, unsupported(version(request)), id)
+        if said.version not in _HANDSHAKE:
+            refuse(exchange, HTTPStatus.BAD_REQUEST, unsupported(said.version), id)
             return None
         return session
 
-    def _get(self, exchange: Exchange, mount: str | None) -> Rest:
+    def _get(self, exchange: Exchange, said: Said) -> Rest:
         """The session's stream for messages that belong to no request."""
         if not accepts(exchange.request.headers.get(b"accept"), b"text/event-stream"):
             error = InvalidRequest("GET needs Accept: text/event-stream")
             refuse(exchange, HTTPStatus.NOT_ACCEPTABLE, error)
             return None
-        session = self._session(exchange, mount, message.NO_RAW)
+        session = self._session(exchange, said, message.NO_RAW)
         if session is None:
             return None
         if after := exchange.request.headers.get(headers.LAST_EVENT_ID):
             self._resume(exchange, session, after)
         elif session.end_stream is not None:
-            return self._listen_if_left(exchange, session, mount)
+            return self._listen_if_left(exchange, session, said)
         else:
             self._listen(exchange, session)
         return None
 
-    async def _listen_if_left(
-        self, exchange: Exchange, session: Session, mount: str | None
-    ) -> None:
+    async def _listen_if_left(self, exchange: Exchange, session: Session, said: Said) -> None:
         """A client that reconnects has closed its former stream, but may be heard here first."""
         for _ in range(LOOKS):
             if session.end_stream is None:
@@ -313,7 +304,7 @@ class Streamable:
         if session.end_stream is not None:
             error = InvalidRequest("this session has its stream already")
             refuse(exchange, HTTPStatus.CONFLICT, error)
-        elif self._session(exchange, mount, message.NO_RAW) is not None:  # it may have ended, too
+        elif self._session(exchange, said, message.NO_RAW) is not None:  # it may have ended, too
             self._listen(exchange, session)
 
     def _resume(self, exchange: Exchange, session: Session, id: bytes) -> None:
@@ -352,8 +343,8 @@ class Streamable:
         session.outlet, session.end_stream = caller.push, end
         caller.listen(after)
 
-    def _delete(self, exchange: Exchange, mount: str | None) -> None:
-        session = self._session(exchange, mount, message.NO_RAW)
+    def _delete(self, exchange: Exchange, said: Said) -> None:
+        session = self._session(exchange, said, message.NO_RAW)
         if session is not None:
             self._sessions.close(session)
             exchange.respond(HTTPStatus.OK)

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
+import msgspec
 from msgspec import Raw
 
 from only1mcp.protocol import message
@@ -31,8 +32,7 @@ QuestionSink = Callable[[str, Raw, NotificationSink], Awaitable[bytes]]
 its result as JSON text, or an McpError."""
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct):
     """One request to one server.
 
     `params` belongs to the call: the upstream may change it (its progress token, era keys).
