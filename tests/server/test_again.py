@@ -75,7 +75,7 @@ def test_of_the_first_request_only_its_head_is_kept() -> None:
     one = reader()
     one.feed(post(body))
     assert one._last is not None
-    assert body not in one._last._front + one._last._back
+    assert body not in one._last.bytes._front + one._last.bytes._back
     assert one._last.request.body == b""
 
 

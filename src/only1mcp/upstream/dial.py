@@ -24,6 +24,7 @@ from only1mcp.protocol.errors import (
     ServerUnavailable,
 )
 from only1mcp.upstream import traffic
+from only1mcp.upstream.again import Again
 from only1mcp.upstream.base import MAX_MESSAGE_BYTES
 
 HEAD_START_S: Final = 0.25  # RFC 8305 section 8 "Connection Attempt Delay"
@@ -54,6 +55,7 @@ class Endpoint:
         "_fault",
         "_headers",
         "_target",
+        "again",
         "host",
         "port",
         "server",
@@ -72,6 +74,7 @@ class Endpoint:
         parts = urlsplit(url)
         self.server = server
         self.traffic = traffic.of(server)
+        self.again = Again()
         self.host = _ascii(parts.hostname or "")
         self.port = parts.port or _PORTS[parts.scheme]
         self.tls = (tls or system_tls()) if parts.scheme == "https" else None
