@@ -15,7 +15,7 @@ class FakeWire:
         self.answers = 0
         self.waiting = 0
         self.soon: list[Callable[[], None]] = []
-        self.held: set[Exchange] = set()
+        self.running: set[Exchange] = set()
         self.rests: list[Coroutine[Any, Any, None]] = []
 
     @property
@@ -34,14 +34,6 @@ class FakeWire:
     def answered(self) -> None:
         """Count it."""
         self.answers += 1
-
-    def hold(self, exchange: Exchange) -> None:
-        """Remember it."""
-        self.held.add(exchange)
-
-    def release(self, exchange: Exchange) -> None:
-        """Forget it."""
-        self.held.discard(exchange)
 
     def serve(self, exchange: Exchange, rest: Coroutine[Any, Any, None]) -> None:
         """For the test to run."""

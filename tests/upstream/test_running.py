@@ -14,7 +14,7 @@ from only1mcp.protocol.sse import Event, Parser
 from only1mcp.upstream.afterwards import Afterwards
 from only1mcp.upstream.base import Call
 from only1mcp.upstream.dial import Endpoint
-from only1mcp.upstream.running import Running, stray_progress
+from only1mcp.upstream.running import Running, running, stray_progress
 
 
 class Rig:
@@ -26,14 +26,17 @@ class Rig:
         self.stray: list[Message] = []
         keep = self.keep if sink else None
         self.call = Call("tools/call", params, "echo", keep, idle_s=10, max_s=25)
-        self.running = Running(
-            Endpoint("search", "http://a.example/mcp"),
-            self.call,
-            7,
-            lambda: self.now,
-            self.stray.append,
-            lambda question, running: self.stray.append(question),
-        )
+        self.endpoint = Endpoint("search", "http://a.example/mcp")
+        self.running = running(self, self.call, 7)
+
+    def clock(self) -> float:
+        return self.now
+
+    def on_stray(self, found: Message) -> None:
+        self.stray.append(found)
+
+    def on_request(self, found: Message, of: Running) -> None:
+        self.stray.append(found)
 
     def keep(self, method: str, params: Raw) -> None:
         self.notified.append((method, json.loads(bytes(params))))

@@ -67,7 +67,19 @@ def decode(body: bytes) -> Message:
 
 def decode_client(body: bytes) -> Message | list[Message]:
     """The message, or the array of messages, a client sent; everything is checked."""
-    check_text(body)
+    if len(body) > MAX_DEPTH or not body.isascii():  # so few bytes are no bottomless nesting
+        check_text(body)
+    try:
+        found = _decode_message(body)
+    except _UNREADABLE:
+        return _others(body)
+    if found.jsonrpc == "2.0" and found.method and bytes(found.id).isdigit():
+        return found
+    return _checked(body)
+
+
+def _others(body: bytes) -> Message | list[Message]:
+    """What is no message at first sight: an array, one that can be mended, or a fault."""
     try:
         return _messages(body)
     except ParseError:
@@ -256,7 +268,9 @@ def check_text(body: bytes) -> None:
             body.decode()
         except UnicodeDecodeError as error:
             raise ParseError(f"not UTF-8: {error.reason} at byte {error.start}") from None
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _too_deep(body):
+    # not count, which looks at each byte by itself
+    size, without = len(body), len(body.replace(b"{", b"")) + len(body.replace(b"[", b""))
+    if 2 * size - without > MAX_DEPTH and _too_deep(body):
         raise ParseError(f"nested deeper than {MAX_DEPTH} levels")
 
 

@@ -6,7 +6,8 @@ or for what is not there yet while servers start, is answered from the newest ca
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.view import View
@@ -20,6 +21,12 @@ from only1mcp.relay.bridge import Bridge
 from only1mcp.relay.fanout import Listings
 from only1mcp.relay.levels import LogLevels
 from only1mcp.upstream.roster import Live
+
+if TYPE_CHECKING:
+    from only1mcp.relay.under_way import Way
+
+Key = tuple[str, str | None, bytes]
+"""Method, mount and the name or URI as the client has written it."""
 
 
 class Servers(dict[str, Live]):
@@ -44,6 +51,8 @@ class Snapshot:
     answers: Answers
     watch: Watch | None = None
     """Hears of each finished request; None: nobody does."""
+    ways: "dict[Key, Way]" = field(default_factory=dict)
+    """Those found so far: see relay/under_way.py."""
 
     def view(self, mount: str | None) -> View | None:
         """The view of `/mcp` (None) or of `/mcp/{mount}`; None for an unknown server."""

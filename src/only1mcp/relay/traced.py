@@ -18,6 +18,8 @@ from only1mcp.relay.request import Request
 from only1mcp.upstream.base import Call, Callee
 
 _HEADERS: Final = tuple((name, name.encode()) for name in FIELDS)
+_IS_ERROR: Final = b'"isError"'
+_NO: Final = (b":false", b": false")
 _ABOUT: Final = {"tools/call": "gen_ai.tool.name", "prompts/get": "gen_ai.prompt.name"}
 """What a span is named after, besides its method; never a URI, of which there is no end."""
 
@@ -87,8 +89,10 @@ def passed(headers: Mapping[bytes, bytes]) -> bytes:
 
 def says_error(method: str, result: bytes) -> bool:
     """Whether a tool says of itself that it failed."""
-    if method != "tools/call" or result.find(b'"isError"') < 0:  # find: see dispatch.modern_meta
+    if method != "tools/call" or (at := result.find(_IS_ERROR)) < 0:  # see dispatch.modern_meta
         return False
+    if result.startswith(_NO, at + len(_IS_ERROR)) and result.find(_IS_ERROR, at + 1) < 0:
+        return False  # all servers made with the official kits write that
     with suppress(McpError):
         return bytes(message.members(result).get("isError", b"")) == b"true"
     return False

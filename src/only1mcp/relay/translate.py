@@ -2,7 +2,6 @@
 
     outgoing  a Call: the params of the server's era, headers, deadlines, whose it is
     returned  the result of the client's revision; what it links or hands out is remembered
-    is_plain  whether nobody else has to see to a result before its client gets it
 
 Where both are of one era most of it passes as it is.
 """
@@ -28,7 +27,6 @@ _TOOLS_CALL: Final = METHODS["tools/call"]
 _OF_TASK: Final = Route.TASK  # a member of an enumeration is slow to get at
 _LINK: Final = b'"resource_link"'
 _TASK: Final = b'"taskId"'
-_INPUT: Final = b'"input_required"'
 
 
 def outgoing(
@@ -97,16 +95,9 @@ def returned(
     return downlevel.result(row.name, result, request.revision)
 
 
-def is_plain(result: bytes, request: Request) -> bool:
-    """Whether a result hands out nothing and asks nothing, between peers of one era."""
-    if result.find(_TASK) >= 0:  # find: see dispatch.modern_meta
-        return False
-    return not request.modern or result.find(_INPUT) < 0
-
-
 def _noted(result: bytes, place: str, request: Request, row: Method, snapshot: Snapshot) -> bytes:
     """Remember what the server has linked or handed out; ids of tasks say where they are."""
-    if result.find(_LINK) >= 0:
+    if result.find(_LINK) >= 0:  # find: see dispatch.modern_meta
         _learn(result, tasks.server(place), snapshot.catalog)
     if result.find(_TASK) >= 0 and (row is _TOOLS_CALL or row.route is _OF_TASK):
         mine = request.view, request.caller, whose.holder(request.caller, snapshot)

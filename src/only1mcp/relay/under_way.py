@@ -13,18 +13,22 @@ Cost    half the instructions of a call with a task (`python -m bench.instructio
 import asyncio
 import logging
 from time import perf_counter
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
+import msgspec
+
+from only1mcp.catalog.view import Target
 from only1mcp.policy.access import ANONYMOUS
 from only1mcp.protocol import questions
 from only1mcp.protocol.errors import McpError
+from only1mcp.protocol.message import NO_RAW
 from only1mcp.protocol.methods import METHODS, Method
 from only1mcp.relay import targets, watch
 from only1mcp.relay.admission import FIRST
 from only1mcp.relay.bridge import asker
 from only1mcp.relay.request import Request
 from only1mcp.relay.snapshot import Snapshot
-from only1mcp.relay.translate import is_plain, outgoing, related, returned
+from only1mcp.relay.translate import outgoing, related, returned
 from only1mcp.upstream.base import Begun, Call, Greeting
 from only1mcp.upstream.roster import Live
 from only1mcp.upstream.standing import Counted
@@ -34,6 +38,8 @@ log = logging.getLogger("only1mcp.relay")
 DIRECT: Final = {name: METHODS[name] for name in ("tools/call", "prompts/get", "resources/read")}
 """The methods of calls that can be so."""
 _TOOLS_CALL: Final = METHODS["tools/call"]
+MAX_WAYS: Final = 10_000
+"""Each is that of a listed name, in one way to write it as JSON."""
 
 
 class Client(Protocol):
@@ -46,96 +52,118 @@ class Client(Protocol):
         """It needs a task, which gives the request to `relay`, as any other."""
 
 
+class Way(NamedTuple):
+    """Where calls of one tool, prompt or resource go while a snapshot lasts."""
+
+    target: Target
+    live: Live
+
+
 def begin(request: Request, snapshot: Snapshot, client: Client) -> "UnderWay | None":
     """Send a request to its server now; None: it takes a task from the beginning."""
     began, watching, answers = perf_counter(), snapshot.watch, snapshot.answers
     row = DIRECT.get(request.method)
-    if row is None or answers.debug or (watching is not None and watching.tracer is not None):
+    if row is None or answers.debug:
         return None
+    if watching is not None:
+        if watching.tracer is not None:
+            return None
+        if watching.tell and request.named is None:
+            request.named = watch.name(request)
     if row.name in answers.methods and (request.target is None or request.wanted is not None):
         return None
-    if watching is not None and watching.tell and request.named is None:
-        request.named = watch.name(request)
     try:
-        return _begin(request, row, snapshot, client, began)
+        under_way = UnderWay(request, row, snapshot, client, began)
+        return under_way if _sent(under_way, request, row, snapshot) else None
     except McpError:  # nothing was sent, and the task will meet it again
         return None
 
 
-def _begin(
-    request: Request, row: Method, snapshot: Snapshot, client: Client, began: float
-) -> "UnderWay | None":
+def _sent(under_way: "UnderWay", request: Request, row: Method, snapshot: Snapshot) -> bool:
+    params, caller, modern = request.params, request.caller, request.modern
+    way = _way(request, row, snapshot)
+    if way is None or "requestState" in params or "inputResponses" in params:
+        return False
+    target, live = way
+    replica = request.replica = targets.replica(request, target, live, None, FIRST, snapshot)
+    counted = replica.calls
+    if counted is None or counted.greeting.modern != modern or not replica.shares(modern):
+        return False
+    call = outgoing(request, target, counted.greeting, replica, snapshot)
+    if not modern and questions.can_be_asked(caller.capabilities):
+        call.on_question = asker(caller, related(replica.place, request, snapshot))
+    return under_way.send(call, counted, live)
+
+
+def _way(request: Request, row: Method, snapshot: Snapshot) -> Way | None:
+    """Whose it is; `params` then name it as that server does."""
+    member = row.target or ""
+    key = row.name, request.view.server, bytes(request.params.get(member, NO_RAW))
+    way = snapshot.ways.get(key)
+    if way is not None and request.target is None:
+        request.params[member] = way.target.raw_name
+        request.target = way.target
+        return way
     target = request.target
     if target is None:
         target = request.target = targets.listed(request, row, snapshot)
     if target is None or target.needs_task or target.header_params:
         return None
-    live, params = snapshot.servers[target.server], request.params
-    if live.config.isolation != "shared" or "requestState" in params or "inputResponses" in params:
+    live = snapshot.servers[target.server]
+    if live.config.isolation != "shared":
         return None
-    replica = request.replica = targets.replica(request, target, live, None, FIRST, snapshot)
-    counted = replica.calls
-    if counted is None or not replica.shares(request.modern):
-        return None
-    greeting, caller = counted.greeting, request.caller
-    if greeting.modern != request.modern:
-        return None
-    call = outgoing(request, target, greeting, replica, snapshot)
-    if not request.modern and questions.can_be_asked(caller.capabilities):
-        call.on_question = asker(caller, related(replica.place, request, snapshot))
-    under_way = UnderWay(request, row, snapshot, client, began)
-    return under_way if under_way.send(call, counted, live) else None
+    way = Way(target, live)
+    if target.entry is not None and len(snapshot.ways) < MAX_WAYS:
+        snapshot.ways[key] = way
+    return way
 
 
-class UnderWay:
+class Sent(NamedTuple):
+    """How a call was sent, and what it owes: a turn, and a place among the requests of `caller`."""
+
+    call: Call
+    begun: Begun
+    counted: Counted
+    live: Live
+    caller: str | None
+
+
+class UnderWay(msgspec.Struct, eq=False):
     """One call that was sent. It waits for its answer, and is what a task may go on with: see
     Waiter and Callee in upstream/base.py."""
 
-    __slots__ = (
-        "_answer",
-        "_begun",
-        "_client",
-        "_counted",
-        "_request",
-        "_row",
-        "_snapshot",
-        "began",
-        "gate_caller",
-        "live",
-        "outgoing",
-        "taken_on",
-    )  # fmt: skip
-
-    def __init__(
-        self, request: Request, row: Method, snapshot: Snapshot, client: Client, began: float
-    ) -> None:
-        self._request = request
-        self._row = row
-        self._snapshot = snapshot
-        self._client: Client | None = client
-        self._answer: asyncio.Future[Any] | None = None
-        self.taken_on = began
-        """When the request was taken on, on the clock of perf_counter."""
+    request: Request
+    row: Method
+    snapshot: Snapshot
+    client: Client | None
+    taken_on: float
+    """When the request was taken on, on the clock of perf_counter."""
+    began: float = 0.0
+    """When it was sent, ..."""
+    sent: Sent | None = None
+    """... and how."""
+    answer: asyncio.Future[Any] | None = None
+    """For the task that goes on with it."""
 
     def send(self, call: Call, counted: Counted, live: Live) -> bool:
         """Send it, if there is a turn, a place among all requests and a connection."""
-        gate, principal = self._snapshot.gate, self._request.caller.principal
+        gate, turns, principal = self.snapshot.gate, live.turns, self.request.caller.principal
         caller = None if principal == ANONYMOUS else principal
         if gate.enter(caller) is not None:
             return False
         begun = None
-        if live.turns.enter():
-            try:
+        try:
+            if turns.enter():
                 begun = counted.begin(call, self)
-            finally:
                 if begun is None:
-                    live.turns.end()
+                    turns.end()
+        finally:
+            if begun is None:
+                gate.leave(caller)
         if begun is None:
-            gate.leave(caller)
             return False
         live.repeats.total += 1
-        self._begun: Begun = begun
-        self._counted, self.live, self.outgoing, self.gate_caller = counted, live, call, caller
+        self.sent = Sent(call, begun, counted, live, caller)
         self.began = perf_counter()
         return True
 
@@ -143,48 +171,48 @@ class UnderWay:
 
     def done(self) -> bool:
         """Whether nobody waits any more."""
-        return self._answer is not None and self._answer.done()
+        return self.answer is not None and self.answer.done()
 
     def set_result(self, answer: Any, /) -> None:
         """The answer as the transport has it."""
-        if self._answer is None:
-            result = self._counted.plain(self._begun, answer)
-            if result is not None and is_plain(result, self._request):
+        if self.answer is None:
+            sent = self.sent
+            assert sent is not None
+            result = sent.counted.end(sent.begun, answer)
+            if result is not None:
                 self._end(result)
                 return
             self.go_on()
-        if self._answer is not None:
-            self._answer.set_result(answer)
+        if self.answer is not None:
+            self.answer.set_result(answer)
 
     def set_exception(self, fault: Exception, /) -> None:
         """There will be no answer."""
         self.go_on()
-        if self._answer is not None:
-            self._answer.set_exception(fault)
+        if self.answer is not None:
+            self.answer.set_exception(fault)
 
     def go_on(self) -> None:
         """From the next turn of the loop on it is in a task."""
-        client, self._client = self._client, None
+        client, self.client = self.client, None
         if client is not None:
-            self._answer = asyncio.get_running_loop().create_future()
-            self._request.under_way = self
+            self.answer = asyncio.get_running_loop().create_future()
+            self.request.under_way = self
             client.go_on()
 
     def _end(self, result: bytes) -> None:
         """Do what a task does after a plain result."""
-        request, row, snapshot, live = self._request, self._row, self._snapshot, self.live
+        request, row, snapshot = self.request, self.row, self.snapshot
         request.upstream_s = perf_counter() - self.began
-        self._counted.end(self._begun, result)
-        live.turns.end()
-        snapshot.gate.leave(self.gate_caller)
-        place = self.outgoing.place
-        result = returned(result, request.modern, place, request, row, snapshot)
+        sent, client, self.client = self.sent, self.client, None
+        assert sent is not None and client is not None
+        sent.live.turns.end()
+        snapshot.gate.leave(sent.caller)
+        result = returned(result, request.modern, sent.call.place, request, row, snapshot)
         if row is _TOOLS_CALL and request.target is not None:
             snapshot.answers.wrote(request.target)
         if snapshot.watch is not None:
             watch.told(request, snapshot.watch, result, self.taken_on)
-        client, self._client = self._client, None
-        assert client is not None
         client.answered(result)
 
     # --- for the task that goes on with it ---
@@ -192,14 +220,21 @@ class UnderWay:
     @property
     def server(self) -> str:
         """The id of its server."""
-        return self._counted.server
+        return self.how.counted.server
 
     @property
     def greeting(self) -> Greeting:
         """What the server said of itself."""
-        return self._counted.greeting
+        return self.how.counted.greeting
+
+    @property
+    def how(self) -> Sent:
+        """How it was sent."""
+        assert self.sent is not None
+        return self.sent
 
     async def call(self, call: Call) -> bytes:
         """The result."""
-        assert self._answer is not None
-        return await self._counted.rest(self._begun, self._answer)
+        sent = self.how
+        assert self.answer is not None
+        return await sent.counted.rest(sent.begun, self.answer)

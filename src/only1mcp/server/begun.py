@@ -8,7 +8,7 @@ cancel   ──► the same, and the task is cancelled: so the server hears of i
 import asyncio
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Raw
 
@@ -20,6 +20,7 @@ from only1mcp.server.caller import HttpCaller
 from only1mcp.server.http import Exchange
 from only1mcp.server.session import Session
 
+_OK: Final = HTTPStatus.OK.value  # a member of an enumeration is slow to get at
 Later = Callable[[Request | None], Coroutine[Any, Any, None]]
 """What a task does for the POST."""
 
@@ -41,15 +42,18 @@ class Begun:
 
     def begin(self, request: Request, snapshot: Snapshot) -> bool:
         """Whether the call is under way; else nothing was sent."""
+        exchange, session = self._exchange, self._session
+        if session is not None and session.busy and session.runs(self._id):
+            return False
         sent = under_way.begin(request, snapshot, self)
         if sent is None:
             return False
         self._under_way, self._request = sent, request
-        if self._session is not None:
-            self._key = self._session.begin(self._id, self)
+        if session is None:
+            exchange.on_disconnect = sent.go_on  # the task cancels itself
         else:
-            self._exchange.on_disconnect = sent.go_on  # the task cancels itself
-        self._exchange.hold(self)
+            self._key = session.goes_on(self._id, self)
+        exchange.hold(self)
         self._waiting.add(self._caller)
         return True
 
@@ -58,7 +62,7 @@ class Begun:
         self._waiting.discard(self._caller)
         if self._session is not None:
             self._session.end(self._key)
-        self._caller.finish(message.result(self._id, result), HTTPStatus.OK)
+        self._caller.finish(message.result(self._id, result), _OK)
         self._exchange.release()
 
     def go_on(self) -> None:

@@ -23,6 +23,7 @@ from only1mcp.server.session import Peer, Session, Told
 
 KEEP_ALIVE_S: Final = 15.0
 """Silence after which a waiting client gets an SSE comment: many give up at 60 s."""
+_OK: Final = HTTPStatus.OK.value  # a member of an enumeration is slow to get at
 PRIME_S: Final = 1.0
 """Silence after which a call that takes long becomes one its client can come back to."""
 
@@ -30,13 +31,16 @@ PRIME_S: Final = 1.0
 class HttpCaller:
     """The client of one POST while its requests run."""
 
-    __slots__ = ("_exchange", "_lines", "_peer", "headers", "last_sent", "principal")
+    __slots__ = ("_exchange", "_lines", "_peer", "headers", "last_sent", "principal", "session")
 
     def __init__(self, exchange: Exchange, peer: Peer, now: float) -> None:
+        request = exchange.request
         self._exchange = exchange
         self._peer = peer
-        self.principal = exchange.request.principal
-        self.headers: Mapping[bytes, bytes] | None = exchange.request.headers
+        self.principal = request.principal
+        self.headers: Mapping[bytes, bytes] | None = request.headers
+        self.session = peer.id
+        """The id of the client's session."""
         self.last_sent = now
         self._lines = b""
 
@@ -54,11 +58,6 @@ class HttpCaller:
     def log_level(self) -> str | None:
         """The least grave log message the client wants."""
         return self._peer.log_level
-
-    @property
-    def session(self) -> str | None:
-        """The id of the client's session."""
-        return self._peer.id
 
     @property
     def streaming(self) -> bool:
@@ -103,14 +102,16 @@ class HttpCaller:
 
     def finish(self, body: bytes, status: int) -> None:
         """The answer: JSON, or the last event of the stream."""
-        if self._exchange.closed:
+        exchange, lines = self._exchange, self._lines
+        if exchange.closed:
             return
-        if self._exchange.streaming:
-            self._exchange.send(event(body))
-            self._exchange.end()
+        if exchange.streaming:
+            exchange.send(event(body))
+            exchange.end()
         else:
-            lines = self._lines + reply.retry_after(status, body)
-            self._exchange.respond(status, body, headers=lines)
+            if status != _OK:
+                lines += reply.retry_after(status, body)
+            exchange.respond(status, body, headers=lines)
 
     def finish_all(self, bodies: list[bytes]) -> None:
         """The answers to an array: one, or the last events of the stream; 202 for none."""

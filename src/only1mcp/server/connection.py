@@ -58,10 +58,11 @@ class Connection(asyncio.Protocol):
 
     __slots__ = ("_current", "_patience", "_refusal", "_shared", "_starting", "_transport",
                  "_unread", "_writable", "blocked", "closing", "held", "lingering", "reader",
-                 "received", "written")  # fmt: skip
+                 "received", "running", "written")  # fmt: skip
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self.running = shared.running
         self._transport = cast(asyncio.Transport, None)  # until connection_made
         self.reader = Reader(shared.access, shared.max_body_bytes)
         self._current: Exchange | None = None
@@ -214,16 +215,8 @@ class Connection(asyncio.Protocol):
             log.exception("%s %s failed inside the gateway", request.method, request.path)
             self._give_up(exchange)
             return
-        self.hold(exchange)
+        self.running.add(exchange)
         self.serve(exchange, rest)
-
-    def hold(self, exchange: Exchange) -> None:
-        """It is being worked on."""
-        self._shared.running.add(exchange)
-
-    def release(self, exchange: Exchange) -> None:
-        """Nobody works on it any more."""
-        self._shared.running.discard(exchange)
 
     def serve(self, exchange: Exchange, rest: Coroutine[Any, Any, None]) -> None:
         """Do in a task what is left to do for it."""
@@ -243,7 +236,7 @@ class Connection(asyncio.Protocol):
             self._give_up(exchange)
             raise
         finally:
-            self.release(exchange)
+            self.running.discard(exchange)
             exchange.task = None  # or both stay until the garbage collector stops everybody
 
     def _give_up(self, exchange: Exchange) -> None:

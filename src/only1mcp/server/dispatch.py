@@ -101,7 +101,8 @@ def legacy_at_once(
 ) -> Answer | Request | None:
     """The answer to a request within a session, if it is there; else `legacy` will have it, from
     what is known of it now."""
-    if session.busy and session.runs(incoming.id):
+    held = incoming.method in snapshot.answers.may_hold
+    if held and session.busy and session.runs(incoming.id):
         return None
     return _at_once(incoming, session.revision, False, view, snapshot, caller)
 

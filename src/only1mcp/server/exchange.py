@@ -49,6 +49,8 @@ class Wire(Protocol):
     """More is waiting to be written than the transport likes."""
     closing: bool
     """The connection ends after this answer, whatever the client wishes."""
+    running: "set[Exchange]"
+    """Of all connections: those that are being worked on."""
 
     def write(self, data: bytes) -> None:
         """Bytes to the client; never blocks."""
@@ -58,12 +60,6 @@ class Wire(Protocol):
 
     def answered(self) -> None:
         """The current answer has ended: begin the next, or end the connection."""
-
-    def hold(self, exchange: "Exchange") -> None:
-        """It is being worked on, without a task."""
-
-    def release(self, exchange: "Exchange") -> None:
-        """Nobody works on it any more."""
 
     def serve(self, exchange: "Exchange", rest: Coroutine[Any, Any, None]) -> None:
         """Do in a task what is left to do for it."""
@@ -183,12 +179,12 @@ class Exchange:
     def hold(self, work: Work) -> None:
         """It will be answered without a task."""
         self.work = work
-        self._wire.hold(self)
+        self._wire.running.add(self)
 
     def release(self) -> None:
         """What was held is over."""
         self.work = self._on_disconnect = None
-        self._wire.release(self)
+        self._wire.running.discard(self)
 
     def go_on(self, rest: Coroutine[Any, Any, None]) -> None:
         """What was held needs a task."""

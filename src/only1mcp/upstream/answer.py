@@ -37,6 +37,7 @@ from only1mcp.upstream.lines import is_text
 EXCERPT_BYTES: Final = 120  # of a body, in an error text
 _SESSION_WORDS: Final = ("session", "not initialized")
 _BUSY: Final = (429, 503)
+_JSON: Final = b"application/json"
 
 
 _OLDER: Final = frozenset((400, 404, 405))
@@ -96,10 +97,16 @@ def read(endpoint: Endpoint, response: Response, id: Raw) -> Message:
 
 def plain(response: Response, id: Raw) -> Message | None:
     """The result that answers the request with this id; None: it is something else."""
-    if response.status != 200 or response.stream:
+    body = response.body
+    if response.status != 200 or response.headers.get(b"content-type", b"")[:16] != _JSON:
         return None
-    found = _message(response)
-    return found if found is not None and found.id == id and found.result else None
+    if not body.isascii() and not is_text(body):
+        return None
+    try:
+        found = message.decode(body)
+    except ParseError:
+        return None
+    return found if found.result and found.id == id else None
 
 
 def id_is_open(found: Message) -> bool:
@@ -165,7 +172,7 @@ def refusal(
 
 def _message(response: Response) -> Message | None:
     kind = response.headers.get(b"content-type", b"")
-    if kind[:16].lower() != b"application/json" or not response.body:
+    if kind[:16].lower() != _JSON or not response.body:
         return None
     try:
         found = messages(response.body)

@@ -89,7 +89,7 @@ class Waiter(Protocol):
         """Whether nobody waits any more."""
 
     def set_result(self, answer: Any, /) -> None:
-        """The answer, for `AtOnce.plain` or `AtOnce.rest`."""
+        """The answer, for `AtOnce.end` or `AtOnce.rest`."""
 
     def set_exception(self, fault: Exception, /) -> None:
         """There will be none, and why."""
@@ -99,7 +99,8 @@ class Waiter(Protocol):
 
 
 class Begun(Protocol):
-    """A call that was sent by `AtOnce.begin`; the numbers are its replica's."""
+    """A call that was sent by `AtOnce.begin`. `began` is when, on the clock of its replica, whose
+    `permit` it has."""
 
     permit: int
     began: float
@@ -148,11 +149,9 @@ class AtOnce(Protocol):
         Raises: McpError, as `call`; nothing was sent then.
         """
 
-    def plain(self, begun: Any, answer: Any) -> bytes | None:
-        """The result, if this is the answer that most calls get; None: let `rest` look at it."""
-
-    def end(self, begun: Any, result: bytes) -> None:
-        """It has been answered with this result of `plain`."""
+    def end(self, begun: Any, answer: Any) -> bytes | None:
+        """The result, if this is the answer that most calls get: then it is over, and nothing is
+        handed out or asked in it. None: it is not, and `rest` has to look at it."""
 
     async def rest(self, begun: Any, answer: "asyncio.Future[Any]") -> bytes:
         """What `call` does from here on; `answer` is what its waiter gets."""

@@ -68,11 +68,21 @@ class Response(msgspec.Struct, gc=False):
     stream: bool
 
 
-class Exchange:
-    """One request and its answer. Subclasses take the events of an event stream.
+class Exchanged(Protocol):
+    """One request and its answer, as a connection sees them.
 
     `sent` tells whether the request has left; `events` is the stream, once there was one.
     """
+
+    sent: bool
+    events: Parser | None
+
+    def on_event(self, event: Event) -> bool:
+        """Take one event of the stream; True: it was the last that matters."""
+
+
+class Exchange:
+    """An exchange whose stream nobody reads. Subclasses take its events."""
 
     __slots__ = ("events", "sent")
 
@@ -122,7 +132,7 @@ class Connection(asyncio.Protocol):
         self.idle_s = pool.idle_s
         self._pool = pool
         self._parser: Any = httptools.HttpResponseParser(self)
-        self._exchange: Exchange | None = None
+        self._exchange: Exchanged | None = None
         self._waiter: Waiter | None = None
         self._whole = b""  # what is being parsed, if it may be one answer
         self._linger: asyncio.TimerHandle | None = None
@@ -142,13 +152,13 @@ class Connection(asyncio.Protocol):
 
     # --- what the pool does with it ---
 
-    def send(self, exchange: Exchange, data: bytes) -> "asyncio.Future[Response]":
+    def send(self, exchange: Exchanged, data: bytes) -> "asyncio.Future[Response]":
         """Write a request; the future ends with its answer."""
         future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self.put(exchange, data, future)
         return future
 
-    def put(self, exchange: Exchange, data: bytes, waiter: Waiter) -> None:
+    def put(self, exchange: Exchanged, data: bytes, waiter: Waiter) -> None:
         """Write a request; `waiter` gets its answer."""
         if not self._unused:
             self._reset()
@@ -163,7 +173,7 @@ class Connection(asyncio.Protocol):
         """Whether an idle connection is still open, with nothing waiting to be read on it."""
         return not (self.lost or self._transport.is_closing() or self._poll.poll(0))
 
-    def abandon(self, exchange: Exchange) -> None:
+    def abandon(self, exchange: Exchanged) -> None:
         """Close it if it still carries `exchange`: nobody waits for the answer any more."""
         if self._exchange is exchange:
             self.abort()
@@ -305,7 +315,7 @@ class Connection(asyncio.Protocol):
             self.used = True
             promise_s = _timeout_s(self._headers.get(b"keep-alive", b"")) - 1.0
             self.idle_s = min(self.idle_s, promise_s)
-            if self._whole and response is not None and response.status == 200:
+            if self._whole and response and response.status == 200 and not response.stream:
                 size = len(response.body)
                 self._pool.endpoint.again.parsed(self._whole, self._headers, size, promise_s)
             self._pool.release(self)

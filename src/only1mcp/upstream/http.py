@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Final
 
 from only1mcp.protocol.errors import ServerLost
-from only1mcp.upstream.connection import Connection, Exchange, Response, Waiter
+from only1mcp.upstream.connection import Connection, Exchanged, Response, Waiter
 from only1mcp.upstream.dial import Endpoint
 
 CONNECT_S: Final = 10.0
@@ -55,7 +55,7 @@ class HttpPool:
         self._reaper: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Future[None] | None = None  # set once closing
 
-    async def request(self, exchange: Exchange, head: bytes, body: bytes = b"") -> Response:
+    async def request(self, exchange: Exchanged, head: bytes, body: bytes = b"") -> Response:
         """Send one request and return its answer; `head` lacks only its Content-Length.
 
         Events of an event stream go to `exchange.on_event` as they arrive. Cancelling the
@@ -66,7 +66,7 @@ class HttpPool:
         return await self.finish(connection, exchange, connection.send(exchange, data))
 
     def begin(
-        self, exchange: Exchange, head: bytes, body: bytes, waiter: Waiter
+        self, exchange: Exchanged, head: bytes, body: bytes, waiter: Waiter
     ) -> Connection | None:
         """Send one request now, if a connection is idle; `waiter` gets its answer. None: nothing
         was sent."""
@@ -77,7 +77,7 @@ class HttpPool:
         return connection
 
     async def finish(
-        self, connection: Connection, exchange: Exchange, answer: "asyncio.Future[Response]"
+        self, connection: Connection, exchange: Exchanged, answer: "asyncio.Future[Response]"
     ) -> Response:
         """The answer to what was sent, as `request` returns it."""
         try:

@@ -17,7 +17,7 @@ from only1mcp.protocol.errors import McpError, ParseError, ServerUnavailable
 from only1mcp.protocol.message import Message
 from only1mcp.protocol.sse import Event
 from only1mcp.upstream.answer import messages
-from only1mcp.upstream.connection import Exchange, Response
+from only1mcp.upstream.connection import Exchange, Exchanged, Response
 from only1mcp.upstream.http import HttpPool
 
 FIRST_PAUSE_S: Final = 1.0
@@ -85,12 +85,12 @@ async def follow(
         pause_s = FIRST_PAUSE_S if stream.heard else min(pause_s * 2, LONGEST_PAUSE_S)
 
 
-def last_id(exchange: Exchange) -> bytes:
+def last_id(exchange: Exchanged) -> bytes:
     """Where to resume the stream; empty when it gave no ids."""
     return exchange.events.last_id if exchange.events is not None else b""
 
 
-def told_s(exchange: Exchange, otherwise_s: float) -> float:
+def told_s(exchange: Exchanged, otherwise_s: float) -> float:
     """How long the server wants us to wait before we open the stream again."""
     told = exchange.events.retry_s if exchange.events is not None else None
     return otherwise_s if told is None else max(told, SHORTEST_PAUSE_S)

@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+import msgspec
 from msgspec import Raw
 
 from only1mcp.protocol import message
@@ -25,11 +26,11 @@ from only1mcp.protocol.errors import (
 from only1mcp.protocol.message import Message
 from only1mcp.protocol.methods import FROM_SERVERS, Fate, fate
 from only1mcp.protocol.progress import PROGRESS, number, own_token, restored, token
-from only1mcp.protocol.sse import Event
+from only1mcp.protocol.sse import Event, Parser
 from only1mcp.upstream.afterwards import Afterwards
 from only1mcp.upstream.answer import id_is_open
 from only1mcp.upstream.base import Call, Waiter
-from only1mcp.upstream.connection import Connection, Exchange
+from only1mcp.upstream.connection import Connection
 from only1mcp.upstream.dial import Endpoint
 from only1mcp.upstream.listen import FIRST_PAUSE_S, last_id, messages_in, told_s
 
@@ -37,82 +38,67 @@ UNBOUND: Final = frozenset((Fate.HOP, Fate.SERVER, Fate.OWNER))
 """Fates of what is not of the call on whose stream it comes."""
 
 
-class Running(Exchange):
+class Owner(Protocol):
+    """What a call needs of the connection that it is one of."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where the server is."""
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Gives seconds."""
+
+    def on_stray(self, found: Message, /) -> None:
+        """Takes what is no call's."""
+
+    def on_request(self, found: Message, of: "Running", /) -> None:
+        """Takes a request of the server that came on the stream of a call."""
+
+
+class Running(msgspec.Struct, eq=False):
     """A call and what is known of its answer. `answer` is set by the stream, if there is one."""
 
-    __slots__ = (
-        "_cancelling",
-        "_clock",
-        "_endpoint",
-        "_expired",
-        "_hard",
-        "_on_request",
-        "_on_stray",
-        "_task",
-        "_waiter",
-        "answer",
-        "asked",
-        "began",
-        "body",
-        "call",
-        "connection",
-        "due",
-        "id",
-        "modern",
-        "permit",
-        "questions",
-        "raw_id",
-        "session",
-        "token",
-    )
-
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        call: Call,
-        id: int,
-        clock: Callable[[], float],
-        on_stray: Callable[[Message], None],
-        on_request: "Callable[[Message, Running], None]",
-        waiter: Waiter | None = None,
-    ) -> None:
-        """`waiter` waits for the answer instead of the task that is running."""
-        super().__init__()
-        self.call = call
-        self.id = id
-        self.raw_id = Raw(b"%d" % id)
-        self.modern = False  # the era it was sent in
-        self.session: bytes | None = None  # and the session
-        self.connection: Connection | None = None  # that it was sent on without a task
-        self.answer: Message | None = None
-        self._endpoint = endpoint
-        self._clock = clock
-        self._on_stray = on_stray
-        self._on_request = on_request
-        self.asked = 0  # questions of the server that wait for the client
-        self.questions: dict[bytes, asyncio.Task[None]] = {}
-        params, self.token = own_token(call.params, id)
-        self.body = message.request(id, call.method, params)
-        now = clock()
-        self.began = now
-        self.permit = 0
-        self._hard = now + call.max_s
-        self.due = now + call.idle_s if call.idle_s < call.max_s else self._hard
-        self._expired = False
-        self._waiter = waiter
-        self._task: asyncio.Task[Any] | None = None
-        if waiter is None:
-            self.take_task()
+    owner: Owner
+    call: Call
+    id: int
+    raw_id: Raw
+    body: bytes
+    """The request."""
+    token: Raw
+    """The client's own progress token, falsy if it has none."""
+    due: float
+    ends: float
+    """Later it cannot become due."""
+    waiter: Waiter | None
+    """Waits for the answer instead of a task."""
+    permit: int = 0
+    began: float = 0.0
+    sent: bool = False
+    events: Parser | None = None
+    modern: bool = False
+    """The era it was sent in, ..."""
+    session: bytes | None = None
+    """... the session, ..."""
+    connection: Connection | None = None
+    """... and the connection, if it was without a task."""
+    answer: Message | None = None
+    asked: int = 0
+    """Questions of the server that wait for the client."""
+    questions: dict[bytes, asyncio.Task[None]] = msgspec.field(default_factory=dict)
+    task: asyncio.Task[Any] | None = None
+    cancelling: int = 0
+    expired: bool = False
 
     def take_task(self) -> None:
         """From now on the task that is running waits for the answer."""
-        self._waiter = None
-        self._task = task = asyncio.current_task()
-        self._cancelling = task.cancelling() if task is not None else 0
+        self.waiter = None
+        self.task = task = asyncio.current_task()
+        self.cancelling = task.cancelling() if task is not None else 0
 
     def end(self) -> None:
         """It has been answered: nobody waits, and nothing refers back to us."""
-        self._waiter = None
+        self.waiter = None
         for question in self.questions.values():
             question.cancel()
 
@@ -120,37 +106,35 @@ class Running(Exchange):
 
     def expire(self) -> None:
         """End the call where it stands: in the queue, in the dial, or waiting for its answer."""
-        if self._waiter is not None:  # it takes a task to say so to everybody
-            self._waiter.go_on()
+        if self.waiter is not None:  # it takes a task to say so to everybody
+            self.waiter.go_on()
             asyncio.get_running_loop().call_soon(self._cancel)
         else:
             self._cancel()
 
     def _cancel(self) -> None:
-        if self._task is not None and not self._expired:
-            self._expired = True
-            self._task.cancel()
+        if self.task is not None and not self.expired:
+            self.expired = True
+            self.task.cancel()
 
     def has_expired(self) -> bool:
         """Whether the cancellation just caught is that of `expire`, and of nobody else.
 
         Source  asyncio.timeout, which counts requests for cancellation in the same way.
         """
-        return (
-            self._expired and self._task is not None and self._task.uncancel() <= self._cancelling
-        )
+        return self.expired and self.task is not None and self.task.uncancel() <= self.cancelling
 
     def overdue(self) -> ServerFault:
         """The error for a call that has expired."""
-        server, call = self._endpoint.server, self.call
-        limit = "max" if self._clock() >= self._hard else "idle"
+        server, call = self.owner.endpoint.server, self.call
+        limit = "max" if self.owner.clock() >= self.ends else "idle"
         limit_s = call.max_s if limit == "max" else call.idle_s
         hint = f"see timeouts of server '{server}' (call_{limit}; for lists: list)"
         if not self.sent:
             cause = f"no connection was free for {call.method} within {limit_s:g} s"
-            return ServerUnavailable(server, self._endpoint.say(cause), hint=hint)
+            return ServerUnavailable(server, self.owner.endpoint.say(cause), hint=hint)
         cause = f"no answer to {call.method} within {limit_s:g} s"
-        return ServerTimeout(server, self._endpoint.say(cause), hint=hint)
+        return ServerTimeout(server, self.owner.endpoint.say(cause), hint=hint)
 
     def asking(self, begun: bool) -> None:
         """The server waits for its client, so it is not idle: no idle deadline meanwhile."""
@@ -159,7 +143,7 @@ class Running(Exchange):
 
     def _touch(self) -> None:
         idle_s = inf if self.asked else self.call.idle_s
-        self.due = min(self._clock() + idle_s, self._hard)
+        self.due = min(self.owner.clock() + idle_s, self.ends)
 
     # --- its stream ---
 
@@ -168,8 +152,8 @@ class Running(Exchange):
         try:
             messages = messages_in(event)
         except ParseError as error:
-            cause = self._endpoint.say(f"an event of its stream is no message: {error}")
-            raise ServerProtocolError(self._endpoint.server, cause) from None
+            cause = self.owner.endpoint.say(f"an event of its stream is no message: {error}")
+            raise ServerProtocolError(self.owner.endpoint.server, cause) from None
         if not event.data and event.id:
             self._resumable(None)
         for found in messages:
@@ -192,11 +176,11 @@ class Running(Exchange):
     def take(self, found: Message) -> None:
         """A notification of the call goes to its caller; all else is not the call's."""
         if found.id:
-            self._on_request(found, self)
+            self.owner.on_request(found, self)
             return
         whose = fate(FROM_SERVERS, found.method)
         if whose in UNBOUND or (whose is Fate.PROGRESS and not self.progress(found.params)):
-            self._on_stray(found)
+            self.owner.on_stray(found)
         elif whose is not Fate.PROGRESS and self.call.on_notification is not None:
             self.call.on_notification(found.method, found.params)
 
@@ -211,6 +195,18 @@ class Running(Exchange):
             if self.token and self.call.on_notification is not None:
                 self.call.on_notification(PROGRESS, restored(members, self.token))
         return True
+
+
+def running(owner: Owner, call: Call, id: int, waiter: Waiter | None = None) -> Running:
+    """A call that begins now; without a waiter the task that is running waits for its answer."""
+    params, token = own_token(call.params, id)
+    body = message.request(id, call.method, params)
+    now, idle_s, max_s = owner.clock(), call.idle_s, call.max_s
+    due = now + (idle_s if idle_s < max_s else max_s)
+    one = Running(owner, call, id, Raw(b"%d" % id), body, token, due, now + max_s, waiter)
+    if waiter is None:
+        one.take_task()
+    return one
 
 
 def stray_progress(params: Raw, running: Mapping[int, Running], afterwards: Afterwards) -> None:

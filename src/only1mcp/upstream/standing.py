@@ -167,27 +167,23 @@ class Counted:
 
     def begin(self, call: Call, waiter: Waiter) -> Begun | None:
         """Send it now, if it need not wait for anything; see `AtOnce.begin`."""
-        if self._at_once is None:
+        if self._at_once is None or (begun := self._at_once.begin(call, waiter)) is None:
             return None
-        begun = self._at_once.begin(call, waiter)
-        if begun is not None:
-            standing = self._standing
-            begun.permit, begun.began = standing.breaker.epoch, standing.clock()
-            standing.in_flight += 1
-            standing.taken += 1
+        standing = self._standing
+        begun.permit, begun.began = standing.breaker.epoch, standing.clock()
+        standing.in_flight += 1
+        standing.taken += 1
         return begun
 
-    def plain(self, begun: Begun, answer: Any) -> bytes | None:
-        """The result, if this is the answer that most calls get."""
+    def end(self, begun: Begun, answer: Any) -> bytes | None:
+        """Its result, if this is the answer that most calls get: then it is over. None: it is not,
+        and `rest` has to see to it."""
         assert self._at_once is not None
-        return self._at_once.plain(begun, answer)
-
-    def end(self, begun: Begun, result: bytes) -> None:
-        """It has been answered with this result."""
-        assert self._at_once is not None
-        self._at_once.end(begun, result)
-        self._standing.in_flight -= 1
-        self._standing.answered(begun.permit, begun.began)
+        result = self._at_once.end(begun, answer)
+        if result is not None:
+            self._standing.in_flight -= 1
+            self._standing.answered(begun.permit, begun.began)
+        return result
 
     async def rest(self, begun: Begun, answer: "asyncio.Future[Any]") -> bytes:
         """What `call` does from here on."""

@@ -43,6 +43,7 @@ from only1mcp.upstream.http import CONNECT_S, TRY_LATER, HttpPool
 from only1mcp.upstream.listen import FIRST_PAUSE_S, Stream, follow, last_id, told_s
 from only1mcp.upstream.probe import greet
 from only1mcp.upstream.running import Running, stray_progress
+from only1mcp.upstream.running import running as started
 
 log = logging.getLogger("only1mcp.upstream.http")
 
@@ -58,6 +59,10 @@ _CHANGES: Final = {
     "prompts": "notifications/prompts/list_changed",
     "resources": "notifications/resources/list_changed",
 }
+
+
+_HANDED_OUT: Final = b'"taskId"'
+_ASKED: Final = b'"input_required"'
 
 
 class StreamableHttp:
@@ -78,15 +83,15 @@ class StreamableHttp:
         self._protocol = protocol
         self._timeouts = timeouts
         self._on_notification = on_notification
-        self._clock = clock
+        self.clock = clock
         secrets = {name: value.get_secret_value() for name, value in transport.headers.items()}
-        self._endpoint = Endpoint(server_id, transport.url, secrets)
+        self.endpoint = Endpoint(server_id, transport.url, secrets)
         connect_s = min(CONNECT_S, timeouts.start)
-        self._pool = HttpPool(self._endpoint, connect_s=connect_s, clock=clock)
+        self._pool = HttpPool(self.endpoint, connect_s=connect_s, clock=clock)
         self._control = HttpPool(
-            self._endpoint, connect_s=connect_s, max_connections=CONTROL_CONNECTIONS, clock=clock
+            self.endpoint, connect_s=connect_s, max_connections=CONTROL_CONNECTIONS, clock=clock
         )
-        self._heads = Heads(self._endpoint)
+        self._heads = Heads(self.endpoint)
         self._ids = itertools.count(1)
         self._running: dict[int, Running] = {}
         self._given_up = GivenUp(clock)
@@ -137,16 +142,17 @@ class StreamableHttp:
         running.connection = connection
         return running
 
-    def plain(self, begun: Running, response: Response) -> bytes | None:
-        """The result, if the answer is one."""
+    def end(self, begun: Running, response: Response) -> bytes | None:
+        """The result, if the answer is a plain one: then it is over."""
         found = begun.answer or answer.plain(response, begun.raw_id)
-        return bytes(found.result) if found is not None and found.result else None
-
-    def end(self, begun: Running, result: bytes) -> None:
-        """It has been answered."""
-        self._afterwards.keep(begun.id, begun.token, begun.call, result)
+        if found is None or not found.result:
+            return None
+        result = bytes(found.result)
+        if result.find(_HANDED_OUT) >= 0 or (begun.modern and result.find(_ASKED) >= 0):
+            return None  # find: see dispatch.modern_meta
         del self._running[begun.id]
         begun.end()
+        return result
 
     async def rest(self, begun: Running, response: "asyncio.Future[Response]") -> bytes:
         """What `call` does from here on."""
@@ -155,8 +161,7 @@ class StreamableHttp:
         return await self._outcome(begun, self._pool.finish(begun.connection, begun, response))
 
     def _run(self, call: Call, waiter: Waiter | None = None) -> Running:
-        own = self._endpoint, call, next(self._ids), self._clock
-        running = Running(*own, self._on_stray, self._on_request, waiter)
+        running = started(self, call, next(self._ids), waiter)
         self._running[running.id] = running
         self._deadlines.watch(running.due)
         return running
@@ -224,7 +229,7 @@ class StreamableHttp:
         if session is not None and running.answer is None and answer.session_is_gone(response):
             await self._renew(session)
             response = await self._post(running)
-        found = running.answer or answer.read(self._endpoint, response, running.raw_id)
+        found = running.answer or answer.read(self.endpoint, response, running.raw_id)
         if call.method == "initialize" and found.result:
             self._heads.session = response.headers.get(headers.SESSION_ID)
         return found
@@ -237,7 +242,7 @@ class StreamableHttp:
             if running.answer is not None or not response.stream:
                 return response
             running.hung_up()
-            fault = self._endpoint.dropped(None, begun=True)
+            fault = self.endpoint.dropped(None, begun=True)
         except ServerUnavailable as unreachable:
             self._unreachable(unreachable.message)
             raise
@@ -295,7 +300,7 @@ class StreamableHttp:
         """Wait for the new handshake; that one waiter is cancelled does not stop it."""
         await asyncio.wait([renewal])
         if renewal.cancelled():
-            raise self._endpoint.unavailable("the gateway is disconnecting from it", TRY_LATER)
+            raise self.endpoint.unavailable("the gateway is disconnecting from it", TRY_LATER)
         fault = renewal.result()
         if fault is not None:
             raise fault
@@ -307,7 +312,7 @@ class StreamableHttp:
         try:
             greeting = await greet(self, self._protocol, self._timeouts.start)
             if greeting.modern != self.greeting.modern:
-                raise self._endpoint.unavailable(f"it now speaks {greeting.revision}", TRY_LATER)
+                raise self.endpoint.unavailable(f"it now speaks {greeting.revision}", TRY_LATER)
         except ServerFault as fault:
             self._lose(fault.message)
             return fault
@@ -328,16 +333,17 @@ class StreamableHttp:
 
     async def _follow(self) -> None:
         session = self._heads.session
-        stream = Stream(self._on_stray)
+        stream = Stream(self.on_stray)
         refusal = await follow(self._control, self._heads.resume, stream, self._unreachable)
         opened = stream.events is not None
         if session is not None and opened and answer.session_is_gone(refusal):
             with suppress(ServerFault):
                 await self._renew(session)
 
-    def _on_stray(self, found: Message) -> None:
+    def on_stray(self, found: Message) -> None:
+        """Take what is no call's."""
         if found.method and found.id:
-            self._on_request(found)
+            self.on_request(found)
         elif found.method:
             self._on_told(found)
         elif found.id:
@@ -364,7 +370,7 @@ class StreamableHttp:
             running.asking(False)
             self._deadlines.watch(running.due)
 
-    def _on_request(self, request: Message, of: Running | None = None) -> None:
+    def on_request(self, request: Message, of: Running | None = None) -> None:
         """A request of the server: on the stream of a call it is for the client of that call."""
         if self._heads.modern or len(self._tasks) >= MAX_ANSWERS:
             log.debug("server '%s': request %s dropped", self.server, request.method)
