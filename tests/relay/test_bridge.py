@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
 from fakes.edge import begin, until
 from fakes.upstream import FakeUpstream, unheard
