@@ -43,6 +43,8 @@ def result(method: str, result: bytes, revision: str) -> bytes:
     """
     if revision >= R2026_07_28 or method not in METHODS:
         return result
+    if revision >= R2025_06_18 and result.find(_STRUCTURED) < 0:  # find: see dispatch.modern_meta
+        return result
     with suppress(McpError):  # a result of another form is the client's to judge
         if method != "prompts/get":
             return _tool_result(result, revision)
@@ -53,7 +55,7 @@ def result(method: str, result: bytes, revision: str) -> bytes:
 
 
 def _tool_result(result: bytes, revision: str) -> bytes:
-    structured = result.find(_STRUCTURED) >= 0  # find: see dispatch.modern_meta
+    structured = result.find(_STRUCTURED) >= 0
     foreign = _has_foreign_blocks(result, revision)
     if not (structured or foreign):
         return result

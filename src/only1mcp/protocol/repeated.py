@@ -19,14 +19,18 @@ _END: Final = b"\r\n\r\n"
 class Repeated:
     """A head in two parts, around the number in Content-Length."""
 
-    __slots__ = ("_back", "_front")
+    __slots__ = ("_back", "_begins", "_front", "_size", "_whole")
 
     def __init__(self, front: bytes, back: bytes) -> None:
         self._front = front
         self._back = back
+        self._whole = b""  # the head of the last message: many are as long as the one before
+        self._begins = self._size = 0
 
     def body(self, data: bytes) -> bytes | None:
         """The body of the one whole message that `data` is, if its head is this one."""
+        if len(data) == self._size and data.startswith(self._whole):
+            return data[self._begins :]
         front = self._front
         if not data.startswith(front):
             return None
@@ -35,8 +39,12 @@ class Repeated:
         digits, back = data[start:end], self._back
         if end < 0 or not digits.isdigit() or not data.startswith(back, end):
             return None
-        body = data[end + len(back) :]
-        return body if len(body) == int(digits) else None
+        begins = end + len(back)
+        body = data[begins:]
+        if len(body) != int(digits):
+            return None
+        self._whole, self._begins, self._size = data[:begins], begins, len(data)
+        return body
 
 
 def repeated(data: bytes, length: int) -> Repeated | None:

@@ -6,11 +6,10 @@ Used in place of `relay/call.py:relay` while somebody wants to hear of finished 
 from asyncio import CancelledError
 from contextlib import suppress
 from time import perf_counter, time
-from typing import Any
 
 from only1mcp.observe.access import Finished
 from only1mcp.observe.events import REQUEST
-from only1mcp.observe.meter import OTHER, Key
+from only1mcp.observe.meter import OTHER
 from only1mcp.observe.watch import Watch
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import McpError, ServerFault, UpstreamError
@@ -70,36 +69,28 @@ async def watched(request: Request, snapshot: Snapshot, watch: Watch) -> bytes:
 
 
 def _tell(request: Request, watch: Watch, outcome: str, code: int | None, took_s: float) -> None:
+    caller, target, method = request.caller, request.target, request.method
+    revision, upstream_s = request.revision, request.upstream_s
+    if target is None:
+        server, name = request.view.server, None
+    else:
+        server, name = target.server, target.name
     if watch.meter is not None:
-        labels = _labels(request, outcome, code)
-        watch.meter.done(labels, took_s, request.upstream_s, request.waited_s)
-    if watch.remember is not None:
-        watch.remember(REQUEST, time(), _recent(request, outcome, code, took_s))
+        tool = name if name is not None and method == "tools/call" else ""
+        # what only the client calls so is nobody's label
+        known = method if target is not None or method in METHODS else OTHER
+        labels = known, server or "", tool, outcome, code, revision, caller.headers is None
+        watch.meter.done(labels, took_s, upstream_s, request.waited_s)
+    if watch.remember is not None:  # as `Recent`
+        recent = (
+            request.number, took_s, upstream_s, caller.principal, caller.session,
+            method, revision, server, name, outcome, code,
+        )  # fmt: skip
+        watch.remember(REQUEST, time(), recent)
     if watch.tell:
         finished = _finished(request, outcome, code, took_s)
         for tell in watch.tell:
             tell(finished)
-
-
-def _labels(request: Request, outcome: str, code: int | None) -> Key:
-    """What the request counts as. What only the client calls so is nobody's label."""
-    method, target, pipe = request.method, request.target, request.caller.headers is None
-    if target is None:
-        method = method if method in METHODS else OTHER
-        return method, request.view.server or "", "", outcome, code, request.revision, pipe
-    tool = target.name if method == "tools/call" else ""
-    return method, target.server, tool, outcome, code, request.revision, pipe
-
-
-def _recent(request: Request, outcome: str, code: int | None, took_s: float) -> Any:
-    """As `Recent`."""
-    caller, target = request.caller, request.target
-    return (
-        request.number, took_s, request.upstream_s, caller.principal, caller.session,
-        request.method, request.revision,
-        request.view.server if target is None else target.server,
-        None if target is None else target.name, outcome, code,
-    )  # fmt: skip
 
 
 def _finished(request: Request, outcome: str, code: int | None, took_s: float) -> Finished:

@@ -24,11 +24,6 @@ class Head:
         self.epoch = epoch
         """Of the access rules that have let it in."""
 
-    def read(self, data: bytes, max_body_bytes: int) -> bytes | None:
-        """The body of the one whole request that `data` is, if its head is this one."""
-        body = self.bytes.body(data)
-        return body if body is None or len(body) <= max_body_bytes else None
-
 
 def remembered(data: bytes, request: Request, epoch: int) -> Head | None:
     """The head of `request` if another may begin like it. `data` is what was read with it: the

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any, Final
 
+import msgspec
 from msgspec import Raw
 
 from only1mcp.protocol import message
@@ -25,55 +26,54 @@ Later = Callable[[Request | None], Coroutine[Any, Any, None]]
 """What a task does for the POST."""
 
 
-class Begun:
+class Begun(msgspec.Struct, eq=False):
     """One of them. `session` is that of a handshake client."""
 
-    __slots__ = ("_caller", "_exchange", "_id", "_key", "_later", "_request", "_session",
-                 "_under_way", "_waiting")  # fmt: skip
-
-    def __init__(self, exchange: Exchange, caller: HttpCaller, waiting: set[HttpCaller], id: Raw,
-                 session: Session | None, later: Later) -> None:  # fmt: skip
-        self._exchange = exchange
-        self._caller = caller
-        self._waiting = waiting
-        self._id = id
-        self._session = session
-        self._later = later
+    exchange: Exchange
+    caller: HttpCaller
+    waiting: set[HttpCaller]
+    id: Raw
+    session: Session | None
+    later: Later
+    request: Request | None = None
+    sent: under_way.UnderWay | None = None
+    key: str | int = 0
 
     def begin(self, request: Request, snapshot: Snapshot) -> bool:
         """Whether the call is under way; else nothing was sent."""
-        exchange, session = self._exchange, self._session
-        if session is not None and session.busy and session.runs(self._id):
+        exchange, session = self.exchange, self.session
+        if session is not None and session.busy and session.runs(self.id):
             return False
         sent = under_way.begin(request, snapshot, self)
         if sent is None:
             return False
-        self._under_way, self._request = sent, request
+        self.sent, self.request = sent, request
         if session is None:
             exchange.on_disconnect = sent.go_on  # the task cancels itself
         else:
-            self._key = session.goes_on(self._id, self)
+            self.key = session.goes_on(self.id, self)
         exchange.hold(self)
-        self._waiting.add(self._caller)
+        self.waiting.add(self.caller)
         return True
 
     def answered(self, result: bytes) -> None:
         """It is over."""
-        self._waiting.discard(self._caller)
-        if self._session is not None:
-            self._session.end(self._key)
-        self._caller.finish(message.result(self._id, result), _OK)
-        self._exchange.release()
+        self.waiting.discard(self.caller)
+        if self.session is not None:
+            self.session.end(self.key)
+        self.caller.finish(message.result(self.id, result), _OK)
+        self.exchange.release()
 
     def go_on(self) -> None:
         """It needs a task."""
-        self._waiting.discard(self._caller)
-        self._exchange.go_on(self._later(self._request))
+        self.waiting.discard(self.caller)
+        self.exchange.go_on(self.later(self.request))
 
     def cancel(self, why: str | None = None) -> None:
         """The client does not want it any more."""
-        self._under_way.go_on()
-        exchange = self._exchange
+        if self.sent is not None:
+            self.sent.go_on()
+        exchange = self.exchange
         asyncio.get_running_loop().call_soon(_cancel, exchange, why)
 
 

@@ -134,8 +134,14 @@ class SessionCaller(HttpCaller):
     __slots__ = ("_memory", "_of", "_stream")
 
     def __init__(self, exchange: Exchange, session: Session, memory: Memory, now: float) -> None:
-        super().__init__(exchange, session, now)
-        self._of = session
+        request = exchange.request  # as in HttpCaller, without a call for it
+        self._exchange = exchange
+        self._peer = self._of = session
+        self.principal = request.principal
+        self.headers = request.headers
+        self.session = session.id
+        self.last_sent = now
+        self._lines = b""
         self._memory = memory
         self._stream: Stream | None = None
 

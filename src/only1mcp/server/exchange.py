@@ -119,7 +119,7 @@ class Work(Protocol):
         of the loop."""
 
 
-class Exchange:
+class Exchange(msgspec.Struct, eq=False):
     """One request and the way to answer it, once.
 
     `on_disconnect` is called once if the client goes away before the answer has ended, soon
@@ -127,19 +127,20 @@ class Exchange:
     client is gone) are to be read only.
     """
 
-    __slots__ = ("_gone", "_lines", "_on_disconnect", "_wire", "closed", "request",
-                 "streaming", "task", "work")  # fmt: skip
-
-    def __init__(self, request: Request, wire: Wire, lines: bytes = b"") -> None:
-        self.request = request
-        self.streaming = False
-        self.closed = False
-        self.task: asyncio.Task[None] | None = None  # the handler's, while it runs
-        self.work: Work | None = None  # what goes on without one
-        self._wire = wire
-        self._lines = lines  # header lines of every answer
-        self._gone = False
-        self._on_disconnect: Callable[[], None] | None = None
+    request: Request
+    wire: Wire
+    lines: bytes = b""
+    """Header lines of every answer."""
+    streaming: bool = False
+    closed: bool = False
+    gone: bool = False
+    """The client is."""
+    task: asyncio.Task[None] | None = None
+    """The handler's, while it runs."""
+    work: Work | None = None
+    """What goes on without one."""
+    left: Callable[[], None] | None = None
+    """See `on_disconnect`."""
 
     def respond(
         self,
@@ -158,20 +159,20 @@ class Exchange:
         if self.streaming:
             raise RuntimeError("this answer has begun as a stream; use send() and end()")
         self.closed = True
-        wire = self._wire
+        wire = self.wire
         request = self.request
         if wire.closing or not request.keep_alive:
             headers += _CLOSE
         size = len(body)
         if not size:
             length = b"" if status in _NO_BODY else b"Content-Length: 0\r\n"
-            wire.write(b"%b%b%b%b\r\n" % (status_line(status), length, self._lines, headers))
+            wire.write(b"%b%b%b%b\r\n" % (status_line(status), length, self.lines, headers))
         else:
             head = _heads.get((status, content_type)) or _head(status, content_type)
             if request.method == "HEAD":
                 body = b""
             small = body if size < _COPY_BELOW else b""
-            wire.write(b"%b%d\r\n%b%b\r\n%b" % (head, size, self._lines, headers, small))
+            wire.write(b"%b%d\r\n%b%b\r\n%b" % (head, size, self.lines, headers, small))
             if body is not small:
                 wire.write(body)
         wire.answered()
@@ -179,17 +180,17 @@ class Exchange:
     def hold(self, work: Work) -> None:
         """It will be answered without a task."""
         self.work = work
-        self._wire.running.add(self)
+        self.wire.running.add(self)
 
     def release(self) -> None:
         """What was held is over."""
-        self.work = self._on_disconnect = None
-        self._wire.running.discard(self)
+        self.work = self.left = None
+        self.wire.running.discard(self)
 
     def go_on(self, rest: Coroutine[Any, Any, None]) -> None:
         """What was held needs a task."""
-        self.work = self._on_disconnect = None
-        self._wire.serve(self, rest)
+        self.work = self.left = None
+        self.wire.serve(self, rest)
 
     def open_stream(self, headers: bytes = b"") -> None:
         """Begin a stream of server-sent events: 200, not cached, not buffered by proxies."""
@@ -201,9 +202,9 @@ class Exchange:
             return
         self.streaming = True
         framing = b"Transfer-Encoding: chunked\r\n" if self.request.chunks else b""
-        if self._wire.closing or not self.request.keep_alive:
+        if self.wire.closing or not self.request.keep_alive:
             framing += _CLOSE
-        self._wire.write(status_line(status) + framing + self._lines + headers + b"\r\n")
+        self.wire.write(status_line(status) + framing + self.lines + headers + b"\r\n")
 
     def send(self, data: bytes) -> bool:
         """One piece of the stream.
@@ -215,7 +216,7 @@ class Exchange:
             return False
         if not data or self.request.method == "HEAD":
             return True
-        wire = self._wire
+        wire = self.wire
         if wire.blocked and wire.pending() > MAX_PENDING_BYTES:
             self.closed = True
             wire.cut()
@@ -229,34 +230,34 @@ class Exchange:
             return
         self.closed = True
         if self.request.chunks and self.request.method != "HEAD":
-            self._wire.write(b"0\r\n\r\n")
-        self._wire.answered()
+            self.wire.write(b"0\r\n\r\n")
+        self.wire.answered()
 
     async def drain(self) -> None:
         """Wait until the client has read most of what was sent, or is gone."""
-        await self._wire.drain()
+        await self.wire.drain()
 
     def address(self, end: str) -> tuple[str, int] | None:
         """Host and port of the `peername` (client) or `sockname` (us)."""
-        return self._wire.address(end)
+        return self.wire.address(end)
 
     @property
     def on_disconnect(self) -> Callable[[], None] | None:
         """What to call once if the client goes away before the answer has ended."""
-        return self._on_disconnect
+        return self.left
 
     @on_disconnect.setter
     def on_disconnect(self, callback: Callable[[], None] | None) -> None:
-        self._on_disconnect = callback
-        if self._gone and callback is not None:
-            self._wire.call_soon(callback)
+        self.left = callback
+        if self.gone and callback is not None:
+            self.wire.call_soon(callback)
 
     def lost(self) -> None:
         """The connection ended before the answer did. For the connection only."""
         self.closed = True
-        self._gone = True
-        if self._on_disconnect is not None:
-            self._on_disconnect()
+        self.gone = True
+        if self.left is not None:
+            self.left()
 
 
 Rest = Coroutine[Any, Any, None] | None

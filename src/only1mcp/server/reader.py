@@ -117,7 +117,7 @@ class Reader:
             return
         if self.phase == BETWEEN and type(data) is bytes:
             last = self._last
-            if last is not None and (body := last.read(data, self._max_body_bytes)) is not None:
+            if last is not None and (body := last.bytes.body(data)) is not None:
                 self._take_again(last, body)
                 return
             self._whole = data
@@ -138,6 +138,9 @@ class Reader:
 
     def _take_again(self, last: again.Head, body: bytes) -> None:
         """A request whose head is the last one's; the parser does not hear of it."""
+        if len(body) > self._max_body_bytes:
+            self.over = True
+            raise head.too_large(self._max_body_bytes)
         if last.epoch != self._access.epoch:
             try:
                 self._grant(last.request)

@@ -9,21 +9,15 @@ from only1mcp.protocol.repeated import Repeated, repeated
 class Answered:
     """A head of status 200 on a connection that is kept."""
 
-    __slots__ = ("_bytes", "headers", "idle_s", "used")
+    __slots__ = ("bytes", "headers", "idle_s", "used")
 
     def __init__(self, bytes: Repeated, headers: dict[bytes, bytes], idle_s: float) -> None:
-        self._bytes = bytes
+        self.bytes = bytes
         self.headers = headers
         self.idle_s = idle_s
         """How long the server promises to keep the connection."""
         self.used = False
-
-    def read(self, data: bytes) -> bytes | None:
-        """The body of the one whole answer that `data` is, if its head is this one."""
-        body = self._bytes.body(data)
-        if body is not None:
-            self.used = True
-        return body
+        """Another answer had it."""
 
 
 class Again:

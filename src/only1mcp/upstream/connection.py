@@ -199,8 +199,7 @@ class Connection(asyncio.Protocol):
         endpoint.traffic.received += len(data)
         if self._unused and self._exchange is not None:
             last = endpoint.again.last
-            if last is not None and (body := last.read(data)) is not None:
-                self.begun = True
+            if last is not None and (body := last.bytes.body(data)) is not None:
                 self._finish_again(last, body)
                 return
             self._whole = data
@@ -327,7 +326,7 @@ class Connection(asyncio.Protocol):
     def _finish_again(self, last: Answered, body: bytes) -> None:
         """As `_finish`, of an answer whose head is known: the parser does not hear of it."""
         waiter, self._exchange, self._waiter = self._waiter, None, None
-        self.used = True
+        self.begun = self.used = last.used = True
         if last.idle_s < self.idle_s:
             self.idle_s = last.idle_s
         self._pool.release(self)
