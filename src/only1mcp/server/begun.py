@@ -42,8 +42,6 @@ class Begun(msgspec.Struct, eq=False):
     def begin(self, request: Request, snapshot: Snapshot) -> bool:
         """Whether the call is under way; else nothing was sent."""
         exchange, session = self.exchange, self.session
-        if session is not None and session.busy and session.runs(self.id):
-            return False
         sent = under_way.begin(request, snapshot, self)
         if sent is None:
             return False
@@ -61,8 +59,12 @@ class Begun(msgspec.Struct, eq=False):
         self.waiting.discard(self.caller)
         if self.session is not None:
             self.session.end(self.key)
-        self.caller.finish(message.result(self.id, result), _OK)
-        self.exchange.release()
+        exchange, body = self.exchange, message.result(self.id, result)
+        if exchange.streaming or exchange.closed:
+            self.caller.finish(body, _OK)
+        else:
+            exchange.respond_json(body)
+        exchange.release()
 
     def go_on(self) -> None:
         """It needs a task."""

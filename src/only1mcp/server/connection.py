@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, cast
 
 from only1mcp.policy.access import Access
-from only1mcp.server.exchange import Exchange, Handler, Rest, status_line
+from only1mcp.server.exchange import Exchange, Handler, Request, Rest, status_line
 from only1mcp.server.head import METHODS, Refused
 from only1mcp.server.patience import Patience
 from only1mcp.server.reader import SLICE, Reader, is_mcp
@@ -108,15 +108,18 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
+        if self._current is None and not (self._unread or self.blocked or self.held):
+            request = self.reader.again(data)
+            if request is not None:
+                self._start(request)
+                return
         if self._unread or len(data) > SLICE:
             self._unread = self._unread + data if self._unread else data
             self._digest()
         else:
             self._feed(data)
         reader = self.reader
-        if len(reader.ready) == 1 and self._current is None and not (self.blocked or self.held):
-            self._start()
-        elif reader.ready or reader.awaits_continue or self._unread:
+        if reader.ready or reader.awaits_continue or self._unread:
             self._advance()
 
     def pause_writing(self) -> None:
@@ -186,7 +189,7 @@ class Connection(asyncio.Protocol):
         self._starting = True
         try:
             for _ in range(MAX_QUEUED):
-                self._start()
+                self._start(ready.popleft())
                 if not ready or self._current is not None or self.blocked:
                     break
         finally:
@@ -195,8 +198,7 @@ class Connection(asyncio.Protocol):
         if more and self._current is None:
             self.call_soon(self._advance)
 
-    def _start(self) -> None:
-        request = self.reader.ready.popleft()
+    def _start(self, request: Request) -> None:
         shared = self._shared
         if request.path == "/mcp" or is_mcp(request.path):
             handler = _answer_preflight if request.preflight else shared.mcp

@@ -58,12 +58,20 @@ def served(requested: str) -> str:
     return requested
 
 
-def modern_at_once(
-    incoming: Message, revision: str, view: View, snapshot: Snapshot, caller: Caller
+def at_once(
+    incoming: Message, revision: str, modern: bool, view: View, snapshot: Snapshot, caller: Caller
 ) -> Answer | Request | None:
-    """The answer to a modern request, if it is there; else `modern` will have it, from what is
-    known of it now."""
-    return _at_once(incoming, revision, True, view, snapshot, caller)
+    """The answer to a request, if it is there; else `modern` or `legacy` will have it, from what
+    is known of it now."""
+    held = incoming.method in snapshot.answers.may_hold
+    if not held and incoming.method not in DIRECT:
+        return None
+    try:
+        params = message.members(incoming.params)
+    except McpError:
+        return None
+    request = Request(incoming.method, params, revision, modern, view, caller)
+    return (reply.at_once(incoming.id, request, snapshot) if held else None) or request
 
 
 async def modern(
@@ -76,7 +84,7 @@ async def modern(
 ) -> Answer:
     """Answer a modern request whose `_meta` has been checked, on a view of this snapshot.
 
-    In  `begun` is what `modern_at_once` has made of it.
+    In  `begun` is what `at_once` has made of it.
     """
     if begun is not None:
         return await reply.answer(incoming.id, begun, snapshot)
@@ -96,17 +104,6 @@ async def modern(
     return await reply.answer(incoming.id, request, snapshot)
 
 
-def legacy_at_once(
-    incoming: Message, session: Session, view: View, snapshot: Snapshot, caller: Caller
-) -> Answer | Request | None:
-    """The answer to a request within a session, if it is there; else `legacy` will have it, from
-    what is known of it now."""
-    held = incoming.method in snapshot.answers.may_hold
-    if held and session.busy and session.runs(incoming.id):
-        return None
-    return _at_once(incoming, session.revision, False, view, snapshot, caller)
-
-
 async def legacy(
     incoming: Message,
     session: Session,
@@ -116,7 +113,7 @@ async def legacy(
 ) -> Answer:
     """Answer a request within a handshake session, on a mount of this snapshot.
 
-    In   `begun` is what `legacy_at_once` has made of it.
+    In   `begun` is what `at_once` has made of it.
     Out  a cancelled one is answered b"".
     """
     task = asyncio.current_task()
@@ -138,25 +135,6 @@ async def legacy(
         return b"", HTTPStatus.OK
     finally:
         session.end(key)
-
-
-def _at_once(
-    incoming: Message,
-    revision: str,
-    modern: bool,
-    view: View,
-    snapshot: Snapshot,
-    caller: Caller,
-) -> Answer | Request | None:
-    held = incoming.method in snapshot.answers.may_hold
-    if not held and incoming.method not in DIRECT:
-        return None
-    try:
-        params = message.members(incoming.params)
-    except McpError:
-        return None
-    request = Request(incoming.method, params, revision, modern, view, caller)
-    return (reply.at_once(incoming.id, request, snapshot) if held else None) or request
 
 
 async def batch(

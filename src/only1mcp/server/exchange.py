@@ -42,6 +42,9 @@ def _head(status: int, content_type: bytes) -> bytes:
     return head
 
 
+_OK_JSON: Final = _head(200, _JSON)
+
+
 class Wire(Protocol):
     """What an exchange needs of its connection."""
 
@@ -175,6 +178,16 @@ class Exchange(msgspec.Struct, eq=False):
             wire.write(b"%b%d\r\n%b%b\r\n%b" % (head, size, self.lines, headers, small))
             if body is not small:
                 wire.write(body)
+        wire.answered()
+
+    def respond_json(self, body: bytes) -> None:
+        """The usual answer: 200, and JSON."""
+        wire = self.wire
+        if self.closed or wire.closing or not self.request.keep_alive or len(body) >= _COPY_BELOW:
+            self.respond(200, body)
+            return
+        self.closed = True
+        wire.write(b"%b%d\r\n%b\r\n%b" % (_OK_JSON, len(body), self.lines, body))
         wire.answered()
 
     def hold(self, work: Work) -> None:

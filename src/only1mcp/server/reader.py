@@ -107,6 +107,20 @@ class Reader:
         self.body_left = 0  # of a body of known length
         self.awaits_continue = False  # the client waits for our 100 before it sends the body
 
+    def again(self, data: bytes) -> Request | None:
+        """The one request that `data` is, if its head is known: the parser does not hear of it.
+        None: it has to be fed."""
+        last = self._last
+        if last is None or self.over or self.phase != BETWEEN or self.ready:
+            return None
+        if (body := last.bytes.body(data)) is None:
+            return None
+        if last.epoch != self._access.epoch or len(body) > self._max_body_bytes:
+            self._last = None  # it has to be judged anew
+            return None
+        self.serial += 1
+        return replace(last.request, body=body)
+
     def feed(self, data: bytes | memoryview) -> None:
         """Take the next bytes.
 
@@ -116,10 +130,6 @@ class Reader:
         if self.over:
             return
         if self.phase == BETWEEN and type(data) is bytes:
-            last = self._last
-            if last is not None and (body := last.bytes.body(data)) is not None:
-                self._take_again(last, body)
-                return
             self._whole = data
         rest = None
         try:
@@ -135,21 +145,6 @@ class Reader:
         elif self.phase != BETWEEN and not self.over:
             self._bound(len(data))
         self._whole = b""
-
-    def _take_again(self, last: again.Head, body: bytes) -> None:
-        """A request whose head is the last one's; the parser does not hear of it."""
-        if len(body) > self._max_body_bytes:
-            self.over = True
-            raise head.too_large(self._max_body_bytes)
-        if last.epoch != self._access.epoch:
-            try:
-                self._grant(last.request)
-            except Refused:
-                self.over = True
-                raise
-            last.epoch = self._access.epoch
-        self.serial += 1
-        self.ready.append(replace(last.request, body=body))
 
     def finish(self) -> None:
         """Read no more, and forget what was read ahead."""

@@ -25,7 +25,7 @@ from only1mcp.relay.request import Request as Asked
 from only1mcp.relay.request import View
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.server import dispatch, reply
-from only1mcp.server.begun import Begun, Later
+from only1mcp.server.begun import Begun
 from only1mcp.server.caller import HttpCaller, SessionCaller
 from only1mcp.server.events import Memory
 from only1mcp.server.http import Exchange, Rest
@@ -124,29 +124,13 @@ class Streamable:
             exchange.respond(HTTPStatus.ACCEPTED)  # core defines none over HTTP: accepted, unused
             return None
         caller = HttpCaller(exchange, SelfDescribed(meta), _now())
-        found = dispatch.modern_at_once(incoming, revision, view, snapshot, caller)
+        found = dispatch.at_once(incoming, revision, True, view, snapshot, caller)
         if isinstance(found, tuple):
             caller.finish(*found)
             return None
         later = partial(self._modern_later, exchange, incoming, revision, view, snapshot, caller)
-        return self._begin(exchange, incoming.id, None, snapshot, caller, found, later)
-
-    def _begin(
-        self,
-        exchange: Exchange,
-        id: Raw,
-        session: Session | None,
-        snapshot: Snapshot,
-        caller: HttpCaller,
-        found: Asked | None,
-        later: Later,
-    ) -> Rest:
-        """Send the request, if that can be done now, or leave all of it to a task."""
-        if found is not None:
-            begun = Begun(exchange, caller, self._waiting, id, session, later)
-            if begun.begin(found, snapshot):
-                return None
-        return later(found)
+        begun = Begun(exchange, caller, self._waiting, incoming.id, None, later)
+        return None if found and begun.begin(found, snapshot) else later(found)
 
     async def _modern_later(
         self,
@@ -184,12 +168,15 @@ class Streamable:
             exchange.respond(HTTPStatus.ACCEPTED)
             return None
         caller = SessionCaller(exchange, session, self._memory, session.last_used)
-        found = dispatch.legacy_at_once(incoming, session, view, snapshot, caller)
+        found = None
+        if not session.runs(incoming.id):
+            found = dispatch.at_once(incoming, session.revision, False, view, snapshot, caller)
         if isinstance(found, tuple):
             caller.finish(*found)
             return None
         later = partial(self._legacy_later, incoming, session, snapshot, caller)
-        return self._begin(exchange, incoming.id, session, snapshot, caller, found, later)
+        begun = Begun(exchange, caller, self._waiting, incoming.id, session, later)
+        return None if found and begun.begin(found, snapshot) else later(found)
 
     async def _legacy_later(
         self,
