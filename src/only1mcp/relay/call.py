@@ -160,11 +160,11 @@ async def _go_on(request: Request, row: Method, sent: "UnderWay", snapshot: Snap
         first = _rest(request, row, sent, snapshot)
         return await _attempts(request, row, target, snapshot, first, began)
     finally:
-        snapshot.gate.leave(sent.how.caller)
+        snapshot.gate.leave(sent.payer)
 
 
 async def _rest(request: Request, row: Method, sent: "UnderWay", snapshot: Snapshot) -> bytes:
-    call, turns = sent.how.call, sent.how.live.turns
+    call, turns = sent.outgoing, sent.live.turns
     result = await _sent(call, sent, turns, request, row, snapshot, sent.began)
     return returned(result, request.modern, call.place, request, row, snapshot)
 

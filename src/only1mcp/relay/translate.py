@@ -43,8 +43,8 @@ def outgoing(
         InvalidParams: it is about a task of somebody else.
         HeaderMismatch: a header contradicts the argument it repeats.
     """
-    modern = greeting.modern
-    params, wanted, headers = request.params, target.header_params, request.caller.headers
+    modern, caller, params = greeting.modern, request.caller, request.params
+    wanted, headers = target.header_params, caller.headers
     if wanted and request.modern and headers is not None:
         mirror.check(wanted, params, headers)
     if modern != request.modern:
@@ -55,17 +55,17 @@ def outgoing(
         request.method,
         params,
         target.name or None,
-        request.caller.notify,
+        caller.notify,
         timeouts.call_idle,
         timeouts.call_max - spent_s,
         mirror.mirrored(wanted, params) if wanted and modern else (),
-        on_resumable=request.caller.resumable,
+        on_resumable=caller.resumable,
         place=replica.place,
-        who=whose.line(request.caller),
+        who=whose.line(caller),
         trace=passed(headers) if headers is not None and b"traceparent" in headers else b"",
     )
     if not (modern or request.modern) and "tasks" in greeting.capabilities:
-        later = snapshot.audience.outlet(request.caller.session)
+        later = snapshot.audience.outlet(caller.session)
         related(replica.place, request, snapshot).bind(call, later)
     return call
 

@@ -29,7 +29,7 @@ from only1mcp.relay.bridge import asker
 from only1mcp.relay.request import Request
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.translate import outgoing, related, returned
-from only1mcp.upstream.base import Begun, Call, Greeting
+from only1mcp.upstream.base import Call, Greeting
 from only1mcp.upstream.roster import Live
 from only1mcp.upstream.standing import Counted
 
@@ -73,26 +73,34 @@ def begin(request: Request, snapshot: Snapshot, client: Client) -> "UnderWay | N
     if row.name in answers.methods and (request.target is None or request.wanted is not None):
         return None
     try:
-        under_way = UnderWay(request, row, snapshot, client, began)
-        return under_way if _sent(under_way, request, row, snapshot) else None
+        if (under_way := _prepared(request, row, snapshot, client, began)) is None:
+            return None
+        return under_way if under_way.send() else None
     except McpError:  # nothing was sent, and the task will meet it again
         return None
 
 
-def _sent(under_way: "UnderWay", request: Request, row: Method, snapshot: Snapshot) -> bool:
+def _prepared(
+    request: Request, row: Method, snapshot: Snapshot, client: Client, began: float
+) -> "UnderWay | None":
     params, caller, modern = request.params, request.caller, request.modern
     way = _way(request, row, snapshot)
     if way is None or "requestState" in params or "inputResponses" in params:
-        return False
+        return None
     target, live = way
-    replica = request.replica = targets.replica(request, target, live, None, FIRST, snapshot)
+    if live.several:
+        replica = targets.replica(request, target, live, None, FIRST, snapshot)
+    else:
+        replica = live.pick()
+    request.replica = replica
     counted = replica.calls
-    if counted is None or counted.greeting.modern != modern or not replica.shares(modern):
-        return False
-    call = outgoing(request, target, counted.greeting, replica, snapshot)
+    # one that is not isolated and speaks the client's era is everybody's: Replica.shares
+    if counted is None or (greeting := counted.upstream.greeting).modern != modern:
+        return None
+    call = outgoing(request, target, greeting, replica, snapshot)
     if not modern and questions.can_be_asked(caller.capabilities):
         call.on_question = asker(caller, related(replica.place, request, snapshot))
-    return under_way.send(call, counted, live)
+    return UnderWay(request, row, snapshot, client, began, call, counted, live)
 
 
 def _way(request: Request, row: Method, snapshot: Snapshot) -> Way | None:
@@ -118,16 +126,6 @@ def _way(request: Request, row: Method, snapshot: Snapshot) -> Way | None:
     return way
 
 
-class Sent(NamedTuple):
-    """How a call was sent, and what it owes: a turn, and a place among the requests of `caller`."""
-
-    call: Call
-    begun: Begun
-    counted: Counted
-    live: Live
-    caller: str | None
-
-
 class UnderWay(msgspec.Struct, eq=False):
     """One call that was sent. It waits for its answer, and is what a task may go on with: see
     Waiter and Callee in upstream/base.py."""
@@ -138,32 +136,36 @@ class UnderWay(msgspec.Struct, eq=False):
     client: Client | None
     taken_on: float
     """When the request was taken on, on the clock of perf_counter."""
+    outgoing: Call
+    counted: Counted
+    live: Live
+    begun: Any = None
+    """What the transport knows it by, once it was sent, ..."""
     began: float = 0.0
-    """When it was sent, ..."""
-    sent: Sent | None = None
-    """... and how."""
+    """... and when that was."""
+    payer: str | None = None
+    """Among whose requests it is counted."""
     answer: asyncio.Future[Any] | None = None
     """For the task that goes on with it."""
 
-    def send(self, call: Call, counted: Counted, live: Live) -> bool:
+    def send(self) -> bool:
         """Send it, if there is a turn, a place among all requests and a connection."""
-        gate, turns, principal = self.snapshot.gate, live.turns, self.request.caller.principal
-        caller = None if principal == ANONYMOUS else principal
-        if gate.enter(caller) is not None:
+        gate, live, principal = self.snapshot.gate, self.live, self.request.caller.principal
+        payer = None if principal == ANONYMOUS else principal
+        if gate.enter(payer) is not None:
             return False
-        begun = None
         try:
-            if turns.enter():
-                begun = counted.begin(call, self)
-                if begun is None:
-                    turns.end()
+            if live.turns.enter():
+                self.begun = self.counted.begin(self.outgoing, self)
+                if self.begun is None:
+                    live.turns.end()
         finally:
-            if begun is None:
-                gate.leave(caller)
-        if begun is None:
+            if self.begun is None:
+                gate.leave(payer)
+        if self.begun is None:
             return False
         live.repeats.total += 1
-        self.sent = Sent(call, begun, counted, live, caller)
+        self.payer = payer
         self.began = perf_counter()
         return True
 
@@ -176,9 +178,7 @@ class UnderWay(msgspec.Struct, eq=False):
     def set_result(self, answer: Any, /) -> None:
         """The answer as the transport has it."""
         if self.answer is None:
-            sent = self.sent
-            assert sent is not None
-            result = sent.counted.end(sent.begun, answer)
+            result = self.counted.end(self.begun, answer)
             if result is not None:
                 self._end(result)
                 return
@@ -204,11 +204,11 @@ class UnderWay(msgspec.Struct, eq=False):
         """Do what a task does after a plain result."""
         request, row, snapshot = self.request, self.row, self.snapshot
         request.upstream_s = perf_counter() - self.began
-        sent, client, self.client = self.sent, self.client, None
-        assert sent is not None and client is not None
-        sent.live.turns.end()
-        snapshot.gate.leave(sent.caller)
-        result = returned(result, request.modern, sent.call.place, request, row, snapshot)
+        client, self.client = self.client, None
+        assert client is not None
+        self.live.turns.end()
+        snapshot.gate.leave(self.payer)
+        result = returned(result, request.modern, self.outgoing.place, request, row, snapshot)
         if row is _TOOLS_CALL and request.target is not None:
             snapshot.answers.wrote(request.target)
         if snapshot.watch is not None:
@@ -220,21 +220,14 @@ class UnderWay(msgspec.Struct, eq=False):
     @property
     def server(self) -> str:
         """The id of its server."""
-        return self.how.counted.server
+        return self.counted.server
 
     @property
     def greeting(self) -> Greeting:
         """What the server said of itself."""
-        return self.how.counted.greeting
-
-    @property
-    def how(self) -> Sent:
-        """How it was sent."""
-        assert self.sent is not None
-        return self.sent
+        return self.counted.greeting
 
     async def call(self, call: Call) -> bytes:
         """The result."""
-        sent = self.how
         assert self.answer is not None
-        return await sent.counted.rest(sent.begun, self.answer)
+        return await self.counted.rest(self.begun, self.answer)

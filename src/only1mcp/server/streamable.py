@@ -160,7 +160,12 @@ class Streamable:
     ) -> Rest:
         if incoming.method == "initialize" and incoming.id:
             return self._initialize(exchange, incoming, view, snapshot)
-        session = self._session(exchange, said, incoming.id)
+        session = None
+        if said.session is not None and said.version in _HANDSHAKE:
+            principal = exchange.request.principal
+            session = self._sessions.find(said.session, principal, said.mount)
+        if session is None:  # why is said there
+            session = self._session(exchange, said, incoming.id)
         if session is None:
             return None
         if not (incoming.method and incoming.id):

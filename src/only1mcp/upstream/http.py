@@ -127,7 +127,7 @@ class HttpPool:
         while idle:
             connection = idle.pop()
             age_s = self._clock() - connection.idle_since
-            if age_s < min(connection.idle_s, FRESH_AFTER_S) and connection.is_quiet():
+            if age_s < FRESH_AFTER_S and age_s < connection.idle_s and connection.is_quiet():
                 return connection
             connection.abort()
         return None
