@@ -14,7 +14,7 @@ from only1mcp.protocol.sse import Event, Parser
 from only1mcp.upstream.afterwards import Afterwards
 from only1mcp.upstream.base import Call
 from only1mcp.upstream.dial import Endpoint
-from only1mcp.upstream.running import Running, running, stray_progress
+from only1mcp.upstream.running import Running, run, stray_progress
 
 
 class Rig:
@@ -27,7 +27,7 @@ class Rig:
         keep = self.keep if sink else None
         self.call = Call("tools/call", params, "echo", keep, idle_s=10, max_s=25)
         self.endpoint = Endpoint("search", "http://a.example/mcp")
-        self.running = running(self, self.call, 7)
+        self.running = run(self, self.call, 7)
 
     def clock(self) -> float:
         return self.now

@@ -88,15 +88,11 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         return await _list(request, row, snapshot)
     if (sent := request.under_way) is not None:
         return await _go_on(request, row, sent, snapshot)
-    answers, target, wanted = snapshot.answers, request.target, None
-    if cached := row.name in answers.methods:
-        if target is None:
-            wanted = _looked_up(request, row, snapshot)
-            target = request.target
-        else:  # `at_hand` has looked; and it names the request, which must not name it for ever
-            wanted, request.wanted = request.wanted, None
-        if wanted is not None and (kept := answers.kept(wanted)) is not None:
-            return kept
+    answers, cached = snapshot.answers, row.name in snapshot.answers.methods
+    wanted = _sought(request, row, snapshot) if cached else None
+    if wanted is not None and (kept := answers.kept(wanted)) is not None:
+        return kept
+    target = request.target
     gate, who = snapshot.gate, request.caller.principal
     caller = None if who == ANONYMOUS else who
     if (bound := gate.enter(caller)) is not None:
@@ -117,6 +113,14 @@ async def relay(request: Request, snapshot: Snapshot) -> bytes:
         return await _attempts(request, row, target, snapshot)
     finally:
         gate.leave(caller)
+
+
+def _sought(request: Request, row: Method, snapshot: Snapshot) -> Wanted | None:
+    """As `_looked_up`, unless `at_hand` has looked."""
+    if request.target is None:
+        return _looked_up(request, row, snapshot)
+    wanted, request.wanted = request.wanted, None  # it names the request: not for ever
+    return wanted
 
 
 def _looked_up(request: Request, row: Method, snapshot: Snapshot) -> Wanted | None:

@@ -19,6 +19,7 @@ from only1mcp.protocol.errors import (
     InvalidParams,
     ParseError,
     ServerFault,
+    ServerLost,
     ServerProtocolError,
     ServerTimeout,
     ServerUnavailable,
@@ -30,10 +31,12 @@ from only1mcp.protocol.sse import Event, Parser
 from only1mcp.upstream.afterwards import Afterwards
 from only1mcp.upstream.answer import id_is_open
 from only1mcp.upstream.base import Call, Waiter
-from only1mcp.upstream.connection import Connection
+from only1mcp.upstream.connection import Connection, Response
 from only1mcp.upstream.dial import Endpoint
+from only1mcp.upstream.http import HttpPool
 from only1mcp.upstream.listen import FIRST_PAUSE_S, last_id, messages_in, told_s
 
+MAX_BARREN_RESUMES: Final = 3  # in a row, without a new event
 UNBOUND: Final = frozenset((Fate.HOP, Fate.SERVER, Fate.OWNER))
 """Fates of what is not of the call on whose stream it comes."""
 
@@ -197,7 +200,7 @@ class Running(msgspec.Struct, eq=False):
         return True
 
 
-def running(owner: Owner, call: Call, id: int, waiter: Waiter | None = None) -> Running:
+def run(owner: Owner, call: Call, id: int, waiter: Waiter | None = None) -> Running:
     """A call that begins now; without a waiter the task that is running waits for its answer."""
     params, token = own_token(call.params, id)
     body = message.request(id, call.method, params)
@@ -207,6 +210,32 @@ def running(owner: Owner, call: Call, id: int, waiter: Waiter | None = None) -> 
     if waiter is None:
         one.take_task()
     return one
+
+
+async def resume(
+    running: Running, fault: ServerLost, pool: HttpPool, head: Callable[[bytes], bytes]
+) -> Response:
+    """Go on with a stream that broke before the answer; the deadline of the call bounds it all.
+
+    Raises:
+        ServerLost: `fault`, if the server does not go on with it.
+    """
+    barren = 0
+    while barren < MAX_BARREN_RESUMES:
+        await asyncio.sleep(told_s(running, FIRST_PAUSE_S))
+        seen = last_id(running)
+        with suppress(ServerLost):
+            try:
+                response = await pool.request(running, head(seen))
+            except ServerUnavailable as unreachable:
+                raise fault from unreachable
+            if running.answer is not None:
+                return response
+            if not response.stream:
+                break
+            running.hung_up()
+        barren = barren + 1 if last_id(running) == seen else 0
+    raise fault
 
 
 def stray_progress(params: Raw, running: Mapping[int, Running], afterwards: Afterwards) -> None:

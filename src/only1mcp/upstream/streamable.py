@@ -40,10 +40,9 @@ from only1mcp.upstream.deadline import Deadlines
 from only1mcp.upstream.dial import Endpoint
 from only1mcp.upstream.heads import Heads
 from only1mcp.upstream.http import CONNECT_S, TRY_LATER, HttpPool
-from only1mcp.upstream.listen import FIRST_PAUSE_S, Stream, follow, last_id, told_s
+from only1mcp.upstream.listen import Stream, follow, last_id
 from only1mcp.upstream.probe import greet
-from only1mcp.upstream.running import Running, stray_progress
-from only1mcp.upstream.running import running as started
+from only1mcp.upstream.running import Running, resume, run, stray_progress
 
 log = logging.getLogger("only1mcp.upstream.http")
 
@@ -52,7 +51,6 @@ CONTROL_CONNECTIONS: Final = 256
 CONTROL_S: Final = 10.0  # one notification or answer
 CLOSE_S: Final = 2.0  # the DELETE of the session
 MAX_ANSWERS: Final = 256  # to requests of the server, at once; more are dropped
-MAX_BARREN_RESUMES: Final = 3  # in a row, without a new event
 _HANDSHAKE: Final = frozenset(("initialize", "server/discover"))
 _CHANGES: Final = {
     "tools": "notifications/tools/list_changed",
@@ -161,7 +159,7 @@ class StreamableHttp:
         return await self._outcome(begun, self._pool.finish(begun.connection, begun, response))
 
     def _run(self, call: Call, waiter: Waiter | None = None) -> Running:
-        running = started(self, call, next(self._ids), waiter)
+        running = run(self, call, next(self._ids), waiter)
         self._running[running.id] = running
         self._deadlines.watch(running.due)
         return running
@@ -250,7 +248,7 @@ class StreamableHttp:
             fault = lost
         if running.modern or not last_id(running):
             raise fault
-        return await self._resume(running, fault)
+        return await resume(running, fault, self._control, self._heads.resume)
 
     def _posted(self, running: Running) -> Coroutine[Any, Any, Response]:
         call, post = running.call, self._pool.request
@@ -258,25 +256,6 @@ class StreamableHttp:
         if call.array is not None:
             post = call.array.through(self._pool, self._tasks)
         return post(running, self._heads.of(call), running.body)
-
-    async def _resume(self, running: Running, fault: ServerLost) -> Response:
-        """Go on with a stream that broke before the answer; its deadline bounds it all."""
-        barren = 0
-        while barren < MAX_BARREN_RESUMES:
-            await asyncio.sleep(told_s(running, FIRST_PAUSE_S))
-            seen = last_id(running)
-            with suppress(ServerLost):
-                try:
-                    response = await self._control.request(running, self._heads.resume(seen))
-                except ServerUnavailable as unreachable:
-                    raise fault from unreachable
-                if running.answer is not None:
-                    return response
-                if not response.stream:
-                    break
-                running.hung_up()
-            barren = barren + 1 if last_id(running) == seen else 0
-        raise fault
 
     def _cancel(self, running: Running) -> None:
         """Tell a legacy server; for a modern one the closed connection says it."""
