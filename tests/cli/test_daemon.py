@@ -142,7 +142,7 @@ def test_of_several_that_run_one_has_to_be_named(shell: Shell) -> None:
     for name in ("a", "b"):
         assert shell("start", "-c", config, "--name", name, "--port", "0").code == 0
     hint = f"running: 'a' ({config}), 'b' ({config}); name one with --name\n"
-    for command in ("status", "stop"):
+    for command in ("status", "stop", "restart"):
         nobody = f"error: 'default' does not run in the background; {hint}"
         assert shell(command) == (3, "", nobody)
     logs = shell("logs")

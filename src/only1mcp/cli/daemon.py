@@ -70,6 +70,8 @@ def restart(file: Path | None, name: str | None, host: str | None, port: int | N
     try:
         place = meant(file, name)
         running = place.look()
+        if running is None and _some_config(file) is None and others():
+            raise _nobody(place, file)
         config = Path(running.config) if running and not file else config_of(file)
         if running is not None:
             load_config(config, dict(os.environ))  # do not end what cannot be started again
