@@ -158,6 +158,22 @@ def fastmcp_connected(site: Site) -> AbstractContextManager[Up]:
     return site.run([install.FASTMCP.program("python"), str(file)], port, "/mcp")
 
 
+_CONTEXTFORGE_LOAD: Final = {
+    "RATE_LIMITING_ENABLED": "false",
+    "USE_STATEFUL_SESSIONS": "true",
+    "TOOL_RATE_LIMIT": "60000",
+    "TOOL_CONCURRENT_LIMIT": "1000",
+    "COMPRESSION_ENABLED": "false",
+    "CORRELATION_ID_ENABLED": "false",
+    "DISABLE_ACCESS_LOG": "true",
+}
+"""As the docker-compose.yml of its repository (IBM/mcp-context-forge), which is sized for load, has
+them: "Tool configuration for high-concurrency load testing" and "Performance optimizations". By
+default it lets a client make 100 calls a minute and answers the others with 429; its discussion
+6449 names RATE_LIMITING_ENABLED for whoever limits rates elsewhere. With sessions it keeps its own
+with the server, which halves what a call costs."""
+
+
 @contextmanager
 def contextforge(site: Site) -> Iterator[Up]:
     """`mcpgateway`, SQLite and memory cache; the server is registered and put in a virtual one."""
@@ -174,6 +190,7 @@ def contextforge(site: Site) -> Iterator[Up]:
         "PLATFORM_ADMIN_EMAIL": "admin@example.com",
         "PLATFORM_ADMIN_PASSWORD": f"Aa1!{secret}",
         "LOG_LEVEL": "ERROR",
+        **_CONTEXTFORGE_LOAD,
     }
     program = install.CONTEXTFORGE.program("mcpgateway")
     with site.run([program, "--host", "127.0.0.1", "--port", str(port)], port, "", **env) as up:
@@ -272,7 +289,8 @@ PEERS: Final = (
     Peer("FastMCP proxy, connected", "aggregator", fastmcp_connected, install.FASTMCP, "h_",
          note="one connected client, mounted by hand; all callers share its session"),
     Peer("ContextForge", "aggregator", contextforge, install.CONTEXTFORGE, "h-",
-         note="`mcpgateway`, SQLite, memory cache, user interface off, one worker"),
+         note="`mcpgateway`, SQLite, memory cache, no user interface, one worker, sessions, no "
+              "limit of 100 calls a minute, and more as its docker-compose.yml has it for load"),
     Peer("mcp-compose", "aggregator", mcp_compose, install.COMPOSE, "h_",
          note="`mcp-compose serve -t streamable-http`"),
     Peer("mcp-hub", "aggregator", mcp_hub, install.MCP_HUB, "h__", sse=True,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from only1mcp.bench import started
+from only1mcp.bench import load, started
 from only1mcp.bench.endpoint import Endpoint
 from only1mcp.bench.load import Job, Outcome, answer_length, is_result, merged, run
 
@@ -53,7 +53,15 @@ def test_a_closed_loop_asks_again_and_again() -> None:
         outcome = run(Job(end.host, end.port, [(request.before, request.after)], 4, 0.2))
         assert outcome.calls > 10
         assert outcome.errors == 0
-        assert started.told(stub.url)["tools/call"] >= outcome.calls
+        assert started.told(stub.url)["tools/call"] == outcome.calls
+
+
+def test_an_answer_that_never_comes_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    for patience in ("SLOW_S", "GRACE_S"):
+        monkeypatch.setattr(load, patience, 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        outcome = run(Job("127.0.0.1", nobody.getsockname()[1], [ASK], 1, 0.01))
+    assert (outcome.calls, outcome.errors) == (0, 0)
 
 
 def test_an_open_loop_keeps_its_rate() -> None:

@@ -109,6 +109,63 @@ def test_two_configurations_run_side_by_side(shell: Shell) -> None:
     assert running(shell).pid == default.pid
 
 
+def test_who_names_none_means_the_only_one_that_runs(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = shell.file({"servers": []}, "folder/work.json")
+    assert shell("start", "-c", config, "--port", "0").code == 0
+    (before,) = every({"HOME": str(shell.home)})
+    said = f"'{before.name}' ({config}) is the only one that runs\n"
+    monkeypatch.chdir(Path(config).parent)
+
+    status = shell("status", "--json")
+    assert (status.code, status.json["pid"], status.err) == (0, before.pid, said)
+    logs = shell("logs")
+    assert (logs.code, logs.err) == (0, said)
+    assert LOG_LINE in logs.out
+
+    restarted = shell("restart")
+    (after,) = every({"HOME": str(shell.home)})
+    assert restarted.code == 0
+    assert restarted.err.startswith(said)
+    assert (after.name, after.config) == (before.name, config)
+    assert after.pid != before.pid
+    assert shell("stop") == (0, "", f"{said}'{before.name}' has ended\n")
+    assert (
+        shell("stop").err
+        == "error: 'default' does not run in the background; see `only1mcp start`\n"
+    )
+
+
+def test_of_several_that_run_one_has_to_be_named(shell: Shell) -> None:
+    config = shell.file({"servers": []}, "work.json")
+    for name in ("a", "b"):
+        assert shell("start", "-c", config, "--name", name, "--port", "0").code == 0
+    hint = f"running: 'a' ({config}), 'b' ({config}); name one with --name\n"
+    for command in ("status", "stop", "restart"):
+        nobody = f"error: 'default' does not run in the background; {hint}"
+        assert shell(command) == (3, "", nobody)
+    logs = shell("logs")
+    assert logs.code == 1
+    assert logs.err.endswith(hint)
+    assert {one.name for one in every({"HOME": str(shell.home)})} == {"a", "b"}
+
+    assert shell("stop", "--name", "a").code == 0
+    for chosen in (["-c", str(shell.home / "other.json")], ["--name", "c"]):
+        assert shell("stop", *chosen).code == 3, "another one was meant"
+    assert shell("stop", ONLY1MCP_CONFIG=str(shell.home / "other.json")).code == 3
+    assert running(shell, "b").pid
+
+
+def test_the_usual_one_is_meant_as_long_as_it_runs(shell: Shell) -> None:
+    configured(shell)
+    other = shell.file({"servers": []}, "work.json")
+    assert shell("start", "--port", "0").code == 0
+    assert shell("start", "-c", other, "--name", "work", "--port", "0").code == 0
+    assert shell("stop") == (0, "", "'default' has ended\n")
+    assert running(shell, "work").pid
+
+
 async def test_of_two_that_start_at_once_one_runs(shell: Shell) -> None:
     configured(shell)
     env = {**os.environ, "HOME": str(shell.home), "XDG_STATE_HOME": "", "XDG_CONFIG_HOME": ""}

@@ -22,7 +22,10 @@ from only1mcp.config.load import load
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DEPLOY: Final = ROOT / "deploy"
-ENVIRON: Final = {"ONLY1MCP_TOKEN": "a-token-that-is-long-enough-0123456789"}
+ENVIRON: Final = {
+    "ONLY1MCP_TOKEN": "a-token-that-is-long-enough-0123456789",
+    "ONLY1MCP_METRICS_TOKEN": "another-token-that-is-long-enough-0123456789",
+}
 PINNED: Final = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
@@ -102,6 +105,24 @@ async def test_kubernetes_probes_are_answered_at_the_address_of_a_pod(tmp_path: 
             assert await asyncio.to_thread(status, url, pod) == 421, "or the header were no use"
 
 
+@pytest.mark.parametrize("file", ["only1mcp.yaml", "kubernetes/only1mcp.yaml"])
+async def test_prometheus_may_read_the_metrics_and_no_more(file: str, tmp_path: Path) -> None:
+    first = documents(file)[0]
+    config = YAML(typ="safe").load(first["data"]["only1mcp.yaml"]) if "data" in first else first
+    config["server"]["host"] = "127.0.0.1"
+    async with gateway(config, tmp_path, env=ENVIRON) as running:
+        for name, page, expected in (
+            ("ONLY1MCP_METRICS_TOKEN", "/metrics", 200),
+            ("ONLY1MCP_METRICS_TOKEN", "/api/v1/admin/metrics", 401),
+            ("ONLY1MCP_METRICS_TOKEN", "/mcp", 401),
+            ("ONLY1MCP_TOKEN", "/metrics", 401),
+            ("ONLY1MCP_TOKEN", "/api/v1/admin/metrics", 200),
+        ):
+            headers = {"Authorization": f"Bearer {ENVIRON[name]}"}
+            found = await asyncio.to_thread(status, f"{running.url}{page}", headers)
+            assert found == expected, (name, page)
+
+
 def test_the_configurations_are_valid(tmp_path: Path) -> None:
     assert load(DEPLOY / "only1mcp.yaml", ENVIRON).config.server.auth is not None
     kinds = {one["kind"]: one for one in documents("kubernetes/only1mcp.yaml")}
@@ -123,8 +144,15 @@ def test_compose_names_what_is_there() -> None:
         for port in service.get("ports", []):
             assert port.startswith("127.0.0.1:"), "published on loopback only"
     assert (DEPLOY / services["only1mcp"]["build"]["context"] / "deploy/Dockerfile").is_file()
+    assert ENVIRON.keys() == services["only1mcp"]["environment"].keys()
+    assert [*services["prometheus"]["environment"]] == ["ONLY1MCP_METRICS_TOKEN"]
     (prometheus,) = documents("prometheus.yml")
-    (target,) = prometheus["scrape_configs"][0]["static_configs"][0]["targets"]
+    (scrape,) = prometheus["scrape_configs"]
+    written = (
+        f'printf %s "$$ONLY1MCP_METRICS_TOKEN" > {scrape["authorization"]["credentials_file"]}'
+    )
+    assert written in services["prometheus"]["entrypoint"][2]
+    (target,) = scrape["static_configs"][0]["targets"]
     host, _, port = target.partition(":")
     assert host in services and port == "8080"
     config = load(DEPLOY / "only1mcp.yaml", ENVIRON).config

@@ -21,7 +21,7 @@ from fakes.edge import begin
 from fakes.gateway import Running, gateway, http_server, stdio_server
 from fakes.mirror import Mirror, held, over_stdio
 from fakes.mirror_http import over_http
-from fakes.wire import BOTH, Json, Web, call, events, headers_of, last, modern, web
+from fakes.wire import Json, Web, call, last, web
 
 CHILD: Final = (sys.executable, scripted_child.__file__)
 CALLS, STREAMS, LISTENS = 50, 20, 5
@@ -55,7 +55,8 @@ class Crowd:
                 asked = session.ask("tools/call", call("slow__hold"), id=number)
                 self.calls.append(begin(asked))
         for number in range(LISTENS):
-            frames = await stack.enter_async_context(listening(wire, number))
+            listen = wire.listening({"toolsListChanged": True}, id=number)
+            frames = await stack.enter_async_context(listen)
             await anext(frames)  # it is acknowledged
             self.listens.append(begin(rest(frames)))
         while len(self.calls) < CALLS:
@@ -87,15 +88,6 @@ async def rest(frames: AsyncIterator[Json]) -> list[Json]:
         async for one in frames:
             found.append(one)
     return found
-
-
-@asynccontextmanager
-async def listening(wire: Web, id: int) -> AsyncIterator[AsyncIterator[Json]]:
-    """A modern client's listen."""
-    body = modern("subscriptions/listen", {"notifications": {"toolsListChanged": True}}, id=id)
-    headers = {**headers_of(body), "Accept": BOTH, "Content-Type": "application/json"}
-    async with wire.http.stream("POST", wire.url, headers=headers, json=body) as response:
-        yield events(response)
 
 
 @asynccontextmanager

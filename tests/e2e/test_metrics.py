@@ -22,7 +22,7 @@ from fakes.scrape import Scrape, Scraper
 from fakes.shop import Shop, reading
 from fakes.shop import text as shown
 from fakes.whole import Whole
-from fakes.wire import BOTH, Json, Web, as_bytes, headers_of, last, modern, web
+from fakes.wire import Json, Web, last, web
 from only1mcp import __version__
 
 pytestmark = pytest.mark.timeout(90)
@@ -138,9 +138,7 @@ async def sessions_and_streams(seen: Scene, wire: Web) -> None:
 
 async def subscriptions_and_lists(seen: Scene, wire: Web) -> None:
     wanted = {"toolsListChanged": True, "resourceSubscriptions": [seen.pipe.uri]}
-    body = modern("subscriptions/listen", {"notifications": wanted})
-    headers = {**headers_of(body), "Accept": BOTH, "Content-Type": "application/json"}
-    async with wire.http.stream("POST", wire.url, headers=headers, content=as_bytes(body)):
+    async with wire.listening(wanted):
         await seen.scraper.until(
             lambda now: now.sum("only1mcp_subscriptions", server="legacy-stdio") == 1
         )

@@ -125,6 +125,33 @@ async def test_a_hung_server_is_alone_with_that(tmp_path: Path) -> None:
     assert len(other.calls()) == 40
 
 
+async def test_equal_requests_take_one_turn_of_the_server_and_a_place_each_in_the_gateway(
+    tmp_path: Path,
+) -> None:
+    busy = Slow("busy")
+
+    async def read(asked: Asked) -> bytes:
+        async with asyncio.timeout(WAIT_S):
+            await busy.done.wait()
+        return b'{"contents":[],"resultType":"complete"}'
+
+    busy.on("resources/read", read)
+    edge = {"limits": {"max_in_flight": 3}}
+    async with (
+        before(tmp_path, (busy, limited(queue=0)), edge=edge) as running,
+        web(running.mcp) as wire,
+    ):
+        start = asyncio.get_running_loop().create_task
+        reads = [start(wire.modern("resources/read", {"uri": "busy://r"})) for _ in range(4)]
+        refused = last(await first_refused(reads))["error"]
+        assert refused["code"] == -31005
+        assert refused["message"] == "3 requests are under way (server.limits.max_in_flight)"
+        assert not any(read.done() for read in reads)
+        busy.done.set()
+        assert [last(await read)["result"]["contents"] for read in reads] == [[], [], []]
+    assert len(busy.calls("resources/read")) == 1
+
+
 @pytest.mark.parametrize("era", ["modern", "legacy"])
 async def test_who_waited_too_long_has_not_run(tmp_path: Path, era: str) -> None:
     busy = Slow("busy", modern=era == "modern")

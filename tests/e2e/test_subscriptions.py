@@ -3,22 +3,19 @@
 Source  MCP 2025-11-25 server/resources "Subscriptions"; 2026-07-28 basic/patterns/subscriptions.
 """
 
-import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 import pytest_asyncio
 
-from fakes.gateway import Running, gateway, http_server, stdio_server
+from fakes.gateway import Running, gateway
 from fakes.library import PROMPTS, TOOLS, UPDATED, Library
-from fakes.mirror import over_stdio
-from fakes.mirror_http import over_http
+from fakes.mirrors import entry
 from fakes.teller import ACK, TAG
-from fakes.wire import BOTH, Json, Web, events, headers_of, modern, web
+from fakes.wire import Json, web
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
@@ -35,33 +32,13 @@ async def running(
     libraries: Mapping[str, Library], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
-        entries = []
-        for id, one in libraries.items():
-            if id.endswith("http"):
-                entries.append(http_server(id, await stack.enter_async_context(over_http(one))))
-            else:
-                argv = await stack.enter_async_context(over_stdio(one))
-                entries.append(stdio_server(id, *argv))
+        entries = [await entry(stack, id, one) for id, one in libraries.items()]
         folder = tmp_path_factory.mktemp("gateway")
         running = await stack.enter_async_context(gateway({"servers": entries}, folder))
         await running.ready(*IDS)
         for one in libraries.values():  # else what it says goes nowhere
             await one.until(one.is_heard)
         yield running
-
-
-@asynccontextmanager
-async def listening(
-    wire: Web, *, id: Any = 1, **notifications: Any
-) -> AsyncIterator[AsyncIterator[Json]]:
-    """A modern client's listen: its frames, each wait bounded."""
-    body = modern("subscriptions/listen", {"notifications": notifications}, id=id)
-    headers = {**headers_of(body), "Accept": BOTH, "Content-Type": "application/json"}
-    async with wire.http.stream(
-        "POST", wire.url, headers=headers, content=json.dumps(body).encode()
-    ) as response:
-        assert response.status_code == 200
-        yield events(response)
 
 
 def url_of(running: Running, server: str, mounted: bool) -> str:
@@ -131,7 +108,7 @@ async def test_a_listen_hears_what_it_asked_for_and_nothing_else(
     library = libraries[server]
     async with web(url_of(running, server, mounted)) as wire:
         wanted = {"promptsListChanged": True, "resourceSubscriptions": [library.uri]}
-        async with listening(wire, id="my id", **wanted) as frames:
+        async with wire.listening(wanted, id="my id") as frames:
             first = await anext(frames)
             assert first["method"] == ACK
             assert first["params"] == {"notifications": wanted, "_meta": {TAG: "my id"}}
@@ -150,8 +127,8 @@ async def test_listens_coexist_each_under_its_own_id(
 ) -> None:
     async with (
         web(running.mcp) as wire,
-        listening(wire, id=7, toolsListChanged=True) as tools,
-        listening(wire, id="7", toolsListChanged=True, promptsListChanged=False) as more,
+        wire.listening({"toolsListChanged": True}, id=7) as tools,
+        wire.listening({"toolsListChanged": True, "promptsListChanged": False}, id="7") as more,
     ):
         for frames in (tools, more):
             assert (await anext(frames))["params"]["notifications"] == {"toolsListChanged": True}
@@ -163,7 +140,7 @@ async def test_listens_coexist_each_under_its_own_id(
 async def test_what_nobody_offers_is_not_acknowledged(running: Running) -> None:
     async with web(running.mcp) as wire:
         wanted = {"toolsListChanged": True, "resourceSubscriptions": ["no://such"]}
-        async with listening(wire, **wanted) as frames:
+        async with wire.listening(wanted) as frames:
             assert (await anext(frames))["params"]["notifications"] == {"toolsListChanged": True}
 
 
@@ -229,9 +206,10 @@ async def test_a_listen_that_breaks_is_opened_again_and_all_may_have_changed(
     running: Running, libraries: Mapping[str, Library]
 ) -> None:
     library = libraries["modern-http"]
+    wanted = {"toolsListChanged": True, "resourceSubscriptions": [library.uri]}
     async with (
         web(running.server("modern-http")) as wire,
-        listening(wire, toolsListChanged=True, resourceSubscriptions=[library.uri]) as frames,
+        wire.listening(wanted) as frames,
     ):
         assert (await anext(frames))["method"] == ACK
         await library.until(lambda: len(library.listens) == 1)
@@ -248,7 +226,7 @@ async def test_stopping_ends_a_listen_with_its_result(
     async with (
         gateway({"servers": []}, tmp_path) as running,
         web(running.mcp) as wire,
-        listening(wire, id=5, toolsListChanged=True) as frames,
+        wire.listening({"toolsListChanged": True}, id=5) as frames,
     ):
         assert (await anext(frames))["method"] == ACK
         assert await running.stop() == 0

@@ -5,9 +5,8 @@ ids that it was given.
 Source  SEP-2663 "Task Status Notifications".
 """
 
-import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,11 @@ import pytest
 import pytest_asyncio
 from mcp_types import SubscriptionsAcknowledgedNotification
 
-from fakes.gateway import Running, gateway, http_server, stdio_server
-from fakes.mirror import over_stdio
+from fakes.gateway import Running, gateway
 from fakes.mirror_http import over_http
+from fakes.mirrors import entry
 from fakes.teller import ACK, TAG
-from fakes.wire import BOTH, Json, Web, events, headers_of, modern, web
+from fakes.wire import Json, Web, web
 from fakes.worker import EXTENSION, NEWS, Worker
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -40,14 +39,8 @@ async def running(
     workers: Mapping[str, Worker], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
-        servers = []
-        for id, one in workers.items():
-            if id == "modern-http":
-                servers.append(http_server(id, await stack.enter_async_context(over_http(one))))
-                continue
-            more = {"isolation": "principal"} if id == APART else {}
-            argv = await stack.enter_async_context(over_stdio(one))
-            servers.append(stdio_server(id, *argv, **more))
+        apart = {APART: {"isolation": "principal"}}
+        servers = [await entry(stack, id, one, **apart.get(id, {})) for id, one in workers.items()]
         config = {"server": {"auth": {"tokens": [ANN, BOB]}}, "servers": servers}
         folder = tmp_path_factory.mktemp("gateway")
         running = await stack.enter_async_context(gateway(config, folder))
@@ -73,19 +66,11 @@ async def make(wire: Web, server: str, mounted: bool = False) -> str:
     return id
 
 
-@asynccontextmanager
-async def listening(
-    wire: Web, *ids: str, id: Any = 1, **more: Any
-) -> AsyncIterator[AsyncIterator[Json]]:
-    """A listen for tasks; its frames, each wait bounded."""
-    wanted = {"notifications": {"taskIds": [*ids], **more}}
-    body = modern("subscriptions/listen", wanted, id=id, **DECLARED)
-    headers = {**headers_of(body), "Accept": BOTH, "Content-Type": "application/json"}
-    async with wire.http.stream(
-        "POST", wire.url, headers=headers, content=json.dumps(body).encode()
-    ) as response:
-        assert response.status_code == 200
-        yield events(response)
+def listening(
+    wire: Web, *ids: str, id: Any = 1
+) -> AbstractAsyncContextManager[AsyncIterator[Json]]:
+    """A listen for tasks."""
+    return wire.listening({"taskIds": [*ids]}, id=id, **DECLARED)
 
 
 async def acknowledged(frames: AsyncIterator[Json]) -> Json:

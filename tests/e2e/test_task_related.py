@@ -9,14 +9,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from fakes.gateway import Running, gateway, http_server, stdio_server
-from fakes.mirror import WAIT_S, Asked, over_stdio
-from fakes.mirror_http import over_http
+from fakes.gateway import Running, gateway
+from fakes.mirror import WAIT_S, Asked
+from fakes.mirrors import entry
 from fakes.wire import Json, Session, web
 from fakes.worker import ASK, RELATED, STATUS, Worker
 
@@ -38,9 +39,7 @@ async def running(
     workers: Mapping[str, Worker], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(over_http(workers["legacy-http"]))
-        argv = await stack.enter_async_context(over_stdio(workers["legacy-stdio"]))
-        servers = [http_server("legacy-http", url), stdio_server("legacy-stdio", *argv)]
+        servers = [await entry(stack, id, one) for id, one in workers.items()]
         config = {"server": {"auth": {"tokens": [ANN, BOB]}}, "servers": servers}
         folder = tmp_path_factory.mktemp("gateway")
         running = await stack.enter_async_context(gateway(config, folder))
@@ -163,6 +162,29 @@ async def _until_asked(stream: Any) -> AsyncIterator[Json]:
                 yield one
             if one.get("method") == "elicitation/create":
                 return
+
+
+@pytest.mark.parametrize("mounted", [False, True], ids=["all", "mount"])
+@pytest.mark.parametrize("server", SERVERS)
+async def test_what_a_server_says_of_a_task_before_its_answer_comes_after_it(
+    server: str, mounted: bool, tmp_path: Path
+) -> None:
+    worker = Worker(server)
+
+    async def hasty(asked: Asked) -> bytes:
+        await asked.notify(STATUS, taskId="t.1", status="completed")
+        return json.dumps({"task": {"taskId": "t.1", "status": "working"}}).encode()
+
+    worker.on("tools/call", hasty)
+    async with AsyncExitStack() as stack:
+        config = {"servers": [await entry(stack, server, worker)]}
+        running = await stack.enter_async_context(gateway(config, tmp_path))
+        await running.ready(server)
+        url = running.server(server) if mounted else running.mcp
+        session = await (await stack.enter_async_context(web(url))).open()
+        stream = await stack.enter_async_context(session.listen())
+        id = await make(session, server, mounted)
+        assert await until(stream, STATUS) == {"taskId": id, "status": "completed"}
 
 
 @pytest.mark.parametrize("mounted", [False, True], ids=["all", "mount"])

@@ -14,9 +14,10 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from fakes.gateway import Running, gateway, http_server, stdio_server
-from fakes.mirror import Asked, Mirror, over_stdio
+from fakes.gateway import Running, gateway, http_server
+from fakes.mirror import Asked, Mirror
 from fakes.mirror_http import over_http
+from fakes.mirrors import entry
 from fakes.wire import Json, Session, Web, web
 from fakes.worker import ASK, EXTENSION, RELATED, STATUS, Worker
 
@@ -37,12 +38,7 @@ async def running(
     workers: Mapping[str, Worker], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
-        servers = []
-        for id, one in workers.items():
-            if id.endswith("http"):
-                servers.append(http_server(id, await stack.enter_async_context(over_http(one))))
-            else:
-                servers.append(stdio_server(id, *await stack.enter_async_context(over_stdio(one))))
+        servers = [await entry(stack, id, one) for id, one in workers.items()]
         plain = Mirror("plain", modern=True, tools={}, extensions={"x/skills": {"deep": True}})
         plain.on("skills/get", _skill)
         servers.append(http_server("plain", await stack.enter_async_context(over_http(plain))))

@@ -84,6 +84,19 @@ class Web:
         body = modern(method, params, id=id, **more)
         return await self.post(body, {**headers_of(body), **(headers or {})})
 
+    @asynccontextmanager
+    async def listening(
+        self, wanted: Json, *, id: Any = 1, **more: Any
+    ) -> "AsyncIterator[AsyncIterator[Json]]":
+        """A modern client's listen for what is `wanted`: its frames, each wait bounded."""
+        body = modern("subscriptions/listen", {"notifications": wanted}, id=id, **more)
+        headers = post_headers(headers_of(body))
+        async with self.http.stream(
+            "POST", self.url, content=as_bytes(body), headers=headers
+        ) as response:
+            assert response.status_code == 200
+            yield events(response)
+
     async def open(self, revision: str = LEGACY, **capabilities: Any) -> "Session":
         """Shake hands as a legacy client."""
         params = {

@@ -258,6 +258,22 @@ async def test_news_of_what_was_handed_out_reach_its_session_alone() -> None:
     hall.audience.hear("one", STATUS, message.as_raw({"taskId": "t"}))
 
 
+async def test_what_is_said_of_a_task_before_its_client_knows_it_comes_after_the_answer() -> None:
+    ann, bob = Member("ann"), Member("bob")
+    hall = Hall(ann, bob)
+    for status in ("working", "completed"):
+        hall.audience.hear("one", STATUS, message.as_raw({"taskId": "t", "status": status}))
+    hall.audience.hear("one", STATUS, message.as_raw({"taskId": "t", "status": "failed"}), "", "me")
+    hall.audience.handed.note(Thing("one", None, TASK, "t"), Owner("me", "ann"))
+    assert ann.heard == [], "the answer goes out in this turn of the loop"
+    await asyncio.sleep(0)
+    hall.audience.handed.note(Thing("one", None, TASK, "t"), Owner("me", "ann"))
+    await asyncio.sleep(0)
+    assert [one["params"] for one in ann.heard] == [{"taskId": "one.t", "status": "completed"}]
+    assert bob.heard == []
+    assert hall.audience.handed.at_work("one") == {None}, "the task was handed out once more"
+
+
 @pytest.mark.parametrize("params", [b"", b"[1]", b"{}", b'{"taskId":7}', b'{"taskId":"x"}'])
 async def test_news_of_a_task_of_nobody_reach_nobody(params: bytes) -> None:
     hall = Hall(Member("a"))

@@ -54,7 +54,7 @@ def start(file: Path | None, name: str | None, host: str | None, port: int | Non
 def stop(file: Path | None, name: str | None, *, force: bool) -> int:
     """`only1mcp stop`."""
     try:
-        place = place_of(file, name)
+        place = meant(file, name)
         running = place.look()
         if running is None:
             raise _nobody(place, file)
@@ -68,8 +68,10 @@ def stop(file: Path | None, name: str | None, *, force: bool) -> int:
 def restart(file: Path | None, name: str | None, host: str | None, port: int | None) -> int:
     """`only1mcp restart`: with the options it was started with, unless others are given."""
     try:
-        place = place_of(file, name)
+        place = meant(file, name)
         running = place.look()
+        if running is None and _some_config(file) is None and others():
+            raise _nobody(place, file)
         config = Path(running.config) if running and not file else config_of(file)
         if running is not None:
             load_config(config, dict(os.environ))  # do not end what cannot be started again
@@ -86,7 +88,7 @@ def restart(file: Path | None, name: str | None, host: str | None, port: int | N
 def status(file: Path | None, name: str | None, *, as_json: bool) -> int:
     """`only1mcp status`: 0 if it runs, 3 if not."""
     try:
-        place = place_of(file, name)
+        place = meant(file, name)
         running = place.look()
     except Failure as error:
         return fail(error)
@@ -279,6 +281,34 @@ def place_of(file: Path | None, name: str | None) -> Place:
     return Place(name or (name_of(config, environ) if config else DEFAULT), environ)
 
 
+def meant(file: Path | None, name: str | None) -> Place:
+    """Where the gateway is that a command about a running one means. Who names none means that
+    of the usual configuration; if it does not run, the only one that does, and is told so.
+
+    Raises:
+        Failure: the name can be none.
+    """
+    environ: Mapping[str, str] = dict(os.environ)
+    place = place_of(file, name)
+    if file or name or environ.get("ONLY1MCP_CONFIG") or place.look() is not None:
+        return place
+    running = every(environ)
+    if len(running) != 1:
+        return place
+    note(f"{_listed(running)} is the only one that runs")
+    return Place(running[0].name, environ)
+
+
+def others() -> str:
+    """What runs, for whom the gateway that was meant does not; empty if nothing does."""
+    running = every(dict(os.environ))
+    return f"running: {_listed(running)}; name one with --name" if running else ""
+
+
+def _listed(running: list[Running]) -> str:
+    return ", ".join(f"'{one.name}' ({one.config})" for one in running)
+
+
 def _nobody(place: Place, file: Path | None) -> Failure:
     """Nothing runs here; where else something does."""
     text = f"'{place.name}' does not run in the background"
@@ -288,10 +318,7 @@ def _nobody(place: Place, file: Path | None) -> Failure:
         said = ask_page(url, "/health") if config else None
         if isinstance(said, dict) and "servers_ready" in said:
             text += f", but a gateway answers at {url}: `only1mcp run`, or a service"
-    others = [f"'{one.name}' ({one.config})" for one in every(dict(os.environ))]
-    hint = (
-        f"running: {', '.join(others)}; name one with --name" if others else "see `only1mcp start`"
-    )
+    hint = others() or "see `only1mcp start`"
     return Failure(f"{text}; {hint}", Exit.UNREACHABLE)
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
-from only1mcp.cli.daemon import place_of
+from only1mcp.cli.daemon import meant, others
 from only1mcp.cli.say import Exit, Failure, fail
 from only1mcp.observe.logs import readable
 
@@ -19,7 +19,7 @@ _POLL_S: Final = 0.2
 def show_logs(file: Path | None, name: str | None, count: int, *, follow: bool) -> int:
     """`only1mcp logs`: JSON lines are shown for people on a terminal, as they are elsewhere."""
     try:
-        place = place_of(file, name)
+        place = meant(file, name)
         known = place.look() or place.last()
         path = Path(known.log) if known else place.log
         with suppress(KeyboardInterrupt), path.open(encoding="utf-8", errors="replace") as log:
@@ -31,7 +31,7 @@ def show_logs(file: Path | None, name: str | None, count: int, *, follow: bool) 
     except Failure as error:
         return fail(error)
     except FileNotFoundError:
-        return fail(Failure(f"there is no log at {path}; see `only1mcp start`"))
+        return fail(Failure(f"there is no log at {path}; {others() or 'see `only1mcp start`'}"))
     except BrokenPipeError:  # `| head` has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:

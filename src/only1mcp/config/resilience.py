@@ -54,7 +54,8 @@ class Concurrency(Model):
     """How many calls one server runs at once, and how many may wait for it."""
 
     max_in_flight: Annotated[Count, Field(ge=1, le=100_000)] = 128
-    """Calls at once; 1 suits a server that works on one thing at a time."""
+    """Calls at once; 1 suits a server that works on one thing at a time. Equal requests that share
+    a call take one turn, and no place in the queue."""
     queue: Annotated[Count, Field(ge=0, le=100_000)] = 256
     """Calls that wait for a turn, callers in rotation; more are refused at once (-31005)."""
     queue_timeout: Annotated[Duration, Field(gt=0, le=600)] = 5.0
@@ -126,8 +127,8 @@ class Limits(Model):
     """How much the gateway takes on at once, all servers together."""
 
     max_in_flight: Annotated[Count, Field(ge=1, le=1_000_000)] = 2048
-    """Requests to servers at once, the waiting ones included; more are refused (-31005, to modern
-    clients with HTTP status 503)."""
+    """Requests to servers at once, the waiting ones included, as are those that share the call of
+    an equal one; more are refused (-31005, to modern clients with HTTP status 503)."""
     per_caller: Annotated[Count, Field(ge=1, le=1_000_000)] = 512
     """The same for one caller, which is a bearer token or the client on stdin; more are refused
     (-31005, status 429). Clients without a token cannot be told apart."""

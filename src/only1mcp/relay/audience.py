@@ -28,6 +28,7 @@ from only1mcp.protocol.errors import Draining, InvalidRequest, McpError
 from only1mcp.protocol.message import Params
 from only1mcp.protocol.subscription import ACKNOWLEDGED, TAG_KEY, UPDATED, Filter
 from only1mcp.relay import extensions, local
+from only1mcp.relay.early import Early
 from only1mcp.relay.handed import TASK, VISIT, Handed, Holder, Thing
 from only1mcp.relay.subscriptions import Place, Subscriptions
 from only1mcp.relay.task_listens import TaskListens
@@ -135,7 +136,8 @@ class Audience:
         self.subscriptions = Subscriptions(servers, tell)
         self.task_listens = TaskListens(servers, tell)
         self._members = members
-        self.handed = Handed()
+        self._early = Early()
+        self.handed = Handed(noted=self._catch_up)
         self.one_principal = one_principal
         """Whether all clients there can be are one and the same."""
         self._member = member
@@ -291,14 +293,24 @@ class Audience:
     def _handed_out(self, thing: Thing, method: str, params: Raw) -> None:
         """News of what was handed to one client: for its session, while that lasts."""
         owner = self.handed.owner(thing)
-        if method == tasks.STATUS and tasks.is_over(bytes(params)):
-            self.handed.ended(thing)
+        if method == tasks.STATUS:
+            if owner is None and thing.id:
+                self._early.keep(thing, params)
+            elif tasks.is_over(bytes(params)):
+                self.handed.ended(thing)
         member = self._member(owner.session) if owner is not None and owner.session else None
         if member is None or member.outlet is None:
             return
         if method == tasks.STATUS and member.mount != thing.place:
             params = tasks.respelt_status(params, partial(tasks.shown, thing.place))
         member.outlet(message.notification(method, params))
+
+    def _catch_up(self, thing: Thing) -> None:
+        """Tell a client what was said of its task before it knew the id: in the next turn of the
+        loop, for the answer that has the id goes out in this one."""
+        if self._early and (params := self._early.take(thing)) is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._handed_out, thing, tasks.STATUS, params)
 
     def _log_message(self, server: str, place: str, method: str, params: Raw) -> None:
         """A log line of no particular call may tell of anyone's: it goes to clients only where

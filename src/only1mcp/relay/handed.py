@@ -41,10 +41,16 @@ class Owner(NamedTuple):
 class Handed:
     """A bounded table of Thing -> Owner."""
 
-    __slots__ = ("_clock", "_owners", "_work")
+    __slots__ = ("_clock", "_noted", "_owners", "_work")
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = monotonic,
+        noted: Callable[[Thing], None] | None = None,
+    ) -> None:
+        """`noted` hears of each thing that has been handed out."""
         self._clock = clock
+        self._noted = noted
         self._owners: OrderedDict[Thing, Owner] = OrderedDict()
         self._work: defaultdict[str, dict[Thing, float]] = defaultdict(dict)  # by server: until
 
@@ -59,6 +65,8 @@ class Handed:
             self._work[tasks.server(thing.place)][thing] = self._clock() + WORK_S
         if len(self._owners) > MAX_IDS:
             self.ended(self._owners.popitem(last=False)[0])
+        if self._noted is not None:
+            self._noted(thing)
 
     def ended(self, thing: Thing) -> None:
         """A task has come to its end."""
