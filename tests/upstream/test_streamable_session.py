@@ -18,7 +18,7 @@ from only1mcp.protocol.errors import (
     ServerUnavailable,
 )
 from only1mcp.protocol.message import as_raw
-from only1mcp.upstream import listen, streamable
+from only1mcp.upstream import listen, running, streamable
 from only1mcp.upstream.base import Call
 
 # --- sessions ---
@@ -255,7 +255,7 @@ async def test_a_broken_stream_is_resumed_after_its_last_event() -> None:
 async def test_a_stream_that_cannot_be_resumed_is_lost(
     again: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streamable, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(running, "FIRST_PAUSE_S", 0.001)
     web = Mcp("legacy")
 
     async def call(request: Request, wire: Wire) -> None:
