@@ -15,6 +15,7 @@ from msgspec import Raw
 from only1mcp.protocol.errors import InvalidParams, InvalidRequest, McpError, ParseError
 
 MAX_DEPTH: Final = 64  # brackets within brackets; JSON libraries recurse, so depth is memory
+_SURE_BYTES: Final = 2 * MAX_DEPTH  # so few nest no deeper, or are no JSON
 _SURE_DIGITS: Final = 16  # fewer are an integer to every JSON library
 NO_RAW: Final = Raw()  # an absent member; falsy
 
@@ -67,7 +68,7 @@ def decode(body: bytes) -> Message:
 
 def decode_client(body: bytes) -> Message | list[Message]:
     """The message, or the array of messages, a client sent; everything is checked."""
-    if len(body) > MAX_DEPTH or not body.isascii():  # so few bytes are no bottomless nesting
+    if len(body) > _SURE_BYTES or not body.isascii():
         check_text(body)
     try:
         found = _decode_message(body)

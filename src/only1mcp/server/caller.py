@@ -108,10 +108,10 @@ class HttpCaller:
         if exchange.streaming:
             exchange.send(event(body))
             exchange.end()
+        elif status == _OK and not lines:
+            exchange.respond_json(body)
         else:
-            if status != _OK:
-                lines += reply.retry_after(status, body)
-            exchange.respond(status, body, headers=lines)
+            exchange.respond(status, body, headers=lines + reply.retry_after(status, body))
 
     def finish_all(self, bodies: list[bytes]) -> None:
         """The answers to an array: one, or the last events of the stream; 202 for none."""
