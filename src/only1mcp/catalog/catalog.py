@@ -93,7 +93,8 @@ class Catalog:
 
 
 def _stock(server: Server, listing: Listing, old: Stock | None) -> Stock:
-    if old is not None and old.listing is listing and old.rules == server.tools:
+    rules = server.tools
+    if old is not None and old.listing is listing and (old.rules is rules or old.rules == rules):
         return old
     return Stock(server.id, server.tools, listing)
 

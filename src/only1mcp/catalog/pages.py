@@ -35,14 +35,23 @@ NO_PROMISE: Final = Promise()
 
 
 class Snapshot:
-    """One state of a list: the entries as JSON and a digest of their names."""
+    """One state of a list: the entries as JSON and, for cursors, a digest of their names."""
 
-    __slots__ = ("digest", "texts")
+    __slots__ = ("_digest", "_names", "texts")
 
     def __init__(self, names: Sequence[str], texts: Sequence[bytes]) -> None:
-        key = "\0".join(names).encode("utf-8", "surrogatepass")
-        self.digest = blake2b(key, digest_size=8).digest()
+        self._names = names
+        self._digest = b""
         self.texts = texts
+
+    @property
+    def digest(self) -> bytes:
+        """Worked out when first asked for: few lists have a second page."""
+        if not self._digest:
+            key = "\0".join(self._names).encode("utf-8", "surrogatepass")
+            self._digest = blake2b(key, digest_size=8).digest()
+            self._names = ()
+        return self._digest
 
 
 class Pages:

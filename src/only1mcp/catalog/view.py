@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from only1mcp.catalog.listing import Kind, Target
@@ -71,11 +71,14 @@ class View(ABC):
         """How many entries of the kind with this value clients see."""
         return len(self.section(Kind(kind)).index)
 
-    def joined(self, kind: Kind) -> bytes:
-        """The whole list as text: it differs if and only if some client sees a difference."""
+    def texts(self, kind: Kind) -> tuple[Sequence[bytes], Sequence[bytes]]:
+        """Every entry as text, for legacy and for modern clients: other than those of another
+        view if and only if some client sees a difference.
+
+        Cost  what both have in common is the same object, so that comparing looks at no text.
+        """
         section = self.section(kind)
-        legacy, modern = section.legacy.texts, section.modern.texts
-        return b",".join(legacy if legacy == modern else [*legacy, *modern])
+        return section.legacy.texts, section.modern.texts
 
     def capabilities(self) -> tuple[str, ...]:
         """What these servers can do together, as the names of the members of `capabilities`."""

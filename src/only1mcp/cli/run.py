@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from only1mcp.cli import supervisor
 from only1mcp.cli.say import Exit, Failure, fail, load_config, note, source_of, start_logs
+from only1mcp.config.checked import Checked
 from only1mcp.config.model import Config
 from only1mcp.config.watch import Source
 from only1mcp.gateway import Gateway, Kind, ListenError, Live, State
@@ -32,9 +33,9 @@ _DOWN: Final = (State.WAITING, State.FAILED)
 def run_gateway(file: Path | None, host: str | None, port: int | None) -> int:
     """`only1mcp run`."""
     try:
-        environ, options = dict(os.environ), overrides(host, port)
-        source = source_of(file, environ, options)
-        config = load_config(file, environ, options).config
+        environ, options, checked = dict(os.environ), overrides(host, port), Checked()
+        source = source_of(file, environ, options, checked)
+        config = load_config(file, environ, options, checked).config
         start_logs(config)
         greet = _hint_empty if not config.servers else None
         return in_loop(serve(config, port, greet, source=source))

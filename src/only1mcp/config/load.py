@@ -4,7 +4,7 @@
          ──► older spellings ──► rules ──► model ──► Loaded, or ConfigError with every fault
 
 Cost    a YAML file of 500 servers takes a tenth of a second, and several times that if ruamel
-        has to read it: libyaml.py.
+        has to read it: libyaml.py. Half of it the second time: checked.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,6 +17,7 @@ from platformdirs import user_config_path
 from pydantic import ValidationError
 
 from only1mcp.config import read_json, read_toml, read_yaml, rules
+from only1mcp.config.checked import Checked
 from only1mcp.config.expand import expand
 from only1mcp.config.faults import ConfigError, Fault, Place, Report
 from only1mcp.config.foreign import adopt
@@ -68,22 +69,30 @@ class Loaded:
 
 
 def load(
-    path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Any] = _NO_OPTIONS
+    path: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any] = _NO_OPTIONS,
+    checked: Checked | None = None,
 ) -> Loaded:
     """Read the file, or with None the defaults, under the environment and `overrides`.
 
     In  overrides: dotted keys such as `server.port`; they win over environment and file.
+        checked: what the load before has found valid need not be checked again.
 
     Raises:
         ConfigError: every fault that was found.
     """
     if path is None:
         return load_text("", "defaults", "yaml", environ, overrides)
-    return check(path, _read(path), environ, overrides)
+    return check(path, _read(path), environ, overrides, checked)
 
 
 def check(
-    path: Path, text: str, environ: Mapping[str, str], overrides: Mapping[str, Any] = _NO_OPTIONS
+    path: Path,
+    text: str,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any] = _NO_OPTIONS,
+    checked: Checked | None = None,
 ) -> Loaded:
     """As `load`, if this were the text of the file.
 
@@ -91,7 +100,8 @@ def check(
         ConfigError: every fault that was found.
     """
     folder = path.absolute().parent
-    loaded = load_text(text, str(path), format_of(path, text), environ, overrides, folder)
+    format = format_of(path, text)
+    loaded = load_text(text, str(path), format, environ, overrides, folder, checked)
     return Loaded(loaded.config, loaded.warnings, path)
 
 
@@ -102,6 +112,7 @@ def load_text(
     environ: Mapping[str, str],
     overrides: Mapping[str, Any] = _NO_OPTIONS,
     base: Path | None = None,
+    checked: Checked | None = None,
 ) -> Loaded:
     """As `load`, from a text. Faults call it `name`; file names in it start at `base`.
 
@@ -116,7 +127,7 @@ def load_text(
     settle(root, report)
     rules.settle_paths(root, base or Path.cwd(), environ)
     rules.check(root, environ, report)
-    return Loaded(_validated(root, report), report.warnings(), None)
+    return Loaded(_validated(root, report, checked or Checked()), report.warnings(), None)
 
 
 def load_address(path: Path | None, environ: Mapping[str, str]) -> Listener:
@@ -138,7 +149,7 @@ def load_address(path: Path | None, environ: Mapping[str, str]) -> Listener:
     override(root, ours, _NO_OPTIONS, report)
     expand(root, environ, report)
     rules.settle_paths(root, (path.absolute() if path else Path.cwd()).parent, environ)
-    return _validated(root, report).server
+    return _validated(root, report, Checked()).server
 
 
 def find(environ: Mapping[str, str]) -> Path | None:
@@ -224,9 +235,9 @@ def parse(text: str, name: str, format: Format, report: Report) -> Node:
     return root
 
 
-def _validated(root: Node, report: Report) -> Config:
+def _validated(root: Node, report: Report, checked: Checked) -> Config:
     try:
-        config = Config.model_validate(root.plain())
+        config = checked.validate(root.plain())
     except ValidationError as error:
         report_errors(root, error, report)
         raise report.failure() from None

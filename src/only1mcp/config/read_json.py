@@ -25,12 +25,12 @@ def read(text: str, source: str, report: Report) -> Node:
 
     Raises: ConfigError for a syntax fault; keys given twice go into `report`.
     """
-    if not _is_strict(text):
-        text = strict(text)
-    if not text.strip():
-        return Node({}, Place(source, 1, 1, ""))
     try:
-        json.loads(text, parse_constant=_no_constant)
+        if not _is_strict(text):
+            text = strict(text)
+            if not text.strip():
+                return Node({}, Place(source, 1, 1, ""))
+            json.loads(text, parse_constant=_no_constant)
         return _Builder(text, source, report).root()
     except (ValueError, RecursionError) as error:
         _syntax_fault(error, text, source, report)
@@ -38,8 +38,9 @@ def read(text: str, source: str, report: Report) -> Node:
 
 
 def _is_strict(text: str) -> bool:
+    """Whether the standard library takes it as it is, which most files are written for."""
     try:
-        json.loads(text)
+        json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return False
     return True
@@ -102,7 +103,8 @@ class _Builder:
     def _node(self, token: re.Match[str], where: str, depth: int, key: Place | None) -> Node:
         if depth > MAX_DEPTH:
             raise ValueError("nested too deep")
-        place, said = self._place(token, where), token.group()
+        said = token[0]
+        place = Place(self._source, *self._lines.at(token.start()), where)
         if said == "{":
             return Node(self._members(where, depth + 1), place, key)
         if said == "[":
@@ -111,23 +113,23 @@ class _Builder:
 
     def _members(self, where: str, depth: int) -> dict[str, Node]:
         members: dict[str, Node] = {}
-        while (token := next(self._tokens)).group() != "}":
-            name = str(_scalar(token.group()))
-            key = self._place(token, join(where, name))
-            if (first := members.get(name)) is not None:
-                self._twice(name, key, first)
+        for token in self._tokens:
+            if token[0] == "}":
+                break
+            name = str(_scalar(token[0]))
+            key = Place(self._source, *self._lines.at(token.start()), join(where, name))
+            if name in members:
+                self._twice(name, key, members[name])
             members[name] = self._node(next(self._tokens), key.where, depth, key)
         return members
 
     def _elements(self, where: str, depth: int) -> list[Node]:
         elements: list[Node] = []
-        while (token := next(self._tokens)).group() != "]":
+        for token in self._tokens:
+            if token[0] == "]":
+                break
             elements.append(self._node(token, join(where, len(elements)), depth, None))
         return elements
-
-    def _place(self, token: re.Match[str], where: str) -> Place:
-        line, column = self._lines.at(token.start())
-        return Place(self._source, line, column, where)
 
     def _twice(self, name: str, key: Place, first: Node) -> None:
         hint = f"the first is on line {first.spot.line}"

@@ -13,7 +13,7 @@ Source  MCP 2026-07-28 basic/patterns/subscriptions; 2025-11-25 basic/transports
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Protocol
@@ -328,5 +328,5 @@ def changes(before: Catalog, now: Catalog, mount: str | None) -> list[str]:
     ]
 
 
-def _entries(view: View | None, kind: Kind) -> bytes:
-    return b"" if view is None else view.joined(kind)
+def _entries(view: View | None, kind: Kind) -> tuple[Sequence[bytes], Sequence[bytes]]:
+    return ([], []) if view is None else view.texts(kind)

@@ -212,9 +212,9 @@ class Live:
 
     def adopt(self, config: Server) -> None:
         """Go by other settings of the same server that leave its connections as they are."""
-        if config == self.config:
-            return
         old, self.config = self.config, config
+        if config == old:
+            return
         both = list(zip(self.replicas, config.instances, strict=True))
         if (old.load_balancing, old.instances) != (config.load_balancing, config.instances):
             weights = {one.id: now.weight for one, now in both}
