@@ -160,11 +160,13 @@ def settle(root: Node, report: Report) -> None:
 def _settle(node: Node, model: type[Model], report: Report) -> None:
     if not isinstance(node.value, dict):
         return
-    for key in [key for key in node.value if key not in model.model_fields]:
-        _rename_duration(node.value, key, model, report)
-    containers = _containers(model)
-    for key in [key for key in node.value if key in containers]:
-        child, (is_list, blocks) = node.value[key], containers[key]
+    keys = _keys(model)
+    for key, child in [*node.value.items()]:
+        if key not in keys:
+            _rename_duration(node.value, key, model, report)
+        if (found := keys.get(key)) is None:
+            continue
+        is_list, blocks = found
         if child.value is None:
             _fill_blank(node.value, key, child, is_list)
             continue
@@ -177,12 +179,14 @@ def _settle(node: Node, model: type[Model], report: Report) -> None:
 
 
 @cache
-def _containers(model: type[Model]) -> dict[str, tuple[bool, tuple[type[Model], ...]]]:
-    """The keys of a block that hold a block or a list: whether a list, and of which blocks."""
+def _keys(model: type[Model]) -> dict[str, tuple[bool, tuple[type[Model], ...]] | None]:
+    """The keys of a block; for those that hold blocks or lists, whether a list, and of which
+    blocks."""
     return {
         key: (shape.is_list(field), shape.blocks(field.annotation))
-        for key, field in model.model_fields.items()
         if shape.is_container(field)
+        else None
+        for key, field in model.model_fields.items()
     }
 
 

@@ -256,7 +256,9 @@ class Live:
         """Close connections that nobody uses; not theirs for whom it is still at work."""
         for one in self.replicas:
             one.further.sweep(at_work)
-        self._homes = {who: one for who, one in self._homes.items() if one.further.has(who)}
+        if self._homes:
+            homes = self._homes.items()
+            self._homes = {who: one for who, one in homes if one.further.has(who)}
 
     async def close(self, reason: str) -> None:
         """End every replica and everything it started."""
