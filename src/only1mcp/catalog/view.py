@@ -2,12 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from only1mcp.catalog.listing import Kind, Target
 from only1mcp.catalog.owners import Owners
-from only1mcp.catalog.pages import NO_PROMISE, Promise
+from only1mcp.catalog.pages import NO_PROMISE, Promise, differ
 from only1mcp.catalog.routes import Routes
 from only1mcp.catalog.section import NO_OLDER, Older, Section
 from only1mcp.catalog.shelf import Labels, Shelf, label
@@ -71,14 +71,16 @@ class View(ABC):
         """How many entries of the kind with this value clients see."""
         return len(self.section(Kind(kind)).index)
 
-    def texts(self, kind: Kind) -> tuple[Sequence[bytes], Sequence[bytes]]:
-        """Every entry as text, for legacy and for modern clients: other than those of another
-        view if and only if some client sees a difference.
-
-        Cost  what both have in common is the same object, so that comparing looks at no text.
-        """
-        section = self.section(kind)
-        return section.legacy.texts, section.modern.texts
+    def lists_as(self, other: "View | None", kind: Kind) -> bool:
+        """Whether no client sees a difference between this list and that of `other`; of none, an
+        empty list."""
+        mine, its = self.section(kind), other.section(kind) if other is not None else None
+        if its is None:
+            return not mine.index
+        return mine is its or not (
+            differ(mine.legacy.tables, its.legacy.tables)
+            or differ(mine.modern.tables, its.modern.tables)
+        )
 
     def capabilities(self) -> tuple[str, ...]:
         """What these servers can do together, as the names of the members of `capabilities`."""
@@ -154,10 +156,20 @@ class AllServers(View):
         before = previous.section(kind) if previous else None
         known = {shelf.server: shelf for shelf in before.shelves} if before else {}
         shared = self._shared(kind)
-        shelves = tuple(self._shelf(kind, stock, shared, known) for stock in self.stocks)
+        alone = previous is not None and self._names_alone(previous)
+        shelves = tuple(
+            old
+            if alone and (old := known.get(stock.server)) is not None and old.stock is stock
+            else self._shelf(kind, stock, shared, known)
+            for stock in self.stocks
+        )
         if before is not None and before.shelves == shelves:
             return before
-        return Section(kind, shelves, before.older() if before else NO_OLDER)
+        return Section(kind, shelves, before)
+
+    def _names_alone(self, previous: "AllServers") -> bool:
+        """Whether a server's names follow from what it offers alone, and by the same rule."""
+        return self._naming.mode != "on_conflict" and self._naming == previous._naming
 
     def _shelf(
         self, kind: Kind, stock: Stock, shared: frozenset[str], known: Mapping[str, Shelf]
@@ -202,7 +214,7 @@ class OneServer(View):
         if (section := self._sections.get(kind)) is not None:
             return section
         shelves = (label(self._stock, kind, None),)
-        section = Section(kind, shelves, self._older.get(kind, NO_OLDER))
+        section = Section(kind, shelves, older=self._older.get(kind, NO_OLDER))
         self._sections[kind] = section
         return section
 

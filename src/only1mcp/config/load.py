@@ -99,10 +99,10 @@ def check(
     Raises:
         ConfigError: every fault that was found.
     """
-    folder = path.absolute().parent
-    format = format_of(path, text)
-    loaded = load_text(text, str(path), format, environ, overrides, folder, checked)
-    return Loaded(loaded.config, loaded.warnings, path)
+    report, folder = Report(), path.absolute().parent
+    root = parse(text, str(path), format_of(path, text), report)
+    _settle(root, environ, overrides, folder, report)
+    return Loaded(_validated(root, report, checked or Checked()), report.warnings(), path)
 
 
 def load_text(
@@ -112,7 +112,6 @@ def load_text(
     environ: Mapping[str, str],
     overrides: Mapping[str, Any] = _NO_OPTIONS,
     base: Path | None = None,
-    checked: Checked | None = None,
 ) -> Loaded:
     """As `load`, from a text. Faults call it `name`; file names in it start at `base`.
 
@@ -121,13 +120,24 @@ def load_text(
     """
     report = Report()
     root = parse(text, name, format, report)
+    _settle(root, environ, overrides, base or Path.cwd(), report)
+    return Loaded(_validated(root, report, Checked()), report.warnings(), None)
+
+
+def _settle(
+    root: Node,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any],
+    base: Path,
+    report: Report,
+) -> None:
+    """Bring what is written into what the model reads, and look at it by the rules."""
     adopt(root, environ, report)
     override(root, environ, overrides, report)
     expand(root, environ, report)
     settle(root, report)
-    rules.settle_paths(root, base or Path.cwd(), environ)
+    rules.settle_paths(root, base, environ)
     rules.check(root, environ, report)
-    return Loaded(_validated(root, report, checked or Checked()), report.warnings(), None)
 
 
 def load_address(path: Path | None, environ: Mapping[str, str]) -> Listener:

@@ -13,7 +13,7 @@ Source  MCP 2026-07-28 basic/patterns/subscriptions; 2025-11-25 basic/transports
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Protocol
@@ -321,12 +321,10 @@ def _given(shown: str, _: str) -> str:
 def changes(before: Catalog, now: Catalog, mount: str | None) -> list[str]:
     """The notifications that say how `now` differs on a mount."""
     old, new = before.view(mount), now.view(mount)
+    if new is None:
+        old, new = None, old
     return [
         method
         for method, kinds in CHANGED.items()
-        if any(_entries(old, kind) != _entries(new, kind) for kind in kinds)
+        if new is not None and not all(new.lists_as(old, kind) for kind in kinds)
     ]
-
-
-def _entries(view: View | None, kind: Kind) -> tuple[Sequence[bytes], Sequence[bytes]]:
-    return ([], []) if view is None else view.texts(kind)
