@@ -93,7 +93,9 @@ def test_a_section_is_the_same_whatever_was_before_it(history: list[dict[str, li
     known: dict[tuple[str, tuple[str, ...]], Shelf] = {}
     for state in history:
         shelves = tuple(
-            known.setdefault((server, tuple(tools)), section(**{server: tools}).shelves[0])
+            known.setdefault(
+                (server, tuple(tools)), section(Kind.TOOLS, **{server: tools}).shelves[0]
+            )
             for server, tools in state.items()
         )
         found, fresh = Section(Kind.TOOLS, shelves, before), Section(Kind.TOOLS, shelves)
