@@ -92,6 +92,16 @@ def test_new_rules_take_effect() -> None:
     assert tool_names(Catalog.build(strict, BOTH, Naming(), first).all) == ["one__b", "two__a"]
 
 
+def test_new_rules_leave_what_is_no_tool_as_it_was() -> None:
+    offers = listing(tools=["find"], prompts=["ask"], resources=["file:///a"])
+    before = Catalog.build([server("one")], {"one": offers}, Naming())
+    other = [server("one", rename={"find": "seek"})]
+    after = Catalog.build(other, {"one": offers}, Naming(), before)
+    assert tool_names(after.view(None)) == ["one__seek"]
+    same = [before.all.section(kind) is after.all.section(kind) for kind in Kind]
+    assert same == [kind is not Kind.TOOLS for kind in Kind]
+
+
 def test_a_server_that_comes_or_goes_changes_the_lists() -> None:
     first = catalog(BOTH)
     second = catalog({"two": BOTH["two"]}, first)

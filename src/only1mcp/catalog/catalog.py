@@ -94,9 +94,11 @@ class Catalog:
 
 def _stock(server: Server, listing: Listing, old: Stock | None) -> Stock:
     rules = server.tools
-    if old is not None and old.listing is listing and (old.rules is rules or old.rules == rules):
+    if old is None or old.listing is not listing:
+        return Stock(server.id, rules, listing)
+    if old.rules is rules or old.rules == rules:
         return old
-    return Stock(server.id, server.tools, listing)
+    return Stock(server.id, rules, listing, old)
 
 
 def _one(stock: Stock, old: OneServer | None) -> OneServer:

@@ -159,7 +159,7 @@ class AllServers(View):
         alone = previous is not None and self._names_alone(previous)
         shelves = tuple(
             old
-            if alone and (old := known.get(stock.server)) is not None and old.stock is stock
+            if alone and (old := known.get(stock.server)) is not None and old.shows(stock, kind)
             else self._shelf(kind, stock, shared, known)
             for stock in self.stocks
         )
@@ -176,7 +176,7 @@ class AllServers(View):
     ) -> Shelf:
         labels = self._labels(kind, stock, shared)
         old = known.get(stock.server)
-        if old is not None and old.stock is stock and old.labels == labels:
+        if old is not None and old.shows(stock, kind) and old.labels == labels:
             return old
         return label(stock, kind, labels)
 
