@@ -107,6 +107,17 @@ def test_what_the_machine_has_is_looked_at_each_time(tmp_path: Path) -> None:
     assert "is not found" in warning.message
 
 
+def test_a_warning_is_said_at_its_place_in_each_load() -> None:
+    checked, one = Checked(), entry("b", timeouts={"list_ms": 500})
+    text = "\n".join(json.dumps({"servers": [entry("a"), one]}, indent=1).splitlines())
+    first, second = (check(FILE, text, {}, {}, checked) for _ in range(2))
+    assert first.warnings == second.warnings
+    assert [(one.line, one.where) for one in first.warnings] == [
+        (17, "servers[1].timeouts.list_ms")
+    ]
+    assert kept(first.config, second.config) == ["a", "b"]
+
+
 entries = st.fixed_dictionaries(
     {"id": st.sampled_from("abc"), "transport": st.just(entry("a")["transport"])},
     optional={
@@ -122,10 +133,10 @@ def test_a_load_is_the_same_whatever_was_loaded_before(loads: list[list[Any]]) -
     checked = Checked()
     for one in loads:
         text = json.dumps({"servers": one}, indent=1)
-        assert outcome(text, checked) == outcome(text, Checked())
+        assert outcome(text, checked) == outcome(text, None)
 
 
-def outcome(text: str, checked: Checked) -> Any:
+def outcome(text: str, checked: Checked | None) -> Any:
     try:
         found = check(FILE, text, {}, {}, checked)
     except ConfigError as error:

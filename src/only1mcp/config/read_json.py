@@ -8,7 +8,7 @@ Cost    ~5 us per value: of 500 servers a hundredth of a second.
 
 import json
 import re
-from typing import Final, Never
+from typing import Any, Final, Never
 
 from only1mcp.config.faults import Place, Report
 from only1mcp.config.tree import MAX_DEPTH, MAX_INT_BITS, Lines, Node, Value, join
@@ -35,6 +35,36 @@ def read(text: str, source: str, report: Report) -> Node:
     except (ValueError, RecursionError) as error:
         _syntax_fault(error, text, source, report)
         raise report.failure() from None
+
+
+def unplaced(text: str, source: str) -> Node | None:
+    """The tree with every value at its beginning; None if there may be something to say of it.
+
+    Cost    a fifth of `read`.
+    """
+    try:
+        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once_each)
+        return _at(value, Place(source, 1, 1, ""), 0)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a key is given twice")
+    return members
+
+
+def _at(value: Any, place: Place, depth: int) -> Node:
+    if depth > MAX_DEPTH:
+        raise ValueError("nested too deep")
+    if isinstance(value, dict):
+        members = {key: _at(item, place, depth + 1) for key, item in value.items()}
+        return Node(members, place, place)
+    if isinstance(value, list):
+        return Node([_at(item, place, depth + 1) for item in value], place, place)
+    return Node(_bounded(value), place, place)
 
 
 def _is_strict(text: str) -> bool:
@@ -140,7 +170,10 @@ def _scalar(said: str) -> Value:
     """What one token stands for."""
     if said[0] == '"' and "\\" not in said:
         return said[1:-1]
-    value: Value = json.loads(said)
+    return _bounded(json.loads(said))
+
+
+def _bounded(value: Value) -> Value:
     if isinstance(value, int) and value.bit_length() > MAX_INT_BITS:
         return hex(value)
     return value
