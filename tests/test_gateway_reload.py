@@ -130,6 +130,15 @@ async def test_limits_and_level_act_at_once() -> None:
     assert changes.settings == ("server.limits", "logging.level")
 
 
+async def test_a_secret_that_a_reload_brings_is_hidden() -> None:
+    async with gateway_of(library("one"), library("two")) as gateway:
+        before = gateway.config.servers
+        process = Stdio.model_validate({"command": "x", "env": {"TOKEN": "brand-new-1"}})
+        changed = entry("one", transport=process)
+        become(gateway, changed, before[1], new=(library("one"),))
+        assert "brand-new-1" not in logs.mask("it is brand-new-1")
+
+
 async def test_what_cannot_be_used_changes_nothing() -> None:
     """A gateway that others can reach, and nobody has said who they are."""
     open_to_all = Listener.model_construct(**{**dict(Listener()), "host": "0.0.0.0"})

@@ -19,7 +19,7 @@ from only1mcp.admin.reload import Outcome, Reloads
 from only1mcp.catalog.catalog import Catalog
 from only1mcp.catalog.listing import Kind
 from only1mcp.census import FAMILIES, census
-from only1mcp.config.diff import Diff, diff, in_force
+from only1mcp.config.diff import Diff, diff, in_force, others
 from only1mcp.config.faults import ConfigError, Fault
 from only1mcp.config.load import Loaded
 from only1mcp.config.model import Config
@@ -247,7 +247,7 @@ class Gateway:
         changes = diff(self.config, config)
         config = in_force(self.config, config, changes)
         renew = self._prepared(config)
-        logs.hide(secrets(config))
+        logs.hide(secrets(others(self.config, config)))
         if "logging.level" in changes.settings:
             logs.set_level(config.logging.level)
         self.config = config

@@ -24,6 +24,7 @@ def test_what_it_says_can_be_waited_for() -> None:
         assert program.wait_for(lambda said: "ready" in said)
         assert program.memory_bytes() > 1_000_000
         assert program.cpu_s() >= 0
+        assert 0 < program.own_cpu_s() < 60
 
 
 def test_it_ends_with_its_descendants() -> None:

@@ -92,6 +92,25 @@ def test_new_rules_take_effect() -> None:
     assert tool_names(Catalog.build(strict, BOTH, Naming(), first).all) == ["one__b", "two__a"]
 
 
+def test_new_rules_leave_what_is_no_tool_as_it_was() -> None:
+    offers = listing(tools=["find"], prompts=["ask"], resources=["file:///a"])
+    before = Catalog.build([server("one")], {"one": offers}, Naming())
+    other = [server("one", rename={"find": "seek"})]
+    after = Catalog.build(other, {"one": offers}, Naming(), before)
+    assert tool_names(after.view(None)) == ["one__seek"]
+    same = [before.all.section(kind) is after.all.section(kind) for kind in Kind]
+    assert same == [kind is not Kind.TOOLS for kind in Kind]
+
+
+def test_no_shelf_keeps_a_listing_that_is_gone() -> None:
+    """An empty kind is as good as before, but the whole listing would stay with it."""
+    first = catalog({"one": listing(tools=["a"])})
+    second = catalog({"one": listing(tools=["b"])}, first)
+    for kind in Kind:
+        (shelf,) = second.all.section(kind).shelves
+        assert shelf.stock is second.all.stocks[0]
+
+
 def test_a_server_that_comes_or_goes_changes_the_lists() -> None:
     first = catalog(BOTH)
     second = catalog({"two": BOTH["two"]}, first)

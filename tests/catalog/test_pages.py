@@ -5,10 +5,12 @@ from base64 import urlsafe_b64encode
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fakes.listings import listing
 from only1mcp.catalog.listing import Kind
-from only1mcp.catalog.pages import MAX_SNAPSHOTS, PAGE, Pages, Promise, Snapshot
+from only1mcp.catalog.pages import MAX_SNAPSHOTS, PAGE, Pages, Promise, Snapshot, differ
 from only1mcp.catalog.shelf import Shelf, label
 from only1mcp.catalog.stock import Stock
 from only1mcp.config.servers import Tools
@@ -160,3 +162,14 @@ def test_any_other_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(InvalidParams, match="cursor"):
         found.page(cursor)
     assert found.page(cursor_of(DIGEST, PAGE))
+
+
+TABLES: list[dict[str, bytes]] = [{}, {"a": b"1"}, {"a": b"1"}, {"b": b"2"}, {"a": b"3"}]
+
+
+@given(st.lists(st.sampled_from(TABLES)), st.lists(st.sampled_from(TABLES)))
+def test_lists_differ_if_their_entries_do(old: list[Any], new: list[Any]) -> None:
+    def entries(tables: list[Any]) -> list[bytes]:
+        return [one for table in tables for one in table.values()]
+
+    assert differ(old, new) == (entries(old) != entries(new))

@@ -3,12 +3,14 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fakes.listings import listing
 from only1mcp.catalog import section as module
 from only1mcp.catalog.listing import Kind
 from only1mcp.catalog.section import Section
-from only1mcp.catalog.shelf import label
+from only1mcp.catalog.shelf import Shelf, label
 from only1mcp.catalog.stock import Stock
 from only1mcp.config.servers import Tools
 
@@ -78,3 +80,25 @@ def test_the_report_of_clashes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
 def test_it_knows_what_was_meant() -> None:
     assert section(one=["one__read"]).suggest("reed", "__") is None
     assert section(one=["one__read"]).suggest("read", "__") == "one__read"
+
+
+names = st.lists(st.sampled_from("abcdef"), max_size=3, unique=True)
+states = st.dictionaries(st.sampled_from(["one", "two", "three"]), names)
+
+
+@given(st.lists(states, min_size=1, max_size=4))
+def test_a_section_is_the_same_whatever_was_before_it(history: list[dict[str, list[str]]]) -> None:
+    """What follows on from another takes from it what is unchanged, and nothing else."""
+    before: Section | None = None
+    known: dict[tuple[str, tuple[str, ...]], Shelf] = {}
+    for state in history:
+        shelves = tuple(
+            known.setdefault(
+                (server, tuple(tools)), section(Kind.TOOLS, **{server: tools}).shelves[0]
+            )
+            for server, tools in state.items()
+        )
+        found, fresh = Section(Kind.TOOLS, shelves, before), Section(Kind.TOOLS, shelves)
+        assert (owners(found), listed(found)) == (owners(fresh), listed(fresh))
+        assert (found.clashes, found.dropped) == (fresh.clashes, fresh.dropped)
+        before = found

@@ -139,12 +139,14 @@ def test_counts_are_what_clients_see() -> None:
     assert one_server(SAME["one"]).count(Kind.TOOLS) == 2
 
 
-def test_joined_differs_when_either_era_does() -> None:
+def test_lists_differ_when_either_era_does() -> None:
     plain = one_server(listing(tools=["a"]))
     odd = one_server(listing(tools=[tool("a", outputSchema={"type": "array"})]))
     assert plain.page(Kind.TOOLS, None, False) == odd.page(Kind.TOOLS, None, False)
-    assert plain.joined(Kind.TOOLS) != odd.joined(Kind.TOOLS)
-    assert plain.joined(Kind.TOOLS) == one_server(listing(tools=["a"])).joined(Kind.TOOLS)
+    assert not plain.lists_as(odd, Kind.TOOLS)
+    assert plain.lists_as(one_server(listing(tools=["a"])), Kind.TOOLS)
+    assert not plain.lists_as(None, Kind.TOOLS)
+    assert plain.lists_as(None, Kind.PROMPTS)
 
 
 def test_capabilities_are_the_union() -> None:

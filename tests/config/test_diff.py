@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from only1mcp.config.diff import SAME, Diff, connects, diff, in_force
+from only1mcp.config.diff import SAME, Diff, connects, diff, in_force, others
 from only1mcp.config.load import load_text
 from only1mcp.config.model import Config
 from only1mcp.config.servers import Server
@@ -115,3 +115,10 @@ def test_another_value_of_a_variable_is_a_change() -> None:
     text = "servers: [{id: one, transport: {type: stdio, command: run, env: {KEY: '${KEY}'}}}]"
     one, two = (load_text(text, "f", "yaml", {"KEY": key}).config for key in ("a", "b"))
     assert diff(one, two).changed == ("one",)
+
+
+def test_what_is_not_the_same_object_is_looked_at_for_secrets() -> None:
+    old = config(server(), server("two"), server("three"))
+    now = old.model_copy(update={"servers": (*old.servers[:2], *config(server("three")).servers)})
+    assert [one.id for one in others(old, now).servers] == ["three"]
+    assert others(old, now).server is now.server

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from only1mcp.config.faults import ConfigError, Report
-from only1mcp.config.read_json import read, strict
+from only1mcp.config.read_json import read, strict, unplaced
 from only1mcp.config.tree import Lines, Node
 
 leaves = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False)
@@ -98,3 +98,27 @@ def test_what_json_takes_means_the_same(text: str) -> None:
     except ValueError:
         return
     assert json.loads(strict(text)) == value
+
+
+@given(values)
+def test_without_places_it_is_the_same_tree(value: Any) -> None:
+    text = json.dumps(value)
+    quick = unplaced(text, "f")
+    assert quick is not None
+    assert repr(quick.plain()) == repr(tree(text).plain())
+    assert {node.place for node in quick.walk()} == {("f", 1, 1, "")}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", '{"a": 1, "a": 2}', '{"a": NaN}', "[1,]", "// x\n{}", "[" * 90 + "]" * 90, "[" * 5000],
+)
+def test_what_there_may_be_something_to_say_of_is_read_with_places(text: str) -> None:
+    assert unplaced(text, "f") is None
+
+
+def test_without_places_a_huge_number_is_text_too() -> None:
+    text = str(1 << 2000)
+    quick = unplaced(text, "f")
+    assert quick is not None
+    assert quick.value == tree(text).value == hex(1 << 2000)

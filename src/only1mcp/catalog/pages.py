@@ -9,7 +9,7 @@ Source  MCP server/utilities/pagination: opaque, a bad one is -32602, "" is one 
 
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from itertools import chain
 from typing import Final, NamedTuple
@@ -20,6 +20,9 @@ from only1mcp.protocol.errors import InvalidParams
 
 PAGE: Final = 1000  # entries; a page of tools is then ~1 MB, and hardly anyone sees a second
 MAX_SNAPSHOTS: Final = 3  # older lists whose cursors still work
+
+Table = dict[str, bytes]
+"""Entries of one server as JSON, by name."""
 
 _CURSOR: Final = struct.Struct(">8sI")
 
@@ -35,24 +38,33 @@ NO_PROMISE: Final = Promise()
 
 
 class Snapshot:
-    """One state of a list: the entries as JSON and a digest of their names."""
+    """One state of a list: the entries as JSON and, for cursors, a digest of their names."""
 
-    __slots__ = ("digest", "texts")
+    __slots__ = ("_digest", "_names", "texts")
 
-    def __init__(self, names: Sequence[str], texts: Sequence[bytes]) -> None:
-        key = "\0".join(names).encode("utf-8", "surrogatepass")
-        self.digest = blake2b(key, digest_size=8).digest()
+    def __init__(self, names: Iterable[str], texts: Sequence[bytes]) -> None:
+        self._names = names
+        self._digest = b""
         self.texts = texts
+
+    @property
+    def digest(self) -> bytes:
+        """Worked out when first asked for: few lists have a second page."""
+        if not self._digest:
+            key = "\0".join(self._names).encode("utf-8", "surrogatepass")
+            self._digest = blake2b(key, digest_size=8).digest()
+            self._names = ()
+        return self._digest
 
 
 class Pages:
-    """One list for one era, rendered when first asked for.
+    """One list for one era, rendered when first asked for. `tables` is what it is made of.
 
     Cost  first page: a reference, and one copy where it holds for a while: no entry is looked at.
           Later pages of a long list: one join of 1000 entries.
     """
 
-    __slots__ = ("_first", "_head", "_modern", "_older", "_promised", "_snapshot", "_tables")
+    __slots__ = ("_first", "_head", "_modern", "_older", "_promised", "_snapshot", "tables")
 
     def __init__(
         self,
@@ -63,7 +75,7 @@ class Pages:
         modern: bool,
     ) -> None:
         self._modern = modern
-        self._tables = [shelf.modern if modern else shelf.legacy for shelf in shelves]
+        self.tables: list[Table] = [shelf.modern if modern else shelf.legacy for shelf in shelves]
         self._older = older
         self._head = b'{"%b":[' % kind.value.encode()
         self._first: bytes | None = None  # without its end
@@ -108,8 +120,8 @@ class Pages:
 
     def _current(self) -> Snapshot:
         if self._snapshot is None:
-            names = list(chain.from_iterable(self._tables))
-            texts = list(chain.from_iterable(table.values() for table in self._tables))
+            names = chain.from_iterable(self.tables)
+            texts = list(chain.from_iterable(table.values() for table in self.tables))
             self._snapshot = Snapshot(names, texts)
         return self._snapshot
 
@@ -141,3 +153,21 @@ def _decode(cursor: str) -> tuple[bytes, int]:
     except (ValueError, struct.error):
         pass
     raise InvalidParams("unknown cursor; start without a cursor")
+
+
+def differ(old: Sequence[Table], new: Sequence[Table]) -> bool:
+    """Whether two lists hold other entries.
+
+    Cost    a list keeps the tables of servers that did not change: only what lies between the
+            first and the last that is another object is looked at.
+    """
+    start, old_end, new_end = 0, len(old), len(new)
+    while start < old_end and start < new_end and old[start] is new[start]:
+        start += 1
+    while start < old_end and start < new_end and old[old_end - 1] is new[new_end - 1]:
+        old_end, new_end = old_end - 1, new_end - 1
+    return _entries(old[start:old_end]) != _entries(new[start:new_end])
+
+
+def _entries(tables: Sequence[Table]) -> list[bytes]:
+    return [entry for table in tables for entry in table.values()]

@@ -43,6 +43,14 @@ class Shelf:
         """Whose shelf it is."""
         return self.stock.server
 
+    def shows(self, stock: Stock, kind: Kind) -> bool:
+        """Whether it is what `stock` has of this kind, which is its own; names aside. Other rules
+        leave what is no tool as it is."""
+        own = self.stock
+        if own is stock or kind is Kind.TOOLS:
+            return own is stock
+        return own.listing is stock.listing and own.items[kind] is stock.items[kind]
+
     def without(self, names: set[str]) -> "Shelf":
         """The same with some entries taken away."""
         return replace(

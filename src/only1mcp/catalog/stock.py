@@ -78,7 +78,11 @@ class Stock:
         "server",
     )
 
-    def __init__(self, server: str, rules: Tools, listing: Listing) -> None:
+    def __init__(
+        self, server: str, rules: Tools, listing: Listing, before: "Stock | None" = None
+    ) -> None:
+        """`before` is the stock of the same listing under other rules, which are for tools alone:
+        the rest of it is taken over."""
         self.server = server
         self.rules = rules
         self.listing = listing
@@ -87,13 +91,22 @@ class Stock:
         self._templates: list[tuple[UriTemplate, Target]] | None = None
         self.dropped: list[Dropped] = []
         self.clashes: list[Clash] = []
-        self.items: dict[Kind, tuple[Item, ...]] = {kind: self._take(kind) for kind in Kind}
+        taken = before.items if before is not None and not before.reports else {}
+        self.items: dict[Kind, tuple[Item, ...]] = {
+            kind: taken[kind] if kind in taken and kind is not Kind.TOOLS else self._take(kind)
+            for kind in Kind
+        }
 
     @property
     def capabilities(self) -> frozenset[str]:
         """What the server can do: what it declares, and what it lists undeclared."""
         listed = {_CAPABILITY[kind] for kind in Kind if self.listing.entries(kind)}
         return frozenset(listed.union(self.listing.capabilities).intersection(CAPABILITIES))
+
+    @property
+    def reports(self) -> bool:
+        """Whether there is an entry that clients do not see."""
+        return bool(self.dropped or self.clashes)
 
     def unlisted_tool(self, name: str) -> Target | None:
         """Where a tool that is in no list would be, by the rules; None if they withhold it."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from only1mcp.catalog.listing import Kind, Target
 from only1mcp.catalog.owners import Owners
-from only1mcp.catalog.pages import NO_PROMISE, Promise
+from only1mcp.catalog.pages import NO_PROMISE, Promise, differ
 from only1mcp.catalog.routes import Routes
 from only1mcp.catalog.section import NO_OLDER, Older, Section
 from only1mcp.catalog.shelf import Labels, Shelf, label
@@ -71,11 +71,16 @@ class View(ABC):
         """How many entries of the kind with this value clients see."""
         return len(self.section(Kind(kind)).index)
 
-    def joined(self, kind: Kind) -> bytes:
-        """The whole list as text: it differs if and only if some client sees a difference."""
-        section = self.section(kind)
-        legacy, modern = section.legacy.texts, section.modern.texts
-        return b",".join(legacy if legacy == modern else [*legacy, *modern])
+    def lists_as(self, other: "View | None", kind: Kind) -> bool:
+        """Whether no client sees a difference between this list and that of `other`; of none, an
+        empty list."""
+        mine, its = self.section(kind), other.section(kind) if other is not None else None
+        if its is None:
+            return not mine.index
+        return mine is its or not (
+            differ(mine.legacy.tables, its.legacy.tables)
+            or differ(mine.modern.tables, its.modern.tables)
+        )
 
     def capabilities(self) -> tuple[str, ...]:
         """What these servers can do together, as the names of the members of `capabilities`."""
@@ -151,17 +156,27 @@ class AllServers(View):
         before = previous.section(kind) if previous else None
         known = {shelf.server: shelf for shelf in before.shelves} if before else {}
         shared = self._shared(kind)
-        shelves = tuple(self._shelf(kind, stock, shared, known) for stock in self.stocks)
+        alone = previous is not None and self._names_alone(previous)
+        shelves = tuple(
+            old
+            if alone and (old := known.get(stock.server)) is not None and old.shows(stock, kind)
+            else self._shelf(kind, stock, shared, known)
+            for stock in self.stocks
+        )
         if before is not None and before.shelves == shelves:
             return before
-        return Section(kind, shelves, before.older() if before else NO_OLDER)
+        return Section(kind, shelves, before)
+
+    def _names_alone(self, previous: "AllServers") -> bool:
+        """Whether a server's names follow from what it offers alone, and by the same rule."""
+        return self._naming.mode != "on_conflict" and self._naming == previous._naming
 
     def _shelf(
         self, kind: Kind, stock: Stock, shared: frozenset[str], known: Mapping[str, Shelf]
     ) -> Shelf:
         labels = self._labels(kind, stock, shared)
         old = known.get(stock.server)
-        if old is not None and old.stock is stock and old.labels == labels:
+        if old is not None and old.shows(stock, kind) and old.labels == labels:
             return old
         return label(stock, kind, labels)
 
@@ -199,7 +214,7 @@ class OneServer(View):
         if (section := self._sections.get(kind)) is not None:
             return section
         shelves = (label(self._stock, kind, None),)
-        section = Section(kind, shelves, self._older.get(kind, NO_OLDER))
+        section = Section(kind, shelves, older=self._older.get(kind, NO_OLDER))
         self._sections[kind] = section
         return section
 

@@ -21,6 +21,7 @@ from only1mcp.cli.instance import DEFAULT, Place, Running, every, hold, name_of,
 from only1mcp.cli.reach import address, ask_page, url_of
 from only1mcp.cli.run import in_loop, overrides, serve
 from only1mcp.cli.say import Exit, Failure, fail, load_config, note, source_of, start_logs
+from only1mcp.config.checked import Checked
 from only1mcp.config.load import find
 from only1mcp.observe import logs
 from only1mcp.observe.writer import File
@@ -120,9 +121,9 @@ def run_background(name: str, config: Path, host: str | None, port: int | None) 
         place = Place(name, dict(os.environ))
         known = {"config": str(config), "folder": os.getcwd(), "host": host, "port": port}  # noqa: PTH109
         with hold(place, log=str(place.log), **known) as held:
-            environ, options = dict(os.environ), overrides(host, port)
-            source = source_of(config, environ, options)
-            settings = load_config(config, environ, options).config
+            environ, options, checked = dict(os.environ), overrides(host, port), Checked()
+            source = source_of(config, environ, options, checked)
+            settings = load_config(config, environ, options, checked).config
             own = File(place.log, also=(1, 2))  # not log lines only: a crash, a library
             start_logs(settings, own)
             if settings.logging.file is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from only1mcp.config.checked import Checked
 from only1mcp.config.faults import Fault
 from only1mcp.config.load import ConfigError, Loaded, check, find, load
 from only1mcp.config.model import Config
@@ -53,9 +54,12 @@ def fail(error: Failure) -> int:
 
 
 def load_config(
-    file: Path | None, environ: dict[str, str], overrides: dict[str, object] | None = None
+    file: Path | None,
+    environ: dict[str, str],
+    overrides: dict[str, object] | None = None,
+    checked: Checked | None = None,
 ) -> Loaded:
-    """The configuration a command asks for; warnings are said.
+    """The configuration a command asks for; warnings are said. `checked`: that of its `source_of`.
 
     Raises:
         Failure: no file, or faults in it (all of them are said).
@@ -74,7 +78,7 @@ def load_config(
             Exit.USAGE,
         )
     try:
-        loaded = load(path, environ, overrides or {})
+        loaded = load(path, environ, overrides or {}, checked)
     except ConfigError as error:
         for fault in error.faults:
             note(str(fault))
@@ -86,7 +90,10 @@ def load_config(
 
 
 def source_of(
-    file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] = NO_OPTIONS
+    file: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object] = NO_OPTIONS,
+    checked: Checked | None = None,
 ) -> Source | None:
     """What to read again; to be asked for before it is read first. None: there is no file.
 
@@ -96,16 +103,20 @@ def source_of(
     path = file or find(environ)
     if path is None:
         return None
+    known = checked or Checked()
 
     def again() -> Loaded:
         before = content(path)
-        loaded = load(path, environ, overrides)
+        loaded = load(path, environ, overrides, known)
         if EMPTY in (before, content(path)):
             hint = "write `servers: []` to have no servers"
             raise ConfigError((Fault(str(path), 1, 1, "", "the file is empty", hint),))
         return loaded
 
-    return Source(path, again, content(path), lambda text: check(path, text, environ, overrides))
+    def look(text: str) -> Loaded:
+        return check(path, text, environ, overrides, known)
+
+    return Source(path, again, content(path), look)
 
 
 def start_logs(config: Config, stderr: Sink | None = None) -> None:

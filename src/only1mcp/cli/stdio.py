@@ -12,6 +12,7 @@ from typing import IO, Final, Protocol, cast
 
 from only1mcp.cli.run import first, in_loop, on_hangup, on_log_signals, on_signals
 from only1mcp.cli.say import Exit, Failure, fail, load_config, source_of, start_logs
+from only1mcp.config.checked import Checked
 from only1mcp.config.model import Config
 from only1mcp.config.watch import Source
 from only1mcp.gateway import MAX_LINE_BYTES, Gateway, Lines
@@ -27,9 +28,9 @@ FLUSH_S: Final = 10.0
 def run_stdio(file: Path | None) -> int:
     """`only1mcp stdio`."""
     try:
-        environ = dict(os.environ)
-        source = source_of(file, environ)
-        config = load_config(file, environ).config
+        environ, checked = dict(os.environ), Checked()
+        source = source_of(file, environ, checked=checked)
+        config = load_config(file, environ, checked=checked).config
         start_logs(config)
         return in_loop(_serve(config, source))
     except Failure as error:

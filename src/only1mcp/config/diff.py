@@ -6,7 +6,7 @@ Rule    a setting that nobody has taught to change while the gateway runs needs 
         is named: nothing is ignored in silence.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -77,21 +77,24 @@ def diff(old: Config, new: Config) -> Diff:
     """How `new` differs from `old`."""
     before = {server.id: server for server in old.servers}
     now = {server.id: server for server in new.servers}
-    both = {id: (before[id], server) for id, server in now.items() if id in before}
-
-    def those(test: Callable[[Server, Server], bool]) -> tuple[str, ...]:
-        return tuple(id for id, (was, is_) in both.items() if was != is_ and test(was, is_))
-
-    others = tuple(_others(old, new))
+    both = [id for id in now if id in before]
+    other = [id for id in both if is_other(before[id], now[id])]
+    changed = tuple(id for id in other if connects(before[id]) != connects(now[id]))
+    settings = tuple(_settings(old, new))
     return Diff(
         added=tuple(id for id in now if id not in before),
         removed=tuple(id for id in before if id not in now),
-        changed=those(lambda was, is_: connects(was) != connects(is_)),
-        adjusted=those(lambda was, is_: connects(was) == connects(is_)),
-        reordered=list(both) != [id for id in before if id in now],
-        settings=tuple(key for key, live in others if live),
-        restart=tuple(key for key, live in others if not live),
+        changed=changed,
+        adjusted=tuple(id for id in other if id not in changed),
+        reordered=both != [id for id in before if id in now],
+        settings=tuple(key for key, live in settings if live),
+        restart=tuple(key for key, live in settings if not live),
     )
+
+
+def is_other(was: Any, is_: Any) -> bool:
+    """Whether two parts of configurations differ. Most are the same object: config/checked.py."""
+    return was is not is_ and bool(was != is_)
 
 
 def in_force(old: Config, new: Config, changes: Diff) -> Config:
@@ -107,6 +110,13 @@ def in_force(old: Config, new: Config, changes: Diff) -> Config:
     return new.model_copy(update=update)
 
 
+def others(old: Config, new: Config) -> Config:
+    """`new` without the servers that are as they were, as far as that costs nothing to see."""
+    before = {server.id: server for server in old.servers}
+    servers = tuple(one for one in new.servers if before.get(one.id) is not one)
+    return new.model_copy(update={"servers": servers})
+
+
 def connects(server: Server) -> tuple[Any, ...]:
     """All that decides about the connections of a server."""
     return (
@@ -118,7 +128,7 @@ def connects(server: Server) -> tuple[Any, ...]:
     )
 
 
-def _others(old: Config, new: Config) -> Iterator[tuple[str, bool]]:
+def _settings(old: Config, new: Config) -> Iterator[tuple[str, bool]]:
     """Every other setting that differs, and whether it acts at once."""
     for section in Config.model_fields:
         was, is_ = getattr(old, section), getattr(new, section)

@@ -18,9 +18,12 @@ _VARIABLE: Final = re.compile(r"(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", r
 
 def expand(root: Node, environ: Mapping[str, str], report: Report) -> None:
     """Put the variables into every text of the tree; what cannot be is reported and spoiled."""
-    for node in root.walk():
-        if node.written is None and isinstance(node.value, str) and "$" in node.value:
-            _expand_text(node, node.value, environ, report)
+    value = root.value
+    if isinstance(value, dict | list):
+        for node in value.values() if isinstance(value, dict) else value:
+            expand(node, environ, report)
+    elif isinstance(value, str) and "$" in value and root.written is None:
+        _expand_text(root, value, environ, report)
 
 
 def _expand_text(node: Node, text: str, environ: Mapping[str, str], report: Report) -> None:

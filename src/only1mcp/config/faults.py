@@ -70,6 +70,11 @@ class Report:
         """Whether an error is reported at `where` or beneath it."""
         return any(_is_beneath(fault.where, where) for fault in self._of("error"))
 
+    @property
+    def found(self) -> bool:
+        """Whether there is anything to say."""
+        return bool(self._faults)
+
     def warnings(self) -> tuple[Fault, ...]:
         """Every warning, in the order of the file."""
         return _in_order(self._of("warning"))

@@ -4,7 +4,8 @@
          ──► older spellings ──► rules ──► model ──► Loaded, or ConfigError with every fault
 
 Cost    a YAML file of 500 servers takes a tenth of a second, and several times that if ruamel
-        has to read it: libyaml.py.
+        has to read it: libyaml.py. A reload costs a fourth, with JSON less, as long as there
+        is nothing to warn of: `_quiet`, checked.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from platformdirs import user_config_path
 from pydantic import ValidationError
 
 from only1mcp.config import read_json, read_toml, read_yaml, rules
+from only1mcp.config.checked import Checked
 from only1mcp.config.expand import expand
 from only1mcp.config.faults import ConfigError, Fault, Place, Report
 from only1mcp.config.foreign import adopt
@@ -50,6 +52,10 @@ _READERS: Final[dict[Format, Callable[[str, str, Report], Node]]] = {
     "toml": read_toml.read,
     "json": read_json.read,
 }
+_UNPLACED: Final[dict[Format, Callable[[str, str], Node | None]]] = {
+    "yaml": read_yaml.unplaced,
+    "json": read_json.unplaced,
+}
 _NAMES: Final = ("only1mcp.yaml", "only1mcp.yml", "only1mcp.toml", "only1mcp.json")
 _NO_FORMAT: Final[Format] = "yaml"  # of a file that is not there
 _ADDRESS: Final = ("host", "port", "tls")
@@ -68,22 +74,30 @@ class Loaded:
 
 
 def load(
-    path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Any] = _NO_OPTIONS
+    path: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any] = _NO_OPTIONS,
+    checked: Checked | None = None,
 ) -> Loaded:
     """Read the file, or with None the defaults, under the environment and `overrides`.
 
     In  overrides: dotted keys such as `server.port`; they win over environment and file.
+        checked: what the load before has found valid need not be checked again.
 
     Raises:
         ConfigError: every fault that was found.
     """
     if path is None:
         return load_text("", "defaults", "yaml", environ, overrides)
-    return check(path, _read(path), environ, overrides)
+    return check(path, _read(path), environ, overrides, checked)
 
 
 def check(
-    path: Path, text: str, environ: Mapping[str, str], overrides: Mapping[str, Any] = _NO_OPTIONS
+    path: Path,
+    text: str,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any] = _NO_OPTIONS,
+    checked: Checked | None = None,
 ) -> Loaded:
     """As `load`, if this were the text of the file.
 
@@ -91,8 +105,39 @@ def check(
         ConfigError: every fault that was found.
     """
     folder = path.absolute().parent
-    loaded = load_text(text, str(path), format_of(path, text), environ, overrides, folder)
-    return Loaded(loaded.config, loaded.warnings, path)
+    if checked is not None:
+        root = _unplaced(text, path)
+        if root is not None and (config := _quiet(root, environ, overrides, folder, checked)):
+            return Loaded(config, (), path)
+    report = Report()
+    root = parse(text, str(path), format_of(path, text), report)
+    _settle(root, environ, overrides, folder, report)
+    return Loaded(_validated(root, report, checked or Checked()), report.warnings(), path)
+
+
+def _unplaced(text: str, path: Path) -> Node | None:
+    """The tree of a text without places, as far as it is had for less."""
+    read = _UNPLACED.get(format_of(path, text))
+    root = read(text, str(path)) if read is not None else None
+    return root if root is not None and isinstance(root.value, dict) else None
+
+
+def _quiet(
+    root: Node,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any],
+    base: Path,
+    checked: Checked,
+) -> Config | None:
+    """What a tree without places comes to, if there is nothing to say of it; None: it has to be
+    read with its places. Most files that are read again are as good as they were before."""
+    report = Report()
+    try:
+        _settle(root, environ, overrides, base, report)
+        config = _validated(root, report, checked)
+    except ConfigError:
+        return None
+    return None if report.found else config
 
 
 def load_text(
@@ -110,13 +155,24 @@ def load_text(
     """
     report = Report()
     root = parse(text, name, format, report)
+    _settle(root, environ, overrides, base or Path.cwd(), report)
+    return Loaded(_validated(root, report, Checked()), report.warnings(), None)
+
+
+def _settle(
+    root: Node,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any],
+    base: Path,
+    report: Report,
+) -> None:
+    """Bring what is written into what the model reads, and look at it by the rules."""
     adopt(root, environ, report)
     override(root, environ, overrides, report)
     expand(root, environ, report)
     settle(root, report)
-    rules.settle_paths(root, base or Path.cwd(), environ)
+    rules.settle_paths(root, base, environ)
     rules.check(root, environ, report)
-    return Loaded(_validated(root, report), report.warnings(), None)
 
 
 def load_address(path: Path | None, environ: Mapping[str, str]) -> Listener:
@@ -138,7 +194,7 @@ def load_address(path: Path | None, environ: Mapping[str, str]) -> Listener:
     override(root, ours, _NO_OPTIONS, report)
     expand(root, environ, report)
     rules.settle_paths(root, (path.absolute() if path else Path.cwd()).parent, environ)
-    return _validated(root, report).server
+    return _validated(root, report, Checked()).server
 
 
 def find(environ: Mapping[str, str]) -> Path | None:
@@ -224,9 +280,9 @@ def parse(text: str, name: str, format: Format, report: Report) -> Node:
     return root
 
 
-def _validated(root: Node, report: Report) -> Config:
+def _validated(root: Node, report: Report, checked: Checked) -> Config:
     try:
-        config = Config.model_validate(root.plain())
+        config = checked.validate(root.plain())
     except ValidationError as error:
         report_errors(root, error, report)
         raise report.failure() from None

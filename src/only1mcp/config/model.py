@@ -6,6 +6,7 @@ Rule    a key is in the model only if it acts. What needs the machine (files, PA
         than one section is in `config/rules.py`.
 """
 
+from collections import Counter
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
@@ -202,7 +203,7 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:
-        ids = [server.id for server in self.servers]
-        if twice := sorted({id for id in ids if ids.count(id) > 1}):
+        count = Counter(server.id for server in self.servers)
+        if twice := sorted(id for id, times in count.items() if times > 1):
             raise ValueError(f"server ids must be unique; repeated: {', '.join(twice)}")
         return self

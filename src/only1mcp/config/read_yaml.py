@@ -14,7 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from only1mcp.config import libyaml
-from only1mcp.config.faults import Place, Report
+from only1mcp.config.faults import ConfigError, Place, Report
 from only1mcp.config.tree import MAX_DEPTH, MAX_INT_BITS, MAX_VALUES, Lines, Node, Value, join
 
 _TAG: Final = "tag:yaml.org,2002:"
@@ -44,6 +44,17 @@ def read(text: str, source: str, report: Report) -> Node:
     if root is None:
         return Node({}, Place(source, 1, 1, ""))
     return _Builder(source, report).node(root, "", 0)
+
+
+def unplaced(text: str, source: str) -> Node | None:
+    """The tree with every value at its beginning; None if there may be something to say of it."""
+    report = Report()
+    try:
+        quick = libyaml.compose(text)
+        tree = None if quick is None else _Unplaced(source, report).node(quick, "", 0)
+    except ConfigError:
+        return None
+    return None if report.found else tree
 
 
 def _syntax_fault(error: Exception, text: str, source: str, report: Report) -> None:
@@ -164,6 +175,17 @@ class _Builder:
     def _place(self, yaml: Any, where: str) -> Place:
         mark = yaml.start_mark
         return Place(self._source, mark.line + 1, mark.column + 1, where)
+
+
+class _Unplaced(_Builder):
+    """Spares the places."""
+
+    def __init__(self, source: str, report: Report) -> None:
+        super().__init__(source, report)
+        self._beginning = Place(source, 1, 1, "")
+
+    def _place(self, yaml: Any, where: str) -> Place:
+        return self._beginning
 
 
 def _number(text: str) -> int | float:

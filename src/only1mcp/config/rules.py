@@ -7,7 +7,8 @@ of the wrong type is passed over here: the model reports it.
 import os
 import shutil
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -46,12 +47,13 @@ def check(root: Node, environ: Mapping[str, str], report: Report) -> None:
     _warn_of_secrets(root.at("server", "auth", "tokens"), "ONLY1MCP_TOKEN", report)
     _warn_of_secrets(root.at("server", "admin_tokens"), "ONLY1MCP_ADMIN_TOKEN", report)
     _warn_of_secrets(root.at("server", "metrics_tokens"), "ONLY1MCP_METRICS_TOKEN", report)
+    find = cache(shutil.which)  # most servers are started by one of a few programs
     for server in _servers(root):
         _check_tools(server, report)
         _check_reach(server, report)
         for transport in _transports(server):
             _check_era(server, transport, report)
-            _check_program(server, transport, environ, report)
+            _check_program(server, transport, environ, find, report)
             _warn_of_secrets(transport.child("env"), "", report)
             _warn_of_secrets(transport.child("headers"), "", report)
             _warn_of_arguments(transport.child("args"), report)
@@ -168,7 +170,11 @@ def _texts(node: Node | None) -> list[str]:
 
 
 def _check_program(
-    server: Node, transport: Node, environ: Mapping[str, str], report: Report
+    server: Node,
+    transport: Node,
+    environ: Mapping[str, str],
+    find: Callable[..., str | None],
+    report: Report,
 ) -> None:
     """Look the program up where the child process would."""
     command = transport.child("command")
@@ -182,7 +188,7 @@ def _check_program(
     if not name or command.spoiled or "\0" in name:
         return
     search = (path.text() if path else None) or environ.get("PATH", os.defpath)
-    if shutil.which(str(folder / name) if os.sep in name else name, path=search) is None:
+    if find(str(folder / name) if os.sep in name else name, path=search) is None:
         hint = "install it, or give its full path"
         if " " in name:
             hint = "command is the program alone; put the rest into args"

@@ -1,5 +1,6 @@
 """The model seen as a tree of keys: which keys a block takes, and what each value must be."""
 
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -30,6 +31,7 @@ def blocks(annotation: Any) -> tuple[type[Model], ...]:
     return tuple(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Model))
 
 
+@cache
 def block_type(model: type[Model]) -> str | None:
     """What `type:` says in this block, if it has that key."""
     field = model.model_fields.get("type")

@@ -5,6 +5,7 @@ warning. Keys of other gateways and clients are refused with a hint that names o
 """
 
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, Final
 
 from only1mcp.config import shape
@@ -159,21 +160,34 @@ def settle(root: Node, report: Report) -> None:
 def _settle(node: Node, model: type[Model], report: Report) -> None:
     if not isinstance(node.value, dict):
         return
-    for key in [key for key in node.value if key not in model.model_fields]:
-        _rename_duration(node.value, key, model, report)
-    for key, field in model.model_fields.items():
-        child = node.value.get(key)
-        if child is None:
+    keys = _keys(model)
+    for key, child in [*node.value.items()]:
+        if key not in keys:
+            _rename_duration(node.value, key, model, report)
+        if (found := keys.get(key)) is None:
             continue
-        if child.value is None and shape.is_container(field):
-            _fill_blank(node.value, key, child, shape.is_list(field))
+        is_list, blocks = found
+        if child.value is None:
+            _fill_blank(node.value, key, child, is_list)
             continue
         for inner in child.elements() or [child]:
             if not isinstance(inner.value, dict):
                 continue
             kind = inner.child("type")
-            if block := shape.pick(shape.blocks(field.annotation), kind.text() if kind else None):
+            if block := shape.pick(blocks, kind.text() if kind else None):
                 _settle(inner, block, report)
+
+
+@cache
+def _keys(model: type[Model]) -> dict[str, tuple[bool, tuple[type[Model], ...]] | None]:
+    """The keys of a block; for those that hold blocks or lists, whether a list, and of which
+    blocks."""
+    return {
+        key: (shape.is_list(field), shape.blocks(field.annotation))
+        if shape.is_container(field)
+        else None
+        for key, field in model.model_fields.items()
+    }
 
 
 def _fill_blank(entries: dict[str, Node], key: str, node: Node, is_list: bool) -> None:

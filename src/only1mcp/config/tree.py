@@ -43,10 +43,11 @@ class Node:
 
     def child(self, part: str | int) -> "Node | None":
         """The value under a key, or an element of a list."""
-        if isinstance(self.value, dict):
-            return self.value.get(part) if isinstance(part, str) else None
-        if isinstance(self.value, list) and isinstance(part, int) and part < len(self.value):
-            return self.value[part]
+        value = self.value
+        if isinstance(value, dict):
+            return value.get(part) if isinstance(part, str) else None
+        if isinstance(value, list) and isinstance(part, int) and part < len(value):
+            return value[part]
         return None
 
     def at(self, *path: str | int) -> "Node | None":
@@ -74,11 +75,12 @@ class Node:
 
     def plain(self) -> Any:
         """The value without places."""
-        if isinstance(self.value, dict):
-            return {key: node.plain() for key, node in self.value.items()}
-        if isinstance(self.value, list):
-            return [node.plain() for node in self.value]
-        return self.value
+        value = self.value
+        if isinstance(value, dict):
+            return {key: node.plain() for key, node in value.items()}
+        if isinstance(value, list):
+            return [node.plain() for node in value]
+        return value
 
     def walk(self) -> Iterator["Node"]:
         """This node and everything beneath it."""

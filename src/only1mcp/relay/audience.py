@@ -333,12 +333,10 @@ def _given(shown: str, _: str) -> str:
 def changes(before: Catalog, now: Catalog, mount: str | None) -> list[str]:
     """The notifications that say how `now` differs on a mount."""
     old, new = before.view(mount), now.view(mount)
+    if new is None:
+        old, new = None, old
     return [
         method
         for method, kinds in CHANGED.items()
-        if any(_entries(old, kind) != _entries(new, kind) for kind in kinds)
+        if new is not None and not all(new.lists_as(old, kind) for kind in kinds)
     ]
-
-
-def _entries(view: View | None, kind: Kind) -> bytes:
-    return b"" if view is None else view.joined(kind)

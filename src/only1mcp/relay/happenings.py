@@ -20,7 +20,7 @@ from only1mcp.observe import logs
 from only1mcp.observe.events import BREAKER, HEALTH, LISTS, LOG, RELOAD, RESTART, SERVER, Events
 from only1mcp.relay.audience import changes
 from only1mcp.upstream.live import Live
-from only1mcp.upstream.replica import Replica
+from only1mcp.upstream.replica import Replica, State
 
 
 class _Seen(NamedTuple):
@@ -39,15 +39,15 @@ class Happenings:
         self.events = Events(uuid4().hex[:8])
         self._clock = clock
         self._unhear = logs.hear(self._logged)
-        self._states: dict[str, tuple[str, str]] = {}
-        self._seen: dict[tuple[str, str], _Seen] = {}
+        self._states: dict[str, tuple[State, str]] = {}
+        self._seen: dict[tuple[str, str], tuple[str, str, int]] = {}
 
     def look(self, live: Live) -> None:
         """Tell what has changed about a server."""
-        now = (str(live.state), live.reason)
+        now = live.state, live.reason
         if self._states.get(live.id) != now:
             self._states[live.id] = now
-            self._tell(SERVER, server=live.id, state=now[0], reason=now[1])
+            self._tell(SERVER, server=live.id, state=str(live.state), reason=live.reason)
         for one in live.replicas:
             self._look_at(one)
 
@@ -82,22 +82,25 @@ class Happenings:
         self.events.tell(LOG, at, {"level": level, "logger": logger, "message": message})
 
     def _look_at(self, one: Replica) -> None:
-        now = _Seen(str(one.health.status), str(one.breaker.state), one.restarts)
+        now = one.health.status, one.breaker.state, one.restarts
         key = one.server, one.id
-        was = self._seen.get(key)
-        if was == now:
+        if (found := self._seen.get(key)) == now:
             return
         self._seen[key] = now
-        was = was or _Seen("unknown", "closed", 0)
+        self._tell_of(one, _Seen(*found) if found else _Seen("unknown", "closed", 0), _Seen(*now))
+
+    def _tell_of(self, one: Replica, was: _Seen, now: _Seen) -> None:
         where = {"server": one.server, "replica": one.id}
         if now.restarts > was.restarts:
             self._tell(RESTART, **where, restarts=now.restarts)
         if now.health != was.health:
             reason = one.health.reason
-            self._tell(HEALTH, **where, health=now.health, was=was.health, reason=reason)
+            said = {"health": str(now.health), "was": str(was.health)}
+            self._tell(HEALTH, **where, **said, reason=reason)
         if now.breaker != was.breaker:
             reason = one.breaker.reason
-            self._tell(BREAKER, **where, breaker=now.breaker, was=was.breaker, reason=reason)
+            said = {"breaker": str(now.breaker), "was": str(was.breaker)}
+            self._tell(BREAKER, **where, **said, reason=reason)
 
     def _tell(self, kind: str, **said: Any) -> None:
         self.events.tell(kind, self._clock(), said)

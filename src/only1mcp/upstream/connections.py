@@ -92,6 +92,8 @@ class Connections:
 
     def sweep(self, at_work: Collection[str | None] = ()) -> None:
         """Close what nobody has used for IDLE_S; not theirs whose server is still at work."""
+        if not self._branches:
+            return
         oldest = asyncio.get_running_loop().time() - IDLE_S
         for key, branch in list(self._branches.items()):
             upstream = branch.upstream

@@ -212,9 +212,9 @@ class Live:
 
     def adopt(self, config: Server) -> None:
         """Go by other settings of the same server that leave its connections as they are."""
-        if config == self.config:
-            return
         old, self.config = self.config, config
+        if config == old:
+            return
         both = list(zip(self.replicas, config.instances, strict=True))
         if (old.load_balancing, old.instances) != (config.load_balancing, config.instances):
             weights = {one.id: now.weight for one, now in both}
@@ -256,7 +256,9 @@ class Live:
         """Close connections that nobody uses; not theirs for whom it is still at work."""
         for one in self.replicas:
             one.further.sweep(at_work)
-        self._homes = {who: one for who, one in self._homes.items() if one.further.has(who)}
+        if self._homes:
+            homes = self._homes.items()
+            self._homes = {who: one for who, one in homes if one.further.has(who)}
 
     async def close(self, reason: str) -> None:
         """End every replica and everything it started."""

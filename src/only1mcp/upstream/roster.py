@@ -123,6 +123,8 @@ class Roster:
     def _kept(self, old: Live, server: Server) -> Live:
         """The one that serves from now on: `old`, unless that cannot serve anyway."""
         coming = self._coming.get(server.id)
+        if coming is None and old.config is server:  # most servers, in most reloads
+            return old
         if coming is not None and connects(coming.config) == connects(server):
             coming.adopt(server)
             return old

@@ -41,6 +41,7 @@ from only1mcp.upstream.dial import Endpoint
 from only1mcp.upstream.heads import Heads
 from only1mcp.upstream.http import CONNECT_S, TRY_LATER, HttpPool
 from only1mcp.upstream.listen import Stream, follow, last_id
+from only1mcp.upstream.notices import Notices
 from only1mcp.upstream.probe import greet
 from only1mcp.upstream.running import Running, resume, run, stray_progress
 
@@ -96,6 +97,7 @@ class StreamableHttp:
         self._afterwards = Afterwards()
         self._deadlines = Deadlines(self._running.values(), clock)
         self._tasks = Tasks()
+        self._notices = Notices(self._tasks, lambda text: self._deliver(self._heads.post, text))
         self._listening: asyncio.Task[None] | None = None
         self._renewal: asyncio.Task[ServerFault | None] | None = None
         self._lost = asyncio.Event()
@@ -260,9 +262,7 @@ class StreamableHttp:
     def _cancel(self, running: Running) -> None:
         """Tell a legacy server; for a modern one the closed connection says it."""
         if running.sent and not running.modern and running.call.method != "initialize":
-            self._send(
-                message.notification("notifications/cancelled", b'{"requestId":%d}' % running.id)
-            )
+            self._notices.cancel(running.id)
             self._given_up.note(bytes(running.raw_id), running.call)
 
     # --- the session ---
