@@ -88,21 +88,22 @@ def returned(
     row: Method,
     snapshot: Snapshot,
 ) -> bytes:
-    """The result of a server of this era, at this place, as the client's revision has it."""
-    result = _noted(result, place, request, row, snapshot)
-    if modern != request.modern:
-        result = eras.result_across(result, tasks.server(place), row.name, modern=request.modern)
-    return downlevel.result(row.name, result, request.revision)
-
-
-def _noted(result: bytes, place: str, request: Request, row: Method, snapshot: Snapshot) -> bytes:
-    """Remember what the server has linked or handed out; ids of tasks say where they are."""
-    if result.find(_LINK) >= 0:  # find: see dispatch.modern_meta
-        _learn(result, tasks.server(place), snapshot.catalog)
+    """The result of a server of this era, at this place, as the client's revision has it; ids of
+    tasks say where they are."""
     if result.find(_TASK) >= 0 and (row is _TOOLS_CALL or row.route is _OF_TASK):
         mine = request.view, request.caller, whose.holder(request.caller, snapshot)
         result = extensions.respelt(result, row, place, *mine)
-    return result
+    if modern != request.modern:
+        result = eras.result_across(result, tasks.server(place), row.name, modern=request.modern)
+    return as_it_is(result, place, request, row, snapshot)
+
+
+def as_it_is(result: bytes, place: str, request: Request, row: Method, snapshot: Snapshot) -> bytes:
+    """As `returned`, of a server of the client's era that has handed out no task. What it links
+    is remembered: it need not be in any list."""
+    if result.find(_LINK) >= 0:  # find: see dispatch.modern_meta
+        _learn(result, tasks.server(place), snapshot.catalog)
+    return downlevel.result(row.name, result, request.revision)
 
 
 def _learn(result: bytes, server: str, catalog: Catalog) -> None:

@@ -28,7 +28,7 @@ from only1mcp.relay.admission import FIRST
 from only1mcp.relay.bridge import asker
 from only1mcp.relay.request import Request
 from only1mcp.relay.snapshot import Snapshot
-from only1mcp.relay.translate import outgoing, related, returned
+from only1mcp.relay.translate import as_it_is, outgoing, related
 from only1mcp.upstream.base import Call, Greeting
 from only1mcp.upstream.roster import Live
 from only1mcp.upstream.standing import Counted
@@ -208,7 +208,7 @@ class UnderWay(msgspec.Struct, eq=False):
         assert client is not None
         self.live.turns.end()
         snapshot.gate.leave(self.payer)
-        result = returned(result, request.modern, self.outgoing.place, request, row, snapshot)
+        result = as_it_is(result, self.outgoing.place, request, row, snapshot)
         if row is _TOOLS_CALL and request.target is not None:
             snapshot.answers.wrote(request.target)
         if snapshot.watch is not None:

@@ -127,19 +127,23 @@ class StreamableHttp:
 
     async def call(self, call: Call) -> bytes:
         """The result of `call` as JSON text. See upstream/base.py for the errors."""
-        return await self._outcome(self._run(call), None)
+        running = run(self, call, next(self._ids))
+        self._running[running.id] = running
+        self._deadlines.watch(running.due)
+        return await self._outcome(running, None)
 
     def begin(self, call: Call, waiter: Waiter) -> Running | None:
         """Send it now, if there is a session and an idle connection; see upstream/base.py."""
         if self._renewal is not None or call.array is not None:
             return None
-        running = self._run(call, waiter)
+        running = run(self, call, next(self._ids), waiter)
         running.modern, running.session = self._heads.modern, self._heads.session
         sent = running, self._heads.of(call), running.body, waiter
         if (connection := self._pool.begin(*sent)) is None:
-            del self._running[running.id]
             return None
         running.connection = connection
+        self._running[running.id] = running
+        self._deadlines.watch(running.due)
         return running
 
     def end(self, begun: Running, response: Response) -> bytes | None:
@@ -159,12 +163,6 @@ class StreamableHttp:
         assert begun.connection is not None
         begun.take_task()
         return await self._outcome(begun, self._pool.finish(begun.connection, begun, response))
-
-    def _run(self, call: Call, waiter: Waiter | None = None) -> Running:
-        running = run(self, call, next(self._ids), waiter)
-        self._running[running.id] = running
-        self._deadlines.watch(running.due)
-        return running
 
     async def _outcome(self, running: Running, sent: Coroutine[Any, Any, Response] | None) -> bytes:
         """The result of a call, or of the rest of one that has been sent."""
