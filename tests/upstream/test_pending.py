@@ -21,6 +21,31 @@ def pending(meta: Any = None, **more: Any) -> Pending:
     )
 
 
+def waited(one: Pending) -> asyncio.Future[bytes]:
+    """What its caller awaits."""
+    assert isinstance(one.answer, asyncio.Future)
+    return one.answer
+
+
+class Waiter:
+    """Waits without a task."""
+
+    def __init__(self) -> None:
+        self.heard: list[object] = []
+
+    def done(self) -> bool:
+        return bool(self.heard)
+
+    def set_result(self, answer: object) -> None:
+        self.heard.append(answer)
+
+    def set_exception(self, fault: Exception) -> None:
+        self.heard.append(type(fault))
+
+    def go_on(self) -> None:
+        self.heard.append("go on")
+
+
 def answered(json: bytes) -> message.Message:
     """An answer with these members."""
     return message.decode(b'{"jsonrpc":"2.0","id":7,' + json + b"}")
@@ -50,28 +75,44 @@ async def test_it_ends_once() -> None:
     one.settle(answered(b'"result":{}'))
     one.fail(ServerLost("s", "late"))
     one.expire()
-    assert await one.answer == b'{"a": 1}'
+    assert await waited(one) == b'{"a": 1}'
 
 
 async def test_the_servers_error_is_its_own() -> None:
     one = pending()
     one.settle(answered(b'"error":{"code":-1,"message":"no","x":2}'))
     with pytest.raises(UpstreamError) as caught:
-        await one.answer
+        await waited(one)
     assert caught.value.raw == b'{"code":-1,"message":"no","x":2}'
 
 
 async def test_who_left_hears_nothing() -> None:
     one = pending()
-    one.answer.cancel()
+    waited(one).cancel()
     one.settle(answered(b'"result":{}'))
     one.expire()
     with pytest.raises(asyncio.CancelledError):
-        await one.answer
+        await waited(one)
 
 
 async def test_expiry_is_the_owners_affair() -> None:
     one = pending()
     one.expire()
     with pytest.raises(ServerLost):
-        await one.answer
+        await waited(one)
+
+
+async def test_who_waits_without_a_task_hears_the_answer_at_once() -> None:
+    waiter = Waiter()
+    one = Pending(7, Call("tools/call"), lambda one: one.fail(ServerLost("s", "!")), waiter)
+    one.settle(answered(b'"result":{"a": 1}'))
+    one.expire()
+    assert waiter.heard == [b'{"a": 1}']
+
+
+async def test_and_that_there_will_be_none() -> None:
+    waiter = Waiter()
+    one = Pending(7, Call("tools/call"), lambda one: one.fail(ServerLost("s", "!")), waiter)
+    one.expire()
+    one.settle(answered(b'"result":{}'))
+    assert waiter.heard == [ServerLost]

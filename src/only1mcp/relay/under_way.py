@@ -154,13 +154,14 @@ class UnderWay(msgspec.Struct, eq=False):
         payer = None if principal == ANONYMOUS else principal
         if gate.enter(payer) is not None:
             return False
+        if not live.turns.enter():
+            gate.leave(payer)
+            return False
         try:
-            if live.turns.enter():
-                self.begun = self.counted.begin(self.outgoing, self)
-                if self.begun is None:
-                    live.turns.end()
+            self.begun = self.counted.begin(self.outgoing, self)
         finally:
             if self.begun is None:
+                live.turns.end()
                 gate.leave(payer)
         if self.begun is None:
             return False

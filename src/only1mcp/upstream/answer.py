@@ -37,6 +37,8 @@ from only1mcp.upstream.lines import is_text
 EXCERPT_BYTES: Final = 120  # of a body, in an error text
 _SESSION_WORDS: Final = ("session", "not initialized")
 _BUSY: Final = (429, 503)
+_TASK: Final = b'"taskId"'
+_ASKS: Final = b'"input_required"'
 _JSON: Final = b"application/json"
 
 
@@ -107,6 +109,13 @@ def plain(response: Response, id: Raw) -> Message | None:
     except ParseError:
         return None
     return found if found.result and found.id == id else None
+
+
+def is_plain(result: bytes, modern: bool) -> bool:
+    """Whether a result hands out no task and, of a modern server, asks nothing."""
+    if result.find(_TASK) >= 0:  # find, as `in` makes and drops an exception each time
+        return False
+    return not modern or result.find(_ASKS) < 0
 
 
 def id_is_open(found: Message) -> bool:

@@ -36,7 +36,7 @@ from only1mcp.protocol.subscription import ACKNOWLEDGED, LISTEN
 from only1mcp.upstream import traffic
 from only1mcp.upstream.afterwards import Afterwards
 from only1mcp.upstream.askers import GivenUp, asker, take_back
-from only1mcp.upstream.base import Call, NotificationSink, put, refusal
+from only1mcp.upstream.base import Call, NotificationSink, Waiter, put, refusal
 from only1mcp.upstream.deadline import Deadlines
 from only1mcp.upstream.lines import is_text
 from only1mcp.upstream.pending import Pending
@@ -80,18 +80,26 @@ class Mux:
 
     # --- out ---
 
-    def begin(self, call: Call) -> tuple[Pending, bytes]:
+    def begin(self, call: Call, waiter: Waiter | None = None) -> tuple[Pending, bytes]:
         """The call, now waiting, and its request as JSON text."""
         id = next(self._ids)
-        pending = Pending(id, call, self._expire)
+        pending = Pending(id, call, self._expire, waiter)
         body = message.request(id, call.method, pending.params)
         self._pending[b"%d" % id] = pending
         self._deadlines.watch(pending.due)
         return pending, body
 
-    async def answer(self, pending: Pending) -> bytes:
-        """Its result as JSON text. Cancelling the task cancels the call at the server."""
+    async def answer(
+        self, pending: Pending, future: "asyncio.Future[bytes] | None" = None
+    ) -> bytes:
+        """Its result as JSON text. Cancelling the task cancels the call at the server.
+
+        `future`: that of a waiter, which has waited until now.
+        """
+        if future is not None:
+            pending.answer = future
         try:
+            assert isinstance(pending.answer, asyncio.Future)
             return await pending.answer
         except asyncio.CancelledError:
             self._give_up(pending, "the client cancelled the request")

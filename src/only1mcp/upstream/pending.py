@@ -12,11 +12,11 @@ from only1mcp.protocol.errors import McpError, UpstreamError
 from only1mcp.protocol.message import Message, Params
 from only1mcp.protocol.progress import own_token, restored
 from only1mcp.upstream import answer
-from only1mcp.upstream.base import Call
+from only1mcp.upstream.base import Call, Waiter
 
 
 class Pending:
-    """The call, its id on the pipe, its deadline, and the future that its caller awaits.
+    """The call, its id on the pipe, its deadline, and who waits for its answer.
 
     `params` go to the server; `token` is the client's own progress token, falsy if none.
     `line_end` is where its request ends in all input of the child, `said_before` how many lines
@@ -24,16 +24,27 @@ class Pending:
     """
 
     __slots__ = (
-        "_on_expiry", "answer", "asked", "call", "due", "ends", "id", "line_end", "params",
-        "questions", "said_before", "token",
+        "_on_expiry", "answer", "asked", "began", "call", "due", "ends", "id", "line_end", "params",
+        "permit", "questions", "said_before", "token",
     )  # fmt: skip
 
-    def __init__(self, id: int, call: Call, on_expiry: Callable[["Pending"], None]) -> None:
+    def __init__(
+        self,
+        id: int,
+        call: Call,
+        on_expiry: Callable[["Pending"], None],
+        waiter: Waiter | None = None,
+    ) -> None:
+        """`waiter` waits for the answer instead of whoever awaits a future."""
         now = monotonic()
         self.id = id
         self.call = call
         self.params, self.token = own_token(call.params, id)
-        self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.answer: asyncio.Future[bytes] | Waiter = (
+            asyncio.get_running_loop().create_future() if waiter is None else waiter
+        )
+        self.permit = 0
+        self.began = 0.0
         self.line_end = self.said_before = 0
         self.asked = 0  # questions of the server that wait for the client
         self.questions: dict[bytes, asyncio.Task[None]] = {}

@@ -29,11 +29,13 @@ from only1mcp.protocol.errors import (
     ServerUnavailable,
 )
 from only1mcp.protocol.message import Params
+from only1mcp.upstream.answer import is_plain
 from only1mcp.upstream.base import (
     MAX_MESSAGE_BYTES,
     Call,
     Greeting,
     NotificationSink,
+    Waiter,
 )
 from only1mcp.upstream.launch import NotStartable
 from only1mcp.upstream.lines import Lines, messages
@@ -158,6 +160,23 @@ class StdioServer:
         """The result of `call`, as the bytes it came in. Cancelling the task cancels the call."""
         return await self._mux.answer(self._send(call))
 
+    def begin(self, call: Call, waiter: Waiter) -> Pending | None:
+        """Send it now, if the child takes all it gets; see upstream/base.py, AtOnce."""
+        child = self._child
+        return None if child is None or child.unsent else self._send(call, waiter)
+
+    def end(self, begun: Pending, result: bytes) -> bytes | None:
+        """The result, if it is a plain one: then it is over."""
+        if not is_plain(result, self.greeting.modern):
+            return None
+        for question in begun.questions.values():
+            question.cancel()
+        return result
+
+    async def rest(self, begun: Pending, answer: "asyncio.Future[bytes]") -> bytes:
+        """What `call` does from here on."""
+        return await self._mux.answer(begun, answer)
+
     async def notify(self, method: str, params: Params | None = None) -> None:
         """Send a notification, if there is a child that reads."""
         self._say(message.notification(method, message.encode(params) if params else None))
@@ -175,7 +194,7 @@ class StdioServer:
 
     # --- out ---
 
-    def _send(self, call: Call) -> Pending:
+    def _send(self, call: Call, waiter: Waiter | None = None) -> Pending:
         child = self._child
         if child is None or self._lost.is_set():
             raise (self._unsent if self._greeted else self._fault)(self._reason)
@@ -185,7 +204,7 @@ class StdioServer:
                 f"server '{self.server}' does not read its input",
                 hint="it hangs or is overloaded: try again later, or restart it",
             )
-        pending, body = self._mux.begin(call)
+        pending, body = self._mux.begin(call, waiter)
         pending.line_end = child.write(message.one_line(body) + b"\n")
         pending.said_before = child.tail.count
         return pending

@@ -60,10 +60,6 @@ _CHANGES: Final = {
 }
 
 
-_HANDED_OUT: Final = b'"taskId"'
-_ASKED: Final = b'"input_required"'
-
-
 class StreamableHttp:
     """One HTTP endpoint. `revision` steers the headers: None before and in the handshake."""
 
@@ -152,8 +148,8 @@ class StreamableHttp:
         if found is None or not found.result:
             return None
         result = bytes(found.result)
-        if result.find(_HANDED_OUT) >= 0 or (begun.modern and result.find(_ASKED) >= 0):
-            return None  # find: see dispatch.modern_meta
+        if not answer.is_plain(result, begun.modern):
+            return None
         del self._running[begun.id]
         begun.end()
         return result
