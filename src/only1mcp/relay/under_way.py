@@ -165,6 +165,7 @@ class UnderWay(msgspec.Struct, eq=False):
         if self.begun is None:
             return False
         live.repeats.total += 1
+        self.request.replica = None  # another attempt chooses anew
         self.payer = payer
         self.began = perf_counter()
         return True

@@ -142,9 +142,9 @@ class Streamable:
         caller: HttpCaller,
         found: Asked | None,
     ) -> None:
-        if (task := exchange.task) is not None:
+        if exchange.task is not None:  # which no variable keeps: its error has this frame
             # a client that hangs up cancels: 2026-07-28 transports "Cancellation"
-            exchange.on_disconnect = partial(_cancel, task)
+            exchange.on_disconnect = partial(_cancel, exchange.task)
         self._waiting.add(caller)
         try:
             answer = dispatch.modern(incoming, revision, view, snapshot, caller, found)
@@ -153,6 +153,7 @@ class Streamable:
             caller.finish(reply.draining(incoming.id), HTTPStatus.OK)
             raise
         finally:
+            exchange.on_disconnect = None  # it refers to the task, whose context refers to us
             self._waiting.discard(caller)
 
     def _legacy(
