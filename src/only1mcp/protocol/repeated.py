@@ -12,7 +12,7 @@ from typing import Final
 
 MAX_DIGITS: Final = 8
 """Of a Content-Length."""
-_LENGTH: Final = re.compile(rb"\r\ncontent-length: ?([0-9]{1,8})\r\n", re.IGNORECASE)
+_LENGTH: Final = re.compile(rb"\r\ncontent-length: ?([0-9]{1,8})(?=\r\n)", re.IGNORECASE)
 _END: Final = b"\r\n\r\n"
 
 
@@ -25,7 +25,7 @@ class Repeated:
         self._front = front
         self._back = back
         self._whole = b""  # the head of the last message: many are as long as the one before
-        self._begins = self._size = 0
+        self._begins, self._size = 0, -1
 
     def body(self, data: bytes) -> bytes | None:
         """The body of the one whole message that `data` is, if its head is this one."""

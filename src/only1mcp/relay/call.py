@@ -168,8 +168,12 @@ async def _go_on(request: Request, row: Method, sent: "UnderWay", snapshot: Snap
 
 
 async def _rest(request: Request, row: Method, sent: "UnderWay", snapshot: Snapshot) -> bytes:
-    call, turns = sent.outgoing, sent.live.turns
-    result = await _sent(call, sent, turns, request, row, snapshot, sent.began)
+    call = sent.outgoing
+    try:
+        result = await _answer(call, sent, request, row, snapshot)
+    finally:
+        request.upstream_s += perf_counter() - sent.began
+        sent.live.turns.end()
     return returned(result, request.modern, call.place, request, row, snapshot)
 
 
@@ -301,14 +305,11 @@ async def _sent(
     request: Request,
     row: Method,
     snapshot: Snapshot,
-    began: float | None = None,
 ) -> bytes:
-    """The answer to a call that has one turn from its beginning to its end; `began`: since
-    then it has it."""
-    if began is None:
-        if not turns.enter():
-            request.waited_s += await turns.wait(call.who)
-        began = perf_counter()
+    """The answer to a call that has one turn from its beginning to its end."""
+    if not turns.enter():
+        request.waited_s += await turns.wait(call.who)
+    began = perf_counter()
     try:
         return await _answer(call, callee, request, row, snapshot)
     finally:

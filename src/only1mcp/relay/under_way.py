@@ -48,6 +48,9 @@ class Client(Protocol):
     def answered(self, result: bytes) -> None:
         """It is over: the result as JSON text."""
 
+    def failed(self) -> None:
+        """It is over, by a fault of ours."""
+
     def go_on(self) -> None:
         """It needs a task, which gives the request to `relay`, as any other."""
 
@@ -154,18 +157,19 @@ class UnderWay(msgspec.Struct, eq=False):
         payer = None if principal == ANONYMOUS else principal
         if gate.enter(payer) is not None:
             return False
-        if not live.turns.enter():
-            gate.leave(payer)
-            return False
+        turn = live.turns.enter()
         try:
-            self.begun = self.counted.begin(self.outgoing, self)
+            if turn:
+                self.begun = self.counted.begin(self.outgoing, self)
         finally:
             if self.begun is None:
-                live.turns.end()
                 gate.leave(payer)
+                if turn:
+                    live.turns.end()
         if self.begun is None:
             return False
         live.repeats.total += 1
+        self.request.replica = None  # another attempt chooses anew
         self.payer = payer
         self.began = perf_counter()
         return True
@@ -209,11 +213,16 @@ class UnderWay(msgspec.Struct, eq=False):
         assert client is not None
         self.live.turns.end()
         snapshot.gate.leave(self.payer)
-        result = as_it_is(result, self.outgoing.place, request, row, snapshot)
-        if row is _TOOLS_CALL and request.target is not None:
-            snapshot.answers.wrote(request.target)
-        if snapshot.watch is not None:
-            watch.told(request, snapshot.watch, result, self.taken_on)
+        try:
+            result = as_it_is(result, self.outgoing.place, request, row, snapshot)
+            if row is _TOOLS_CALL and request.target is not None:
+                snapshot.answers.wrote(request.target)
+            if snapshot.watch is not None:
+                watch.told(request, snapshot.watch, result, self.taken_on)
+        except Exception:  # whoever reads the server's connection must not hear of it
+            log.exception("request %s failed inside the gateway", request.method)
+            client.failed()
+            return
         client.answered(result)
 
     # --- for the task that goes on with it ---

@@ -17,6 +17,7 @@ from only1mcp.protocol import message
 from only1mcp.relay import under_way
 from only1mcp.relay.request import Request
 from only1mcp.relay.snapshot import Snapshot
+from only1mcp.server import reply
 from only1mcp.server.caller import HttpCaller
 from only1mcp.server.http import Exchange
 from only1mcp.server.session import Session
@@ -56,10 +57,17 @@ class Begun(msgspec.Struct, eq=False):
 
     def answered(self, result: bytes) -> None:
         """It is over."""
+        self._finish(message.result(self.id, result))
+
+    def failed(self) -> None:
+        """The same, by a fault of ours."""
+        self._finish(reply.refusal(self.id, reply.FAILED))
+
+    def _finish(self, body: bytes) -> None:
         self.waiting.discard(self.caller)
         if self.session is not None:
             self.session.end(self.key)
-        exchange, body = self.exchange, message.result(self.id, result)
+        exchange = self.exchange
         if exchange.streaming or exchange.closed:
             self.caller.finish(body, _OK)
         else:

@@ -8,6 +8,7 @@ Source  MCP 2025-11-25 and 2026-07-28 basic/transports "Sending Messages to the 
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from only1mcp.protocol.methods import R2025_11_25
 from only1mcp.server import reply
 from only1mcp.server.events import COMMENT, Memory, Stream, event
 from only1mcp.server.exchange import Exchange
-from only1mcp.server.session import Peer, Session, Told
+from only1mcp.server.session import CLIENT_CANCELLED, Peer, Session, Told
 
 KEEP_ALIVE_S: Final = 15.0
 """Silence after which a waiting client gets an SSE comment: many give up at 60 s."""
@@ -43,6 +44,15 @@ class HttpCaller:
         """The id of the client's session."""
         self.last_sent = now
         self._lines = b""
+
+    def hang_up_cancels(self) -> None:
+        """From now until `let_go` the task that runs is cancelled if the client goes away."""
+        if (task := self._exchange.task) is not None:
+            self._exchange.on_disconnect = partial(_cancel, task)
+
+    def let_go(self) -> None:
+        """The task has ended: it keeps what keeps the exchange, which must not keep it."""
+        self._exchange.on_disconnect = None
 
     def notify(self, method: str, params: Raw) -> None:
         """Send a notification on this POST's stream."""
@@ -209,6 +219,10 @@ class SessionCaller(HttpCaller):
             if self._primes:
                 self._stream.prime()
         return self._stream
+
+
+def _cancel(task: asyncio.Task[Any]) -> None:
+    task.cancel(CLIENT_CANCELLED)
 
 
 def _now() -> float:

@@ -46,6 +46,7 @@ _MODERN_STATUS: Final[dict[int, int]] = {
     MissingCapability.code: HTTPStatus.BAD_REQUEST,
     UnsupportedVersion.code: HTTPStatus.BAD_REQUEST,
 }
+FAILED: Final = InternalError("internal error of the gateway")
 BYPASSED: Final = b"X-Only1MCP-Cache: bypass\r\n"
 _OK: Final = HTTPStatus.OK.value  # a member of an enumeration is slow to get at
 _LATER: Final = frozenset((HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE))
@@ -124,6 +125,6 @@ async def answer(id: Raw, request: Request, snapshot: Snapshot) -> tuple[bytes, 
         return refusal(id, error, modern=request.modern), code
     except Exception:
         log.exception("request %s failed inside the gateway", request.method)
-        return refusal(id, InternalError("internal error of the gateway")), HTTPStatus.OK
+        return refusal(id, FAILED), HTTPStatus.OK
     finally:
         request.over = True

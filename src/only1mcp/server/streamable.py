@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Raw
 
@@ -31,7 +31,6 @@ from only1mcp.server.events import Memory
 from only1mcp.server.http import Exchange, Rest
 from only1mcp.server.ladder import Said, SelfDescribed, accepts, check_modern, unsupported
 from only1mcp.server.session import (
-    CLIENT_CANCELLED,
     Session,
     Sessions,
     TooManySessions,
@@ -128,13 +127,12 @@ class Streamable:
         if isinstance(found, tuple):
             caller.finish(*found)
             return None
-        later = partial(self._modern_later, exchange, incoming, revision, view, snapshot, caller)
+        later = partial(self._modern_later, incoming, revision, view, snapshot, caller)
         begun = Begun(exchange, caller, self._waiting, incoming.id, None, later)
         return None if found and begun.begin(found, snapshot) else later(found)
 
     async def _modern_later(
         self,
-        exchange: Exchange,
         incoming: Message,
         revision: str,
         view: View,
@@ -142,9 +140,7 @@ class Streamable:
         caller: HttpCaller,
         found: Asked | None,
     ) -> None:
-        if (task := exchange.task) is not None:
-            # a client that hangs up cancels: 2026-07-28 transports "Cancellation"
-            exchange.on_disconnect = partial(_cancel, task)
+        caller.hang_up_cancels()  # 2026-07-28 transports "Cancellation"
         self._waiting.add(caller)
         try:
             answer = dispatch.modern(incoming, revision, view, snapshot, caller, found)
@@ -153,6 +149,7 @@ class Streamable:
             caller.finish(reply.draining(incoming.id), HTTPStatus.OK)
             raise
         finally:
+            caller.let_go()
             self._waiting.discard(caller)
 
     def _legacy(
@@ -356,10 +353,6 @@ def refuse(
 ) -> None:
     """Answer with an error before any work was done."""
     exchange.respond(status, reply.refusal(id, error, modern=modern), headers=headers)
-
-
-def _cancel(task: asyncio.Task[Any]) -> None:
-    task.cancel(CLIENT_CANCELLED)
 
 
 def _cancelled(id: Raw) -> bytes:

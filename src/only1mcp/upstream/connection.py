@@ -231,6 +231,7 @@ class Connection(asyncio.Protocol):
                 self._answer()
             else:
                 self._waiter.set_exception(self._pool.endpoint.dropped(exc, self.begun))
+        self._exchange = self._waiter = None
         self._pool.forget(self)
 
     def _ends_with_connection(self) -> bool:

@@ -100,8 +100,8 @@ class Running(msgspec.Struct, eq=False):
         self.cancelling = task.cancelling() if task is not None else 0
 
     def end(self) -> None:
-        """It has been answered: nobody waits, and nothing refers back to us."""
-        self.waiter = None
+        """It has been answered: nobody waits, and nothing that refers to us is kept."""
+        self.waiter = self.task = self.connection = None
         for question in self.questions.values():
             question.cancel()
 
