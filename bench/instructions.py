@@ -27,8 +27,8 @@ from only1mcp.bench.processes import Program, cores
 from only1mcp.bench.started import http_server, ready, url_in
 
 FILE: Final = Path(__file__).resolve().parent / "instructions.json"
-FEW: Final = 300
-MANY: Final = 1300
+FEW: Final = 700
+MANY: Final = 1700
 SLACK: Final = 0.03
 PATIENCE_S: Final = 300.0
 _COLLECTED: Final = re.compile(r"Collected : (\d+)")
