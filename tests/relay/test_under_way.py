@@ -330,7 +330,7 @@ async def test_a_fault_of_ours_after_the_answer_is_told_and_stays_here(
     def broken(*_: object) -> bytes:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(under_way, "returned", broken)
+    monkeypatch.setattr(under_way, "as_it_is", broken)
     lib = direct()
     async with asking(lib) as (_, edge):
         lib.answer(PLAIN)

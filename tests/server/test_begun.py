@@ -124,7 +124,7 @@ async def test_a_fault_of_ours_is_an_error_of_ours(
 
     async with scene(era) as one:
         asking = await one.asked(era)
-        monkeypatch.setattr(under_way, "returned", broken)
+        monkeypatch.setattr(under_way, "as_it_is", broken)
         one.lib.answer(PLAIN)
         response = await asking
     assert (response.status_code, last(response)["error"]["code"]) == (200, -32603)
