@@ -6,7 +6,7 @@
 
 Requests that come while one is read are served by one more reading after it, all of them: the
 file may have changed since.
-Cost    one changed server among 500: about 30 ms of CPU for JSON, of which the loop is held for
+Cost    one changed server among 500: 38 ms of CPU for JSON, of which the loop is held for
         2 at once and for 5 when the lists are announced, and about 60 for YAML (make bench
         ARGS=reload; make test ARGS="tests/test_gateway_reload.py -k cost -s").
 """
