@@ -16,7 +16,8 @@ from only1mcp.bench.started import Started, http_server, stdio_server
 
 RATE: Final = 500
 """Calls per second to the server that is well."""
-HUNG_RATE: Final = 100
+HUNG_RATE: Final = 97
+"""And to the one that hangs: prime, so that its calls come at all times between the others."""
 HUNG_CONNECTIONS: Final = 200
 """More than can be under way, so that no call has to wait for a connection."""
 SECONDS: Final = 3.0
@@ -34,22 +35,30 @@ HUNG: Final[dict[str, Any]] = {
     "health_check": {"enabled": False},
     "circuit_breaker": {"failure_threshold": 1000, "min_calls": 100_000},
 }
-"""Of 100 calls a second 16 run into their deadline, 64 wait in vain, the rest is refused: neither
+"""Of 97 calls a second 16 run into their deadline, 64 wait in vain, the rest is refused: neither
 breaker nor checks spare the gateway one of them."""
+CASES: Final[tuple[tuple[str, bool, dict[str, Any]], ...]] = (
+    ("HTTP", False, HUNG),
+    ("stdio", True, HUNG),
+    ("HTTP, default settings", False, {}),
+    ("stdio, default settings", True, {}),
+)
+"""Name, whether it is on pipes, and its settings."""
 
 
 def run(rig: Rig) -> None:
-    """One that hangs behind HTTP, then one on pipes."""
-    for name, pipe in (("HTTP", False), ("stdio", True)):
+    """One that hangs, in every case."""
+    for name, pipe, settings in CASES:
         with rig.stub() as well, rig.stub() as other:
             make = stdio_server("hangs") if pipe else http_server("hangs", other.url)
-            servers = [http_server("well", well.url), {**make, **HUNG}]
+            servers = [http_server("well", well.url), {**make, **settings}]
             with rig.gateway({"servers": servers}) as gateway:
                 _pair(rig, name, gateway, other, gateway.program if pipe else other.program)
     rig.note(
         f"{RATE} calls a second to a server that is well. The other one is stopped (SIGSTOP): it "
         f"accepts and never answers, under {HUNG_RATE} calls a second. Alone: these calls go to a "
-        "stub past the gateway, as their generator takes its part of a core either way."
+        "stub past the gateway, as their generator takes its part of a core either way. Without "
+        "default settings neither breaker nor health checks end it, and calls expire all the time."
     )
 
 
