@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+from msgspec import UNSET, Struct, UnsetType, to_builtins
+
 from only1mcp.observe import logs
 from only1mcp.observe.tracing import TRACE_ID
 from only1mcp.observe.writer import File, Writer
@@ -50,6 +53,26 @@ class Finished:
     traceparent: str | None
 
 
+class Line(Struct):
+    """One line; what is not there is left out."""
+
+    ts: str
+    request_id: str
+    principal: str
+    session: str | UnsetType
+    method: str
+    name: str | UnsetType
+    server: str | UnsetType
+    outcome: str
+    code: int | UnsetType
+    duration_ms: float
+    upstream_ms: float | UnsetType
+    revision: str
+    trace_id: str | UnsetType
+
+
+_encode: Final = msgspec.json.Encoder().encode
+
 OnFinished = Callable[[Finished], None]
 """Hears of each finished request; must not block."""
 
@@ -62,26 +85,28 @@ class AccessLog:
         self._arguments = arguments
 
     def __call__(self, finished: Finished) -> None:
-        """One line; what is not there is left out."""
-        fields: dict[str, Any] = {
-            "ts": logs.timestamp(finished.at),
-            "request_id": str(finished.number),
-            "principal": finished.principal,
-            "session": finished.session and finished.session[:8],  # its id is as good as a key
-            "method": finished.method[:MAX_NAME],
-            "name": finished.name and finished.name[:MAX_NAME],
-            "server": finished.server,
-            "outcome": finished.outcome,
-            "code": finished.code,
-            "duration_ms": round(finished.duration_s * 1000, 3),
-            "upstream_ms": round(finished.upstream_s * 1000, 3) if finished.upstream_s else None,
-            "revision": finished.revision,
-            "trace_id": finished.traceparent and finished.traceparent[TRACE_ID],
-        }
+        """One line. What clients have written may repeat a secret; all else is ours."""
+        session, name, trace = finished.session, finished.name, finished.traceparent
+        line = Line(
+            logs.timestamp(finished.at),
+            str(finished.number),
+            finished.principal,
+            session[:8] if session else UNSET,  # its id is as good as a key
+            logs.mask(finished.method[:MAX_NAME]),
+            logs.mask(name[:MAX_NAME]) if name else UNSET,
+            finished.server or UNSET,
+            finished.outcome,
+            UNSET if finished.code is None else finished.code,
+            round(finished.duration_s * 1000, 3),
+            round(finished.upstream_s * 1000, 3) if finished.upstream_s else UNSET,
+            finished.revision,
+            logs.mask(trace[TRACE_ID]) if trace else UNSET,
+        )
         if self._arguments and finished.arguments is not None:
-            fields |= _shown(finished.arguments)
-        said = {key: _masked(value) for key, value in fields.items() if value is not None}
-        self._writer.write(json.dumps(said, ensure_ascii=False))
+            fields = to_builtins(line) | _masked(_shown(finished.arguments))
+            self._writer.write(json.dumps(fields, ensure_ascii=False))  # cut emojis, too
+        else:
+            self._writer.write(_encode(line).decode())
 
 
 def _shown(arguments: bytes) -> dict[str, Any]:
