@@ -22,7 +22,12 @@ class Stuck(Sink):
         self.go = threading.Event()
         self.entered = threading.Event()
         self.full = False
-        self.text = ""
+        self.puts: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """All that was written."""
+        return "".join(self.puts)
 
     def put(self, text: str) -> None:
         """Wait, then take it."""
@@ -30,7 +35,7 @@ class Stuck(Sink):
         assert self.go.wait(PATIENCE_S)
         if self.full:
             raise OSError(28, "no space")
-        self.text += text
+        self.puts.append(text)
 
 
 @pytest.fixture
@@ -53,6 +58,17 @@ def test_lines_reach_a_stream_in_order() -> None:
         writer.write(f"line {number}")
     writer.close()
     assert stream.getvalue().splitlines() == [f"line {number}" for number in range(100)]
+
+
+def test_a_burst_is_written_in_one_go(stuck: tuple[Stuck, Writer]) -> None:
+    sink, writer = stuck
+    writer.write("first")
+    assert sink.entered.wait(PATIENCE_S)
+    for number in range(100):
+        writer.write(f"line {number}")
+    sink.go.set()
+    assert writer.flush(PATIENCE_S)
+    assert sink.puts == ["first\n", "".join(f"line {number}\n" for number in range(100))]
 
 
 def test_a_stream_with_a_descriptor_is_written_past_its_buffers(tmp_path: Path) -> None:
