@@ -20,7 +20,7 @@ from only1mcp.protocol.errors import InvalidParams, McpError, ServerLost, Upstre
 from only1mcp.protocol.message import NO_RAW
 from only1mcp.protocol.methods import NEWEST_LEGACY, NEWEST_MODERN
 from only1mcp.relay import under_way
-from only1mcp.relay.call import relay
+from only1mcp.relay.call import at_hand, relay
 from only1mcp.relay.request import Request
 from only1mcp.relay.snapshot import Snapshot
 from only1mcp.relay.under_way import begin
@@ -101,6 +101,20 @@ async def test_it_is_sent_and_answered_without_a_task(era: str) -> None:
         (live,) = gateway.roster.servers.values()
         assert (live.repeats.total, live.replicas[0].breaker.admits(live.clock())) == (1, True)
     assert len(asyncio.all_tasks()) == tasks
+
+
+async def test_a_name_that_was_looked_up_for_the_cache_is_no_other_ones() -> None:
+    """The cache looks first, and then `params` bear the server's own name: nobody's else."""
+    lib = direct()
+    async with gateway_of(lib, cache={"tools": [{"match": "other__*"}]}) as gateway:
+        snapshot = gateway.snapshot()
+        asked = request(gateway, CALL, FIND)
+        assert at_hand(asked, snapshot) is None
+        assert (asked.target is not None, asked.wanted) == (True, None)
+        edge = Edge(asked, snapshot)
+        assert edge.sent
+        lib.answer(PLAIN)
+        assert [key for key in snapshot.ways if key[2] == b'"find"'] == []
 
 
 async def test_the_same_name_on_another_mount_is_another_servers() -> None:

@@ -108,25 +108,27 @@ def _prepared(
 
 def _way(request: Request, row: Method, snapshot: Snapshot) -> Way | None:
     """Whose it is; `params` then name it as that server does."""
+    if request.target is not None:  # and they do already
+        return _open(request.target, snapshot)
     member = row.target or ""
     key = row.name, request.view.server, bytes(request.params.get(member, NO_RAW))
-    way = snapshot.ways.get(key)
-    if way is not None and request.target is None:
+    if (way := snapshot.ways.get(key)) is not None:
         request.params[member] = way.target.raw_name
         request.target = way.target
         return way
-    target = request.target
-    if target is None:
-        target = request.target = targets.listed(request, row, snapshot)
-    if target is None or target.needs_task or target.header_params:
-        return None
-    live = snapshot.servers[target.server]
-    if live.config.isolation != "shared":
-        return None
-    way = Way(target, live)
-    if target.entry is not None and len(snapshot.ways) < MAX_WAYS:
+    target = request.target = targets.listed(request, row, snapshot)
+    way = None if target is None else _open(target, snapshot)
+    if way is not None and way.target.entry is not None and len(snapshot.ways) < MAX_WAYS:
         snapshot.ways[key] = way
     return way
+
+
+def _open(target: Target, snapshot: Snapshot) -> Way | None:
+    """The way to a target, if calls of it may be without a task."""
+    live = snapshot.servers[target.server]
+    if target.needs_task or target.header_params or live.config.isolation != "shared":
+        return None
+    return Way(target, live)
 
 
 class UnderWay(msgspec.Struct, eq=False):
