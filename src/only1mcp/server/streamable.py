@@ -157,12 +157,7 @@ class Streamable:
     ) -> Rest:
         if incoming.method == "initialize" and incoming.id:
             return self._initialize(exchange, incoming, view, snapshot)
-        session = None
-        if said.session is not None and said.version in _HANDSHAKE:
-            principal = exchange.request.principal
-            session = self._sessions.find(said.session, principal, said.mount)
-        if session is None:  # why is said there
-            session = self._session(exchange, said, incoming.id)
+        session = self._session(exchange, said, incoming.id)
         if session is None:
             return None
         if not (incoming.method and incoming.id):
@@ -250,22 +245,22 @@ class Streamable:
 
     def _session(self, exchange: Exchange, said: Said, id: Raw) -> Session | None:
         """The session the request names, or None after it has been refused."""
-        if said.session is None:
+        if said.session is not None and said.version in _HANDSHAKE:
+            principal = exchange.request.principal
+            session = self._sessions.find(said.session, principal, said.mount)
+            if session is not None:
+                return session
+            gone = InvalidRequest("unknown or ended session: initialize again")
+            refuse(exchange, HTTPStatus.NOT_FOUND, gone, id)
+        elif said.session is not None:
+            refuse(exchange, HTTPStatus.BAD_REQUEST, unsupported(said.version), id)
+        else:
             error = InvalidRequest(
                 "no Mcp-Session-Id: send initialize first, or a request with "
                 f"{eras.VERSION_KEY} in params._meta"
             )
             refuse(exchange, HTTPStatus.BAD_REQUEST, error, id)
-            return None
-        session = self._sessions.find(said.session, exchange.request.principal, said.mount)
-        if session is None:
-            error = InvalidRequest("unknown or ended session: initialize again")
-            refuse(exchange, HTTPStatus.NOT_FOUND, error, id)
-            return None
-        if said.version not in _HANDSHAKE:
-            refuse(exchange, HTTPStatus.BAD_REQUEST, unsupported(said.version), id)
-            return None
-        return session
+        return None
 
     def _get(self, exchange: Exchange, said: Said) -> Rest:
         """The session's stream for messages that belong to no request."""
