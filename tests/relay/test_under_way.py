@@ -16,7 +16,13 @@ from fakes.upstream import FakeUpstream, Heard, gateway_of, library, request
 from only1mcp.gateway import Gateway
 from only1mcp.observe.access import Finished
 from only1mcp.observe.watch import Watch
-from only1mcp.protocol.errors import InvalidParams, McpError, ServerLost, UpstreamError
+from only1mcp.protocol.errors import (
+    InvalidParams,
+    McpError,
+    ServerLost,
+    ServerUnavailable,
+    UpstreamError,
+)
 from only1mcp.protocol.message import NO_RAW
 from only1mcp.protocol.methods import NEWEST_LEGACY, NEWEST_MODERN
 from only1mcp.relay import under_way
@@ -202,6 +208,18 @@ async def test_a_server_without_an_idle_connection_is_called_in_a_task() -> None
     async with asking(lib) as (_, edge):
         assert not edge.sent
         assert json.loads(await relay(edge.asked, edge.snapshot))["content"][0]["text"] == "called"
+
+
+async def test_a_replica_that_was_chosen_and_is_lost_before_the_task_begins_is_not_called() -> None:
+    lib = direct()
+    lib.full = True
+    async with asking(lib) as (gateway, edge):
+        assert edge.asked.replica is not None
+        lib.refuse = ServerUnavailable("lib", "down")
+        lib.lose("gone")
+        await until(lambda: gateway.roster.servers["lib"].calls is None)
+        with pytest.raises(ServerUnavailable):
+            await relay(edge.asked, edge.snapshot)
 
 
 async def test_a_call_that_cannot_be_written_owes_nothing() -> None:

@@ -64,7 +64,7 @@ async def connection(
     """Where the call goes, and by which way."""
     who = whose.isolated(live.config.isolation, request.caller)
     chosen, request.replica = request.replica, None
-    if chosen is None or before.tried:
+    if chosen is None or before.tried or chosen.calls is None:  # it may have been lost since
         chosen = replica(request, target, live, who, before, snapshot)
     upstream = chosen.calls
     if upstream is None or not chosen.shares(request.modern):
