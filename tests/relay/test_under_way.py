@@ -315,6 +315,20 @@ async def test_the_other_replica_has_the_other_attempt() -> None:
         assert (len(first.asked(CALL)), len(second.asked(CALL))) == (0, 1)
 
 
+@pytest.mark.parametrize("answer", [PLAIN, OWN_ERROR, {"content": []}])
+async def test_a_call_that_is_over_is_gone(answer: Any) -> None:
+    """Without the garbage collector, which would have to stop everybody for it."""
+    lib = direct()
+    async with asking(lib) as (_, edge):
+        waiter = lib.waiting[0].waiter
+        lib.answer(answer)
+        if edge.task is not None:
+            await edge.end()
+        assert isinstance(waiter, under_way.UnderWay)
+        assert (waiter.client, waiter.begun, waiter.answer) == (None, None, None)
+        assert waiter.done(), "and nobody is told any more"
+
+
 # --- who hears of it ---
 
 

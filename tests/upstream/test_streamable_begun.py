@@ -142,8 +142,8 @@ async def test_a_session_that_is_gone_is_renewed_and_the_call_repeated() -> None
         web.forget()
         one = Asking(client, tool_call())
         other = begin(client.call(tool_call()))
-        assert (await one.over())["name"] == "echo"
         await other
+        assert (await one.over())["name"] == "echo"
         assert web.sessions == 2
         repeated = [r for r in server.requests if r.says == "POST tools/call"]
         assert {r.headers["mcp-session-id"] for r in repeated} == {"session-1", "session-2"}

@@ -180,7 +180,7 @@ class UnderWay(msgspec.Struct, eq=False):
 
     def done(self) -> bool:
         """Whether nobody waits any more."""
-        return self.answer is not None and self.answer.done()
+        return self.client is None and (self.answer is None or self.answer.done())
 
     def set_result(self, answer: Any, /) -> None:
         """The answer as the transport has it."""
@@ -212,6 +212,7 @@ class UnderWay(msgspec.Struct, eq=False):
         request, row, snapshot = self.request, self.row, self.snapshot
         request.upstream_s = perf_counter() - self.began
         client, self.client = self.client, None
+        self.begun = None  # it may refer to us, as who waits for it
         assert client is not None
         self.live.turns.end()
         snapshot.gate.leave(self.payer)
@@ -242,4 +243,9 @@ class UnderWay(msgspec.Struct, eq=False):
     async def call(self, call: Call) -> bytes:
         """The result."""
         assert self.answer is not None
-        return await self.counted.rest(self.begun, self.answer)
+        try:
+            return await self.counted.rest(self.begun, self.answer)
+        except McpError as error:
+            raise error.with_traceback(None) from error.__cause__  # its frames have the answer
+        finally:
+            self.begun = self.answer = None
