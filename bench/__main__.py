@@ -4,8 +4,8 @@
     make bench ARGS="--baseline bench/results/gateway.json"    exit 1 if worse by a tenth
     make bench ARGS=--list                         what there is
 
-Results go to .cache/bench: gateway.json, gateway.md and gateway.html; --keep puts the JSON into
-bench/results, from which docs/benchmarks.md is written.
+Results go to .cache/bench: gateway.json, gateway.md and gateway.html; --keep puts the suites that
+were run into bench/results/gateway.json, from which docs/benchmarks.md is written.
 """
 
 import argparse
@@ -78,7 +78,9 @@ def main(arguments: list[str]) -> int:
     (OUT / "gateway.html").write_text(page.html(now))
     print(f"written: {OUT}/gateway.json, .md and .html", file=sys.stderr)
     if given.keep:
-        results.save(now, KEPT / "gateway.json")
+        file = KEPT / "gateway.json"
+        kept = results.merged(results.load(file), now) if file.exists() else now
+        results.save(kept, file)
     for line in report.missed(now):
         print(f"missed: {line}", file=sys.stderr)
     return compared(before, now) if before else 0

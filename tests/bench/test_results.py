@@ -4,7 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from only1mcp.bench.results import Curve, Results, Row, Suite, Unreadable, load, rounded, save
+from only1mcp.bench.results import (
+    Curve,
+    Results,
+    Row,
+    Suite,
+    Unreadable,
+    load,
+    merged,
+    rounded,
+    save,
+)
 
 
 def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -41,3 +51,26 @@ def test_the_median_is_held_against_the_bar(better: str, bar: float, holds: bool
 
 def test_five_digits_are_kept() -> None:
     assert rounded([123456.7, 0.000123456]) == [123460.0, 0.00012346]
+
+
+def of(when: str, *names: str) -> Results:
+    """Results of these suites."""
+    about = {"python": "3.11", "processor": when}
+    return Results(when, about, [Suite(name, when, "make bench") for name in names])
+
+
+def test_what_is_measured_anew_takes_its_place_and_says_when() -> None:
+    found = merged(of("May", "a", "b"), of("June", "b", "c"))
+    assert (found.when, [(suite.name, suite.title, suite.measured) for suite in found.suites]) == (
+        "May",
+        [
+            ("a", "May", ""),
+            ("b", "June", "June with 3.11 on June"),
+            ("c", "June", "June with 3.11 on June"),
+        ],
+    )
+
+
+def test_what_is_measured_whole_is_of_one_time() -> None:
+    now = of("June", "b", "a")
+    assert merged(of("May", "a", "b"), now) is now

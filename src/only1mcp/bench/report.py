@@ -40,6 +40,8 @@ def machine(results: Results) -> list[str]:
 def section(suite: Suite, level: int = 2) -> list[str]:
     """One suite."""
     lines = [f"{'#' * level} {suite.title}", "", f"    {suite.command}", ""]
+    if suite.measured:
+        lines += [f"Measured {suite.measured}.", ""]
     if suite.rows:
         lines += ["| What | Median | Unit | Runs, from to | Bar |", "|---|---:|---|---|---|"]
         lines += [_line(row) for row in suite.rows]

@@ -47,7 +47,7 @@ class Curve(msgspec.Struct, frozen=True):
     points: list[tuple[float, float]]
 
 
-class Suite(msgspec.Struct):
+class Suite(msgspec.Struct, omit_defaults=True):
     """What one suite has found out."""
 
     name: str
@@ -58,6 +58,8 @@ class Suite(msgspec.Struct):
     notes: list[str] = []
     not_measured: list[str] = []
     curves: list[Curve] = []
+    measured: str = ""
+    """When and on what, if it was at another time than the rest of its file."""
 
 
 class Results(msgspec.Struct):
@@ -67,6 +69,17 @@ class Results(msgspec.Struct):
     environment: dict[str, Any]
     suites: list[Suite]
     format: int = FORMAT
+
+
+def merged(kept: Results, now: Results) -> Results:
+    """`kept`, with what was measured now in the place of what it replaces, and said to be so."""
+    about = now.environment
+    measured = f"{now.when} with {about.get('python')} on {about.get('processor')}"
+    fresh = {suite.name: msgspec.structs.replace(suite, measured=measured) for suite in now.suites}
+    if {suite.name for suite in kept.suites} <= fresh.keys():
+        return now
+    suites = [fresh.pop(suite.name, suite) for suite in kept.suites]
+    return Results(kept.when, kept.environment, [*suites, *fresh.values()])
 
 
 class Unreadable(Exception):
