@@ -217,6 +217,7 @@ class Trouble:
     async def web(self) -> None:
         """For ever: trouble at one of the replicas over HTTP, and peace again."""
         for number in count():
+            await self._up("web")  # or a call could not have gone elsewhere
             one = self._chance.choice(self._replicas)
             if number % 2 == 0:
                 self.done["web killed"] += 1
@@ -235,7 +236,7 @@ class Trouble:
     async def pipe(self) -> None:
         """For ever: trouble at one of the programs, which the gateway has to see to."""
         for number in count():
-            pid = self._chance.choice(await self._pids())
+            pid = self._chance.choice([one["pid"] for one in await self._up("pipe")])
             killed = number % 2 == 0
             self.done["pipe killed" if killed else "pipe hung"] += 1
             with suppress(psutil.NoSuchProcess):
@@ -244,19 +245,18 @@ class Trouble:
                 if not killed:
                     await asyncio.sleep(HUNG_S)
                     process.send_signal(signal.SIGCONT)
-            await self._pids()
             await asyncio.sleep(TROUBLE_S)
 
-    async def _pids(self) -> list[int]:
-        """The programs, once all of them are up."""
+    async def _up(self, server: str) -> list[Json]:
+        """The replicas of a server, once all of them are up."""
         while True:
             reader, writer = await asyncio.open_connection(*_place(self._url))
             writer.write(b"GET /api/v1/admin/servers HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             rows = json.loads(await _body(reader))["servers"]
             writer.close()
-            replicas = next(row for row in rows if row["id"] == "pipe")["replicas"]
-            if all(one["pid"] and one["state"] == "ready" for one in replicas):
-                return [one["pid"] for one in replicas]
+            replicas: list[Json] = next(row for row in rows if row["id"] == server)["replicas"]
+            if all(one["state"] == "ready" for one in replicas):
+                return replicas
             await asyncio.sleep(0.1)
 
 
