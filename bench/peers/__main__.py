@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> int:
         kind: Rig(Suite(kind, title, "make bench-peers"), ROUNDS) for kind, title in TITLES.items()
     }
     with ended_by_sigterm():
-        if not given.peer:
+        if any(peer.kind == "proxy" for peer in wanted):
             try:
                 proxies(rigs["proxy"])
             except FAULTS as error:
