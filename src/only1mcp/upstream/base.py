@@ -82,17 +82,21 @@ class Greeting:
     gateways: tuple[str, ...] = ()
 
 
-class Waiter(Protocol):
-    """Who waits for the answer to a call without a task: it comes as the transport has it."""
+class Awaiting(Protocol):
+    """Who waits for an answer: a future, or what needs none."""
 
     def done(self) -> bool:
         """Whether nobody waits any more."""
 
     def set_result(self, answer: Any, /) -> None:
-        """The answer, for `AtOnce.end` or `AtOnce.rest`."""
+        """Here it is, as the transport has it."""
 
     def set_exception(self, fault: Exception, /) -> None:
         """There will be none, and why."""
+
+
+class Waiter(Awaiting, Protocol):
+    """Who waits without a task for the answer to a call; `AtOnce.end` or `AtOnce.rest` reads it."""
 
     def go_on(self) -> None:
         """It takes more than to wait: from the next turn of the loop on in a task."""

@@ -21,7 +21,7 @@ import msgspec
 from only1mcp.protocol.errors import InternalError, McpError
 from only1mcp.protocol.sse import Event, EventTooLarge, Parser
 from only1mcp.upstream.again import Answered
-from only1mcp.upstream.base import MAX_MESSAGE_BYTES
+from only1mcp.upstream.base import MAX_MESSAGE_BYTES, Awaiting
 from only1mcp.upstream.dial import Endpoint
 
 log = logging.getLogger("only1mcp.upstream.http")
@@ -44,19 +44,6 @@ class Owner(Protocol):
 
     def forget(self, connection: "Connection") -> None:
         """The connection has ended."""
-
-
-class Waiter(Protocol):
-    """Who waits for an answer: a future, or what needs none."""
-
-    def done(self) -> bool:
-        """Whether nobody waits any more."""
-
-    def set_result(self, result: "Response", /) -> None:
-        """Here it is."""
-
-    def set_exception(self, exception: Exception, /) -> None:
-        """There will be none, and why."""
 
 
 class Response(msgspec.Struct, gc=False):
@@ -133,7 +120,7 @@ class Connection(asyncio.Protocol):
         self._pool = pool
         self._parser: Any = httptools.HttpResponseParser(self)
         self._exchange: Exchanged | None = None
-        self._waiter: Waiter | None = None
+        self._waiter: Awaiting | None = None
         self._whole = b""  # what is being parsed, if it may be one answer
         self._linger: asyncio.TimerHandle | None = None
         self._reset()
@@ -158,7 +145,7 @@ class Connection(asyncio.Protocol):
         self.put(exchange, data, future)
         return future
 
-    def put(self, exchange: Exchanged, data: bytes, waiter: Waiter) -> None:
+    def put(self, exchange: Exchanged, data: bytes, waiter: Awaiting) -> None:
         """Write a request; `waiter` gets its answer."""
         if not self._unused:
             self._reset()

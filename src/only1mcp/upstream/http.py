@@ -17,7 +17,8 @@ from contextlib import suppress
 from typing import Final
 
 from only1mcp.protocol.errors import ServerLost
-from only1mcp.upstream.connection import Connection, Exchanged, Response, Waiter
+from only1mcp.upstream.base import Awaiting
+from only1mcp.upstream.connection import Connection, Exchanged, Response
 from only1mcp.upstream.dial import Endpoint
 
 CONNECT_S: Final = 10.0
@@ -66,7 +67,7 @@ class HttpPool:
         return await self.finish(connection, exchange, connection.send(exchange, data))
 
     def begin(
-        self, exchange: Exchanged, head: bytes, body: bytes, waiter: Waiter
+        self, exchange: Exchanged, head: bytes, body: bytes, waiter: Awaiting
     ) -> Connection | None:
         """Send one request now, if a connection is idle; `waiter` gets its answer. None: nothing
         was sent."""
