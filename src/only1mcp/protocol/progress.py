@@ -20,16 +20,18 @@ def own_token(params: Params | None, id: int) -> tuple[Params | None, Raw]:
 
     The dict stays as it is: the same request may go elsewhere too.
     """
-    meta = bytes(params.get("_meta", NO_RAW)) if params else b""
+    if params is None or "_meta" not in params:
+        return params, NO_RAW
+    meta = bytes(params["_meta"])
     # an escape may spell it, too; find: see dispatch.modern_meta
-    if not meta or (meta.find(b"progressToken") < 0 and meta.find(b"\\") < 0):
+    if meta.find(b"progressToken") < 0 and meta.find(b"\\") < 0:
         return params, NO_RAW
     members = message.members(meta)
     token = members.get("progressToken", NO_RAW)
     if not token or bytes(token) == b"null":  # some clients write out what they leave out
         return params, NO_RAW
     members["progressToken"] = as_raw(id)
-    return {**(params or {}), "_meta": as_raw(members)}, token
+    return {**params, "_meta": as_raw(members)}, token
 
 
 def own_token_in(params: bytes, id: int) -> tuple[bytes, Raw]:

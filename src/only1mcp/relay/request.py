@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 from msgspec import Raw
 
-from only1mcp.catalog.view import Target as Target
+from only1mcp.catalog.listing import Target
 from only1mcp.catalog.view import View as View
 from only1mcp.observe.tracing import TRACE_ID, Span
 from only1mcp.protocol import message

@@ -7,8 +7,7 @@ cancel   ──► the same, and the task is cancelled: so the server hears of i
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -22,7 +21,6 @@ from only1mcp.server.caller import HttpCaller
 from only1mcp.server.http import Exchange
 from only1mcp.server.session import Session
 
-_OK: Final = HTTPStatus.OK.value  # a member of an enumeration is slow to get at
 Later = Callable[[Request | None], Coroutine[Any, Any, None]]
 """What a task does for the POST."""
 
@@ -50,7 +48,7 @@ class Begun(msgspec.Struct, eq=False):
         if session is None:
             exchange.on_disconnect = sent.go_on  # the task cancels itself
         else:
-            self.key = session.goes_on(self.id, self)
+            self.key = session.begin(self.id, self)
         exchange.hold(self)
         self.waiting.add(self.caller)
         return True
@@ -69,7 +67,7 @@ class Begun(msgspec.Struct, eq=False):
             self.session.end(self.key)
         exchange = self.exchange
         if exchange.streaming or exchange.closed:
-            self.caller.finish(body, _OK)
+            self.caller.finish(body, reply.OK)
         else:
             exchange.respond_json(body)
         exchange.release()

@@ -24,7 +24,6 @@ from only1mcp.server.session import CLIENT_CANCELLED, Peer, Session, Told
 
 KEEP_ALIVE_S: Final = 15.0
 """Silence after which a waiting client gets an SSE comment: many give up at 60 s."""
-_OK: Final = HTTPStatus.OK.value  # a member of an enumeration is slow to get at
 PRIME_S: Final = 1.0
 """Silence after which a call that takes long becomes one its client can come back to."""
 
@@ -118,7 +117,7 @@ class HttpCaller:
         if exchange.streaming:
             exchange.send(event(body))
             exchange.end()
-        elif status == _OK and not lines:
+        elif status == reply.OK and not lines:
             exchange.respond_json(body)
         else:
             exchange.respond(status, body, headers=lines + reply.retry_after(status, body))
@@ -144,14 +143,8 @@ class SessionCaller(HttpCaller):
     __slots__ = ("_memory", "_of", "_stream")
 
     def __init__(self, exchange: Exchange, session: Session, memory: Memory, now: float) -> None:
-        request = exchange.request  # as in HttpCaller, without a call for it
-        self._exchange = exchange
-        self._peer = self._of = session
-        self.principal = request.principal
-        self.headers = request.headers
-        self.session = session.id
-        self.last_sent = now
-        self._lines = b""
+        super().__init__(exchange, session, now)
+        self._of = session
         self._memory = memory
         self._stream: Stream | None = None
 

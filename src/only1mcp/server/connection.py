@@ -200,7 +200,7 @@ class Connection(asyncio.Protocol):
 
     def _start(self, request: Request) -> None:
         shared = self._shared
-        if request.path == "/mcp" or is_mcp(request.path):
+        if is_mcp(request.path):
             handler = _answer_preflight if request.preflight else shared.mcp
             exchange = Exchange(request, self, request.cors)
         else:

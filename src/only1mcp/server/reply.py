@@ -48,7 +48,7 @@ _MODERN_STATUS: Final[dict[int, int]] = {
 }
 FAILED: Final = InternalError("internal error of the gateway")
 BYPASSED: Final = b"X-Only1MCP-Cache: bypass\r\n"
-_OK: Final = HTTPStatus.OK.value  # a member of an enumeration is slow to get at
+OK: Final = HTTPStatus.OK.value  # a member of an enumeration is slow to get at
 _LATER: Final = frozenset((HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE))
 
 
@@ -108,7 +108,7 @@ def at_once(id: Raw, request: Request, snapshot: Snapshot) -> tuple[bytes, int] 
     except Exception:
         log.exception("request %s failed inside the gateway", request.method)
         return None
-    return None if found is None else (message.result(id, found), _OK)
+    return None if found is None else (message.result(id, found), OK)
 
 
 async def answer(id: Raw, request: Request, snapshot: Snapshot) -> tuple[bytes, int]:

@@ -24,7 +24,7 @@ from only1mcp.protocol.errors import (
     ServerTimeout,
     ServerUnavailable,
 )
-from only1mcp.protocol.message import NO_RAW, Message
+from only1mcp.protocol.message import Message
 from only1mcp.protocol.methods import FROM_SERVERS, Fate, fate
 from only1mcp.protocol.progress import PROGRESS, number, own_token, restored, token
 from only1mcp.protocol.sse import Event, Parser
@@ -202,9 +202,7 @@ class Running(msgspec.Struct, eq=False):
 
 def run(owner: Owner, call: Call, id: int, waiter: Waiter | None = None) -> Running:
     """A call that begins now; without a waiter the task that is running waits for its answer."""
-    params, token = call.params, NO_RAW
-    if params is not None and "_meta" in params:
-        params, token = own_token(params, id)
+    params, token = own_token(call.params, id)
     body = message.request(id, call.method, params)
     now, idle_s, max_s = owner.clock(), call.idle_s, call.max_s
     due = now + (idle_s if idle_s < max_s else max_s)
