@@ -74,11 +74,7 @@ def decode_client(body: bytes) -> Message | list[Message]:
         found = _decode_message(body)
     except _UNREADABLE:
         return _others(body)
-    if found.jsonrpc == "2.0" and found.method:
-        id = bytes(found.id)
-        if id.isdigit() and len(id) < _SURE_DIGITS:
-            return found
-    return _checked(body)
+    return _valid(found)
 
 
 def _others(body: bytes) -> Message | list[Message]:
@@ -128,11 +124,18 @@ def _array(body: bytes) -> list[Raw]:
 
 def _checked(body: bytes) -> Message:
     try:
-        message = _decode_message(body)
+        return _valid(_decode_message(body))
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"not a JSON-RPC message: {error}") from None
     except _UNREADABLE as error:
         raise ParseError(f"not JSON: {error}") from None
+
+
+def _valid(message: Message) -> Message:
+    """`message`, if it is one.
+
+    Raises: InvalidRequest, ParseError.
+    """
     if message.jsonrpc != "2.0":
         raise InvalidRequest('member "jsonrpc" must be "2.0"')
     if message.id:
