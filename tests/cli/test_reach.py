@@ -2,7 +2,8 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,10 +11,11 @@ import pytest
 import trustme
 
 from fakes.cli import Run, Shell
+from fakes.gateway import closed_port
 from fakes.http_server import HttpServer, Request, Wire
 from fakes.upstream import library, served
 from only1mcp.cli import reach
-from only1mcp.cli.instance import Place, hold
+from only1mcp.cli.instance import Held, Place, hold
 
 Command = Callable[..., Any]
 NOBODY = "http://127.0.0.1:1"
@@ -231,6 +233,77 @@ def test_what_runs_in_the_background_is_found_wherever_it_listens(
         held.tell(url="http://0.0.0.0:9009")
         assert configured(None) == "http://127.0.0.1:9009"
     assert configured(None) == "http://127.0.0.1:8080"
+
+
+@pytest.fixture
+def started(shell: Shell) -> Iterator[Callable[..., Held]]:
+    """Be a gateway in the background, of another configuration than the usual one."""
+    with ExitStack() as held:
+
+        def started(name: str, mcp: str, config: str = "work.json") -> Held:
+            place = Place(name, {"HOME": str(shell.home)})
+            one = held.enter_context(hold(place, config=config, log="", folder=""))
+            one.tell(url=mcp.removesuffix("/mcp"))
+            return one
+
+        yield started
+
+
+async def test_if_nobody_is_at_the_usual_address_it_is_the_only_one_that_runs(
+    command: Command, shell: Shell, started: Callable[..., Held]
+) -> None:
+    async with served(library("one")) as (_, url):
+        with closed_port() as port:
+            usual = shell.file({"server": {"port": port}}, ".config/only1mcp/only1mcp.json")
+            started("work", url)
+            for arguments in (["servers"], ["tools"], ["call", "one__find"], ["reload"]):
+                found = await command(*arguments)
+                assert "'work' (work.json) is the only one that runs\n" in found.err, arguments
+                assert found.code != 3, found.err
+            assert "one__find" in (await command("tools")).out
+
+            for chosen in ({"ONLY1MCP_CONFIG": usual}, {"ONLY1MCP_URL": NOBODY}):
+                other = await command("tools", **chosen)
+                assert (other.code, "'work'" in other.err) == (3, False), "another one was meant"
+            started("third", url)
+            assert (await command("tools")).code == 3, "one of two would be a guess"
+
+
+async def test_who_answers_at_the_usual_address_is_meant(
+    command: Command, shell: Shell, started: Callable[..., Held]
+) -> None:
+    started("work", NOBODY)
+    async with served(library("one")) as (_, url):
+        content = {"server": {"port": urlsplit(url).port}}
+        shell.file(content, ".config/only1mcp/only1mcp.json")
+        found = await command("tools")
+    assert (found.code, found.err) == (0, "")
+
+
+def test_one_that_does_not_listen_yet_is_not_meant(
+    configured: Callable[[Any], str], started: Callable[..., Held]
+) -> None:
+    with closed_port() as port:
+        one = started("work", "")
+        config = {"server": {"port": port}}
+        assert configured(config) == f"http://127.0.0.1:{port}"
+        one.tell(url="http://0.0.0.0:9009")
+        assert configured(config) == "http://127.0.0.1:9009"
+
+
+async def test_the_certificate_of_the_only_one_that_runs_is_trusted(
+    command: Command, shell: Shell, started: Callable[..., Held]
+) -> None:
+    pem = shell.file("", "both.pem")
+    cert = trustme.CA().issue_cert("127.0.0.1")
+    cert.private_key_and_cert_chain_pem.write_to_path(pem)
+    tls = {"cert": pem, "key": pem}
+    async with served(library("one"), server={"tls": tls}) as (_, url):
+        with closed_port() as port:
+            shell.file({"server": {"port": port}}, ".config/only1mcp/only1mcp.json")
+            started("work", url, shell.file({"server": {"tls": tls}}, "work.json"))
+            found = await command("tools")
+    assert found.code == 0, found.err
 
 
 async def test_a_page_without_a_secret_needs_no_trust(command: Command, shell: Shell) -> None:

@@ -17,7 +17,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from only1mcp.cli.instance import DEFAULT, Place, Running, every, hold, name_of, taken
+from only1mcp.cli.instance import (
+    DEFAULT,
+    Place,
+    Running,
+    every,
+    hold,
+    listed,
+    name_of,
+    only,
+    taken,
+)
 from only1mcp.cli.reach import address, ask_page, url_of
 from only1mcp.cli.run import in_loop, overrides, serve
 from only1mcp.cli.say import Exit, Failure, fail, load_config, note, source_of, start_logs
@@ -293,21 +303,14 @@ def meant(file: Path | None, name: str | None) -> Place:
     place = place_of(file, name)
     if file or name or environ.get("ONLY1MCP_CONFIG") or place.look() is not None:
         return place
-    running = every(environ)
-    if len(running) != 1:
-        return place
-    note(f"{_listed(running)} is the only one that runs")
-    return Place(running[0].name, environ)
+    running = only(environ)
+    return place if running is None else Place(running.name, environ)
 
 
 def others() -> str:
     """What runs, for whom the gateway that was meant does not; empty if nothing does."""
     running = every(dict(os.environ))
-    return f"running: {_listed(running)}; name one with --name" if running else ""
-
-
-def _listed(running: list[Running]) -> str:
-    return ", ".join(f"'{one.name}' ({one.config})" for one in running)
+    return f"running: {listed(running)}; name one with --name" if running else ""
 
 
 def _nobody(place: Place, file: Path | None) -> Failure:

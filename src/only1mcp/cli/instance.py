@@ -20,7 +20,7 @@ from typing import IO, Final
 
 from platformdirs import user_state_path
 
-from only1mcp.cli.say import Exit, Failure
+from only1mcp.cli.say import Exit, Failure, note
 from only1mcp.config.load import default_path
 
 DEFAULT: Final = "default"
@@ -170,6 +170,21 @@ def every(environ: Mapping[str, str]) -> list[Running]:
     names = sorted(path.stem for path in state_folder(environ).glob("*.json"))
     found = [Place(name, environ).look() for name in names if NAME.match(name)]
     return [one for one in found if one is not None]
+
+
+def only(environ: Mapping[str, str], *, listening: bool = False) -> Running | None:
+    """For whom the gateway that was meant does not run: the only one that does in the background,
+    and is told so; if `listening`, only if it has come so far."""
+    running = every(environ)
+    if len(running) != 1 or (listening and not running[0].url):
+        return None
+    note(f"{listed(running)} is the only one that runs")
+    return running[0]
+
+
+def listed(running: list[Running]) -> str:
+    """Their names, and the files that tell people which they are."""
+    return ", ".join(f"'{one.name}' ({one.config})" for one in running)
 
 
 def name_of(config: Path, environ: Mapping[str, str]) -> str:

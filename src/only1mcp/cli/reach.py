@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import httpx2
 
-from only1mcp.cli.instance import Place, name_of
+from only1mcp.cli.instance import Place, name_of, only
 from only1mcp.cli.say import Exit, Failure, note
 from only1mcp.config.load import ConfigError, find, load_address
 from only1mcp.config.model import Listener
@@ -39,11 +39,15 @@ _NOT_SENT: Final = (
 class Remote:
     """A connection to the running gateway; every fault becomes a Failure with a next step."""
 
-    def __init__(self, url: str | None, token: str | None) -> None:
+    def __init__(
+        self, url: str | None, token: str | None, trusted: ssl.SSLContext | None = None
+    ) -> None:
         headers = bearer(token)
-        trusted = ssl.create_default_context()  # heeds SSL_CERT_FILE
-        trusted.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a leaf may be all there is
+        if trusted is None:
+            trusted = ssl.create_default_context()  # heeds SSL_CERT_FILE
+            trusted.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a leaf may be all there is
         self.url = whole(url or configured_url(trusted)).removesuffix("/mcp")
+        self._token, self._trusted = token, trusted
         self._wire: socket.socket | None = None
         self._http = httpx2.Client(
             timeout=TIMEOUT, headers=headers, trust_env=False, verify=trusted
@@ -54,6 +58,10 @@ class Remote:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def another(self) -> "Remote":
+        """A second connection to the same gateway."""
+        return Remote(self.url, self._token, self._trusted)
 
     def get(self, path: str, member: str) -> dict[str, Any]:
         """The JSON document at `path`, which has this member."""
@@ -220,15 +228,30 @@ class Remote:
 
 def configured_url(trusted: ssl.SSLContext) -> str:
     """Where the gateway of the usual configuration is: as it runs in the background, else as the
-    configuration says; the default without one. Its certificate is added to those `trusted`."""
+    configuration says; the default without one. If nobody answers there, and nobody has chosen
+    that configuration, it is where the only gateway in the background is. The certificate is added
+    to those `trusted`."""
     environ = dict(os.environ)
     path = find(environ)
     server = address(path)
+    _trust(server, trusted)
+    running = Place(name_of(path, environ), environ).look() if path else None
+    if running is not None and running.url:
+        return reachable(running.url)
+    usual = reachable(url_of(server))
+    if environ.get("ONLY1MCP_CONFIG") or ask_page(usual, "/livez") is not None:
+        return usual
+    if (running := only(environ, listening=True)) is None:
+        return usual
+    with suppress(Failure):  # its file has changed: then it must be trusted already
+        _trust(address(Path(running.config)), trusted)
+    return reachable(running.url)
+
+
+def _trust(server: Listener, trusted: ssl.SSLContext) -> None:
     if server.tls is not None:
         with suppress(OSError):  # of another user, or gone: then it must be trusted already
             trusted.load_verify_locations(server.tls.cert)
-    running = Place(name_of(path, environ), environ).look() if path else None
-    return reachable(running.url if running and running.url else url_of(server))
 
 
 def address(path: Path | None) -> Listener:

@@ -19,7 +19,7 @@ def show_dashboard(url: str | None, token: str | None, refresh_s: float | None) 
     if not at_terminal():
         return fail(Failure("a dashboard needs a terminal; see `only1mcp servers`", Exit.USAGE))
     try:
-        with Remote(url, token) as remote, Remote(url, token) as second:
+        with Remote(url, token) as remote, remote.another() as second:
             reached = _reached(remote, may_start=url is None)
             if not reached:
                 return Exit.UNREACHABLE
