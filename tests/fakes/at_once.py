@@ -5,6 +5,7 @@ under_way.begin(request, snapshot, client)     lib.sent[-1] is the call
 lib.answer(b"{}")                              a plain result, as most calls get
 lib.answer(UpstreamError(...))                 anything else than bytes takes a task
 lib.drop(ServerLost(...))                      the connection is gone
+Waiting()                                      waits for the answer of a transport instead
 """
 
 import asyncio
@@ -16,6 +17,29 @@ from fakes.upstream import FakeUpstream, library
 from only1mcp.gateway import Gateway
 from only1mcp.protocol.errors import McpError
 from only1mcp.upstream.base import Call, Waiter
+
+
+class Waiting:
+    """Waits without a task; `heard` is the answer, or of which kind the fault is."""
+
+    def __init__(self) -> None:
+        self.heard: list[object] = []
+
+    def done(self) -> bool:
+        """It waits for one."""
+        return bool(self.heard)
+
+    def set_result(self, answer: object, /) -> None:
+        """Hear it."""
+        self.heard.append(answer)
+
+    def set_exception(self, fault: Exception, /) -> None:
+        """Hear its kind."""
+        self.heard.append(type(fault))
+
+    def go_on(self) -> None:
+        """Hear that a task is needed."""
+        self.heard.append("go on")
 
 
 @dataclass

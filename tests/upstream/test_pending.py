@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fakes.at_once import Waiting
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import ServerLost, UpstreamError
 from only1mcp.protocol.message import Params, as_raw
@@ -25,25 +26,6 @@ def waited(one: Pending) -> asyncio.Future[bytes]:
     """What its caller awaits."""
     assert isinstance(one.answer, asyncio.Future)
     return one.answer
-
-
-class Waiter:
-    """Waits without a task."""
-
-    def __init__(self) -> None:
-        self.heard: list[object] = []
-
-    def done(self) -> bool:
-        return bool(self.heard)
-
-    def set_result(self, answer: object) -> None:
-        self.heard.append(answer)
-
-    def set_exception(self, fault: Exception) -> None:
-        self.heard.append(type(fault))
-
-    def go_on(self) -> None:
-        self.heard.append("go on")
 
 
 def answered(json: bytes) -> message.Message:
@@ -103,7 +85,7 @@ async def test_expiry_is_the_owners_affair() -> None:
 
 
 async def test_who_waits_without_a_task_hears_the_answer_at_once() -> None:
-    waiter = Waiter()
+    waiter = Waiting()
     one = Pending(7, Call("tools/call"), lambda one: one.fail(ServerLost("s", "!")), waiter)
     one.settle(answered(b'"result":{"a": 1}'))
     one.expire()
@@ -111,7 +93,7 @@ async def test_who_waits_without_a_task_hears_the_answer_at_once() -> None:
 
 
 async def test_and_that_there_will_be_none() -> None:
-    waiter = Waiter()
+    waiter = Waiting()
     one = Pending(7, Call("tools/call"), lambda one: one.fail(ServerLost("s", "!")), waiter)
     one.expire()
     one.settle(answered(b'"result":{}'))

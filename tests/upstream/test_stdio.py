@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
+from fakes.at_once import Waiting
 from fakes.children import (
     call,
     details,
@@ -101,6 +102,18 @@ async def test_every_caller_gets_its_own_answer() -> None:
     async with serving() as server:
         numbers = [str(number) for number in range(200)]
         assert await asyncio.gather(*(text(server, "echo", text=n) for n in numbers)) == numbers
+
+
+async def test_all_calls_of_one_turn_go_without_a_task() -> None:
+    async with serving() as server:
+        waiters = {str(number): Waiting() for number in range(20)}
+        begun = {n: server.begin(call("echo", text=n), waiter) for n, waiter in waiters.items()}
+        await until(lambda: all(waiter.heard for waiter in waiters.values()))
+        for n, waiter in waiters.items():
+            (answer,) = waiter.heard
+            assert isinstance(answer, bytes)
+            result = server.end(begun[n], answer)
+            assert message.any_value(result or b"")["content"][0]["text"] == n
 
 
 async def test_a_slow_call_holds_up_nobody() -> None:

@@ -160,10 +160,9 @@ class StdioServer:
         """The result of `call`, as the bytes it came in. Cancelling the task cancels the call."""
         return await self._mux.answer(self._send(call))
 
-    def begin(self, call: Call, waiter: Waiter) -> Pending | None:
-        """Send it now, if the child takes all it gets; see upstream/base.py, AtOnce."""
-        child = self._child
-        return None if child is None or child.unsent else self._send(call, waiter)
+    def begin(self, call: Call, waiter: Waiter) -> Pending:
+        """Send it now, as `call` does: see upstream/base.py, AtOnce."""
+        return self._send(call, waiter)
 
     def end(self, begun: Pending, result: bytes) -> bytes | None:
         """The result, if it is a plain one: then it is over."""
