@@ -85,6 +85,13 @@ def test_a_stall_shows_in_every_call_that_was_due() -> None:
     )  # half of the thirty that were due meanwhile, and not just the one that met it
 
 
+def test_a_call_under_way_at_the_end_is_waited_for() -> None:
+    with listener([GOOD], stall_at=20) as port:
+        outcome = run(Job("127.0.0.1", port, [ASK], 1, STALL_S / 2))
+    assert (outcome.calls, outcome.errors) == (21, 0)
+    assert outcome.seconds >= STALL_S
+
+
 def test_errors_and_lost_connections_are_counted_and_told() -> None:
     refused = b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno"
     with listener([GOOD, refused]) as port:

@@ -102,11 +102,11 @@ def test_arguments_when_asked_for_but_no_secrets_among_them(tmp_path: Path) -> N
     long, huge = b'"%b"' % (b"x" * MAX_ARGUMENTS), b'{"n": %b}' % (b"1" * 5000)
     lines = told(
         tmp_path / "access",
-        replace(FINISHED, name="s3cret"),
+        replace(FINISHED, name="s3cret", method="s3cret/get"),
         *(replace(FINISHED, arguments=text) for text in (long, huge)),
     )
     assert lines[0]["arguments"] == {"text": "the ***", "deep": [{"***": 1.5}]}
-    assert lines[0]["name"] == "***"
+    assert (lines[0]["name"], lines[0]["method"]) == ("***", "***/get")
     assert [line["arguments_bytes"] for line in lines[1:]] == [len(long), len(huge)]
 
 

@@ -11,6 +11,7 @@ from fakes.upstream import FakeUpstream, Gate, Heard, ask, gateway_of, library, 
 from only1mcp.config.model import Listener
 from only1mcp.gateway import Gateway, State
 from only1mcp.policy import restart
+from only1mcp.policy.limit import Bound
 from only1mcp.protocol.errors import (
     CircuitOpen,
     McpError,
@@ -342,6 +343,7 @@ async def test_one_caller_has_a_limit_of_its_own() -> None:
         gate.open()
         await asyncio.gather(*calls, other)
         await ask(gateway, *FIND, caller=named("token-1"))
+        assert gateway.snapshot().gate.refused == {Bound.GATEWAY: 0, Bound.CALLER: 1}
 
 
 async def test_all_together_have_one_too_and_without_names_only_that() -> None:
@@ -357,7 +359,9 @@ async def test_all_together_have_one_too_and_without_names_only_that() -> None:
         assert refused.value.retry_after_ms == 1000
         gate.open()
         await asyncio.gather(*calls)
-        assert gateway.snapshot().gate.inside == 0
+        gate_of_all = gateway.snapshot().gate
+        assert gate_of_all.inside == 0
+        assert gate_of_all.refused == {Bound.GATEWAY: 1, Bound.CALLER: 0}
 
 
 # --- lists ---
