@@ -2,10 +2,11 @@
 
     python -m bench.instructions [--write] [--check]
 
-The gateway runs twice under valgrind, with few calls and with many; the difference is that of the
-calls alone, start and end cancel out. The count depends on processor, Python and libraries, so the
-file keeps one for each pair of gateway version and Python. `--check` ends with 1 if it is 3 % more.
-Cost    two minutes; a program under callgrind is fifty times slower.
+The gateway runs twice under valgrind, with many calls and with few, for the same time: start, end
+and what it does by the clock cancel out, the difference is that of the calls alone. The count
+depends on processor, Python and libraries, so the file keeps one for each pair of gateway version
+and Python. `--check` ends with 1 if it is 3 % more.
+Cost    a minute; a program under callgrind is fifty times slower.
 """
 
 import argparse
@@ -60,12 +61,14 @@ def main(arguments: list[str]) -> int:
 def per_call() -> int:
     """The instructions of one call."""
     with started.stub(cores().server) as stub:
-        few, many = (_instructions(stub.url, calls) for calls in (FEW, MANY))
+        many, took_s = _instructions(stub.url, MANY, 0.0)
+        few, _ = _instructions(stub.url, FEW, took_s)
     return round((many - few) / (MANY - FEW))
 
 
-def _instructions(server: str, calls: int) -> int:
-    """All instructions of a gateway from its start to its end, with so many calls."""
+def _instructions(server: str, calls: int, least_s: float) -> tuple[int, float]:
+    """All instructions of a gateway from its start to its end, with so many calls; and how long it
+    was ready, `least_s` at least."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "only1mcp.json"
         file.write_text(json.dumps({"servers": [http_server("stub", server)]}))
@@ -76,13 +79,16 @@ def _instructions(server: str, calls: int) -> int:
         try:
             url = program.wait_for(url_in, PATIENCE_S)
             program.wait_for(ready, PATIENCE_S)
+            began = time.monotonic()
             _call(Endpoint(url).open(), calls)
+            time.sleep(max(0.0, began + least_s - time.monotonic()))
+            took_s = time.monotonic() - began
             for process in program.family()[:1]:
                 process.terminate()
             found = program.wait_for(_COLLECTED.search, PATIENCE_S)
         finally:
             program.end()
-    return int(found[1])
+    return int(found[1]), took_s
 
 
 def _call(end: Endpoint, calls: int) -> None:
