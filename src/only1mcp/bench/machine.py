@@ -32,7 +32,7 @@ def environment(version: str) -> dict[str, Any]:
 
 
 def python_build() -> str:
-    """Who made this Python, and when: how it was compiled is a tenth of the time of a call."""
+    """Who made this Python, and when: how it was compiled is up to a tenth of a call's time."""
     return f"{platform.python_compiler()}, {platform.python_build()[1]}"
 
 

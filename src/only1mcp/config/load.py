@@ -3,9 +3,9 @@
     text ──reader──► tree with places ──► client shapes ──► overrides ──► ${VAR}
          ──► older spellings ──► rules ──► model ──► Loaded, or ConfigError with every fault
 
-Cost    a YAML file of 500 servers takes a tenth of a second, and several times that if ruamel
-        has to read it: libyaml.py. A reload costs a fourth, with JSON less, as long as there
-        is nothing to warn of: `_quiet`, checked.py.
+Cost    a YAML file of 500 servers takes up to a tenth of a second, and several times that if
+        ruamel has to read it: libyaml.py. To read it again costs half to seven tenths, JSON two
+        fifths, as long as there is nothing to warn of: `_quiet`, checked.py.
 """
 
 from collections.abc import Callable, Mapping

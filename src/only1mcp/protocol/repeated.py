@@ -3,7 +3,7 @@
 A peer repeats its head from one message to the next, but for the number in Content-Length. Such a
 message needs no parser: what its head says was found out when it came first. Only heads that are
 framed by Content-Length alone may be remembered; whoever does has to see to that.
-Cost    0.6 us where llhttp and its callbacks take six times as long (timeit, CPython 3.11).
+Cost    0.2 us for a message as long as the one before, 0.6 us for one of another length (timeit).
 Source  RFC 9112 section 6: the same bytes frame the same message.
 """
 

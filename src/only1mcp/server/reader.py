@@ -6,7 +6,8 @@
 In      bytes as they come, cut anywhere; slices of at most SLICE unless the body is known.
 Out     `ready`: complete requests in order. `phase` says what is half read.
 Errors  Refused, once; after it and after the last request `over` is true and feed does nothing.
-Cost    ~0.25 us per header, ~2.5 us for the rest of a small request.
+Cost    ~0.25 us per header, ~2.5 us for the rest of a small request; with eight headers 5 us,
+        and 0.4 us if `again` knows them (timeit).
 """
 
 import re
