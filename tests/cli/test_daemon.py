@@ -150,6 +150,13 @@ def test_of_several_that_run_one_has_to_be_named(shell: Shell) -> None:
     assert logs.err.endswith(hint)
     assert {one.name for one in every({"HOME": str(shell.home)})} == {"a", "b"}
 
+    configured(shell)  # the usual one could be started, but nobody has asked for that
+    assert shell("restart") == (3, "", nobody)
+    place(shell).log.write_text("old\n")
+    past = "'default' does not run, this is the log of its last run"
+    assert shell("logs") == (0, "old\n", f"{past}; {hint}")
+    assert {one.name for one in every({"HOME": str(shell.home)})} == {"a", "b"}
+
     assert shell("stop", "--name", "a").code == 0
     for chosen in (["-c", str(shell.home / "other.json")], ["--name", "c"]):
         assert shell("stop", *chosen).code == 3, "another one was meant"

@@ -71,7 +71,8 @@ def restart(file: Path | None, name: str | None, host: str | None, port: int | N
     try:
         place = meant(file, name)
         running = place.look()
-        if running is None and _some_config(file) is None and others():
+        named = file or name or os.environ.get("ONLY1MCP_CONFIG")
+        if running is None and not named and others():
             raise _nobody(place, file)
         config = Path(running.config) if running and not file else config_of(file)
         if running is not None:
