@@ -196,7 +196,9 @@ class Announcer:
             self._tell("ready", live.id, self._offers(live), logging.INFO)
         elif live.state in _DOWN and self._failed.get(live.id) != live.reason:
             self._failed[live.id] = live.reason
-            self._tell("failed", live.id, live.reason, logging.WARNING)
+            asked = any(one.asked for one in live.replicas)
+            word, level = ("restart", logging.INFO) if asked else ("failed", logging.WARNING)
+            self._tell(word, live.id, live.reason, level)
 
     def _tell(self, word: str, server: str, text: str, level: int) -> None:
         if self._terminal:
