@@ -79,11 +79,12 @@ async def serve(
     *,
     people: bool | None = None,
     source: Source | None = None,
+    ending: Callable[[], None] = lambda: None,
 ) -> int:
     """Bind, start the servers, wait for a signal, drain.
 
     `people`: tell plain lines, not log lines; by default when stderr is a terminal. `source`: where
-    `config` has been read.
+    `config` has been read. `ending` is called when it is to end.
     """
     announce = Announcer(sys.stderr.isatty() if people is None else people)
     gateway = Gateway(config, announce.server, source)
@@ -106,6 +107,7 @@ async def serve(
         supervisor.ready()
         await stop.wait()
         supervisor.stopping()
+        ending()
         announce.say("stopping: calls under way may finish; again to stop at once")
         await first(gateway.drain(), hurry.wait())
     finally:
