@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from fakes.cli import Command, Run, Shell
@@ -205,13 +206,13 @@ def test_arguments_that_are_none(shell: Shell, arguments: str, said: str) -> Non
 
 
 async def test_reload_says_what_has_changed(command: Command) -> None:
-    async with served(library("one")) as (gateway, url):
-        says = "servers: []"  # however often it is read: the gateway may look by itself, too
+    says = "servers: []"  # however often it is read: the gateway may look by itself, too
 
-        def read() -> Loaded:
-            return load_text(says, "f.yaml", "yaml", {})
+    def read() -> Loaded:
+        return load_text(says, "f.yaml", "yaml", {})
 
-        gateway._source = Source(Path("f.yaml"), read, "", lambda text: read())
+    source = Source(Path("f.yaml"), read, "", lambda text: read())
+    async with served(library("one"), source=source) as (gateway, url):
         gone = await command("reload", "--url", url)
         assert (gone.code, gone.out) == (0, "removed one\n")
         assert gone.err.startswith("f.yaml:1:1: warning: no server is enabled")
@@ -230,12 +231,31 @@ async def test_reload_says_what_has_changed(command: Command) -> None:
 
 
 async def test_reload_as_json(command: Command) -> None:
-    async with served(library("one")) as (_, url):
+    def read(text: str = "servers: 3") -> Loaded:
+        return load_text(text, "f.yaml", "yaml", {})
+
+    source = Source(Path("f.yaml"), read, "", read)
+    async with served(library("one"), source=source) as (_, url):
         found = await command("reload", "--json", "--url", url)
     assert found.code == 2
-    assert [one["message"] for one in found.json["faults"]] == ["was not read from a file"]
+    assert "servers: expected a list" in [one["message"] for one in found.json["faults"]]
     nobody = await command("reload", "--url", NOBODY)
     assert nobody.code == 3
+
+
+async def test_a_gateway_without_a_file_refuses_to_reload_and_stays_well(
+    command: Command, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served(library("one")) as (gateway, url):
+        found = await command("reload", "--url", url)
+        await gateway.reload()  # as SIGHUP does
+        async with httpx2.AsyncClient() as http:
+            health = (await http.get(url.removesuffix("/mcp") + "/health")).json()
+    assert (found.code, found.out) == (1, "")
+    said = "this gateway was not started from a file, so there is nothing to read again; start it"
+    assert said in found.err
+    assert caplog.messages[-1] == "not reloaded: this gateway was not started from a file"
+    assert (health["status"], health["config"]) == ("ok", {"status": "ok"})
 
 
 async def test_reload_while_the_gateway_drains(command: Command) -> None:

@@ -7,7 +7,6 @@ import signal
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,11 @@ import psutil
 import pytest
 
 from fakes import stdio_server as scripted_child
-from fakes.cli import Shell
+from fakes.cli import Shell, background, configured, place, running
 from fakes.edge import PATIENCE_S, until
 from fakes.gateway import closed_port, gateway, stdio_server
 from only1mcp.cli import daemon
-from only1mcp.cli.instance import Place, Running, began, every
+from only1mcp.cli.instance import began, every
 
 CHILD = stdio_server("child", sys.executable, scripted_child.__file__)
 LOG_LINE = "only1mcp listens on"
@@ -28,32 +27,8 @@ LOG_LINE = "only1mcp listens on"
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
-    """Runs commands; no gateway that they start outlives the test."""
-    shell = Shell(tmp_path)
-    environ = {"HOME": str(tmp_path)}
-    yield shell
-    for one in every(environ):
-        os.kill(one.pid, signal.SIGKILL)
-    for process in psutil.Process().children():
-        with suppress(ChildProcessError):
-            process.wait(PATIENCE_S)
-
-
-def configured(shell: Shell, *servers: Any, **server: Any) -> str:
-    """The usual configuration file of this home."""
-    content = {"server": server, "servers": list(servers)}
-    return shell.file(content, ".config/only1mcp/only1mcp.json")
-
-
-def place(shell: Shell, name: str = "default") -> Place:
-    return Place(name, {"HOME": str(shell.home)})
-
-
-def running(shell: Shell, name: str = "default") -> Running:
-    """The gateway that runs."""
-    found = place(shell, name).look()
-    assert found is not None
-    return found
+    with background(tmp_path) as shell:
+        yield shell
 
 
 def test_from_start_to_stop(shell: Shell) -> None:
@@ -150,6 +125,13 @@ def test_of_several_that_run_one_has_to_be_named(shell: Shell) -> None:
     assert logs.err.endswith(hint)
     assert {one.name for one in every({"HOME": str(shell.home)})} == {"a", "b"}
 
+    configured(shell)  # the usual one could be started, but nobody has asked for that
+    assert shell("restart") == (3, "", nobody)
+    place(shell).log.write_text("old\n")
+    past = "'default' does not run, this is the log of its last run"
+    assert shell("logs") == (0, "old\n", f"{past}; {hint}")
+    assert {one.name for one in every({"HOME": str(shell.home)})} == {"a", "b"}
+
     assert shell("stop", "--name", "a").code == 0
     for chosen in (["-c", str(shell.home / "other.json")], ["--name", "c"]):
         assert shell("stop", *chosen).code == 3, "another one was meant"
@@ -230,6 +212,20 @@ def test_restart_takes_a_file_of_this_folder_and_runs_in_that_of_the_start(
     assert Path(after.folder) != Path(config).parent
 
 
+def test_the_file_is_shown_without_detours(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = shell.file({"servers": []}, "work.json")
+    (shell.home / "folder" / "deep").mkdir(parents=True)
+    (shell.home / "link").symlink_to("folder/deep")
+    other = shell.file({"servers": []}, "folder/work.json")
+    monkeypatch.chdir(shell.home / "folder")
+    assert shell("start", "-c", "../work.json", "--name", "a", "--port", "0").code == 0
+    assert running(shell, "a").config == config
+    monkeypatch.chdir(shell.home)
+    around = "link/../work.json"  # `..` of where the link leads
+    assert shell("start", "-c", around, "--name", "b", "--port", "0").code == 0
+    assert Path(running(shell, "b").config).samefile(other)
+
+
 def test_restart_does_not_end_what_could_not_start_again(shell: Shell) -> None:
     config = configured(shell)
     assert shell("start", "--port", "0").code == 0
@@ -291,42 +287,6 @@ def test_a_process_that_is_never_ready_is_ended(
     found = shell("start", "--port", "0")
     assert found.code == 1
     assert "was not ready within 0 s" in found.err
-    assert place(shell).look() is None
-
-
-async def test_calls_under_way_finish_before_it_ends(shell: Shell) -> None:
-    configured(shell, CHILD)
-    assert shell("start", "--port", "0").code == 0
-    argv = ("call", "child__progress", '{"count": 4, "pause": 0.3}', "--url", running(shell).url)
-    async with asyncio.timeout(3 * PATIENCE_S):
-        call = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "only1mcp", *argv), stdout=PIPE, stderr=PIPE
-        )
-        assert call.stdout is not None
-        assert call.stderr is not None
-        first = await call.stderr.readline()
-        stopped = await asyncio.to_thread(shell, "stop")
-        out = await call.stdout.read()
-        assert await call.wait() == 0, first + await call.stderr.read()
-    assert stopped.code == 0, stopped.err
-    assert out.strip()
-
-
-def test_one_that_hangs_is_killed_only_by_force(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(daemon, "CLOSE_S", 0.1)
-    configured(shell, drain_timeout=0)
-    assert shell("start", "--port", "0").code == 0
-    here = running(shell)
-    os.kill(here.pid, signal.SIGSTOP)
-    found = shell("stop")
-    assert found.code == 1
-    assert f"(pid {here.pid}) has not ended within 0 s; `only1mcp stop --force` kills it" in (
-        found.err
-    )
-    monkeypatch.setattr(daemon, "CLOSE_S", PATIENCE_S)
-    assert shell("stop", "--force").code == 0
     assert place(shell).look() is None
 
 

@@ -261,3 +261,14 @@ async def test_off_a_terminal_it_logs(caplog: pytest.LogCaptureFixture) -> None:
     levels = {record.getMessage().split()[0]: record.levelname for record in caplog.records}
     assert levels == {"only1mcp": "INFO", "ready": "INFO", "failed": "WARNING"}
     assert "ready empty nothing (2025-11-25)" in caplog.messages
+
+
+async def test_a_restart_that_was_asked_for_is_no_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    announce = Announcer(terminal=False)
+    caplog.set_level(logging.INFO, "only1mcp.run")
+    async with gateway_of(library(), notice=announce.server) as found:
+        found.roster.restart("lib")
+        await until(lambda: "restart lib a restart was asked for" in caplog.messages)
+    assert {record.levelname for record in caplog.records} == {"INFO"}

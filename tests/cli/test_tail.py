@@ -50,8 +50,8 @@ def test_for_people_on_a_terminal(shell: Shell) -> None:
         async with asyncio.timeout(START_S):
             return (await process.communicate())[0]
 
-    two, said = asyncio.run(run()).decode().split("\r\n")[:2]
-    assert two == "two"
+    note, two, said = asyncio.run(run()).decode().split("\r\n")[:3]
+    assert (note.partition(",")[0], two) == ("'default' does not run", "two")
     assert said.endswith(" info l: m")
 
 
@@ -59,8 +59,9 @@ def test_the_log_that_the_last_gateway_wrote(shell: Shell, tmp_path: Path) -> No
     place = Place("default", {"HOME": str(shell.home)})
     (tmp_path / "own.log").write_text("mine\n")
     with hold(place, config="", log=str(tmp_path / "own.log"), folder=""):
-        assert shell("logs").out == "mine\n"
-    assert shell("logs").out == "mine\n"
+        assert shell("logs") == (0, "mine\n", "")
+    past = "'default' does not run, this is the log of its last run\n"
+    assert shell("logs") == (0, "mine\n", past)
 
 
 def test_no_log_is_a_failure(shell: Shell) -> None:
@@ -129,4 +130,5 @@ async def test_a_reader_that_has_enough_is_no_failure(shell: Shell) -> None:
     os.close(write)
     async with asyncio.timeout(START_S):
         _, err = await process.communicate()
-    assert (process.returncode, err) == (0, b"")
+    assert process.returncode == 0
+    assert err == b"'default' does not run, this is the log of its last run\n"

@@ -214,6 +214,23 @@ servers:
     assert not any(one in line for line in said for one in (github, other, key))
 
 
+def test_a_token_that_opens_more_than_its_list_says_is_doubted(warnings: Complain) -> None:
+    text = (
+        "server:\n"
+        "  auth: {tokens: ['${A}', '${B}']}\n"
+        "  admin_tokens: ['${C}', '${A}']\n"
+        "  metrics_tokens: ['${M}', '${B}', '${C}']\n"
+    )
+    said = warnings(text, {"A": "a", "B": "b", "C": "c", "M": "m"})
+    same, own = "warning: the same token is one of", "give each list tokens of its own"
+    runs = "server.admin_tokens: whoever has it may change what the gateway runs"
+    assert [line for line in said if same in line] == [
+        f"f:2:19: {same} {runs}; {own}",
+        f"f:4:28: {same} server.auth.tokens: whoever has it may use all servers; {own}",
+        f"f:4:36: {same} {runs}; {own}",
+    ]
+
+
 def test_secrets_from_outside_the_file_are_fine(warnings: Complain) -> None:
     assert warnings("", {"ONLY1MCP_SERVER__AUTH__TOKENS": '["s3cret"]'}) == []
 

@@ -4,6 +4,7 @@ Faults 35 and 39; test_processes.py has what a kill leaves behind.
 """
 
 import asyncio
+import json
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -98,7 +99,8 @@ async def crowded(folder: Path, **server: Any) -> AsyncIterator[tuple[Crowd, lis
     async with AsyncExitStack() as stack:
         argv = await stack.enter_async_context(over_stdio(mirror))
         entries = [stdio_server("slow", *argv), stdio_server("hung", *CHILD, "--stubborn")]
-        config = {"servers": entries, "server": server}
+        log = {"access": {"enabled": True, "file": "access.log"}}
+        config = {"servers": entries, "server": server, "logging": log}
         running = await stack.enter_async_context(gateway(config, folder))
         wire = await stack.enter_async_context(web(running.mcp, limits=limits))
         await running.ready("slow", "hung")
@@ -112,6 +114,14 @@ async def ready_status(running: Running) -> int:
     """Of /readyz, over a new connection."""
     async with web(running.url) as wire:
         return (await wire.http.get(f"{running.url}/readyz")).status_code
+
+
+def ends(folder: Path) -> set[tuple[str, int | None]]:
+    """How the calls ended, says the access log."""
+    lines = map(json.loads, (folder / "access.log").read_text().splitlines())
+    calls = [one for one in lines if one["method"] == "tools/call"]
+    assert len(calls) == CALLS
+    return {(one["outcome"], one.get("code")) for one in calls}
 
 
 # --- fault 35 ---
@@ -132,6 +142,7 @@ async def test_calls_finish_and_streams_come_to_their_end(tmp_path: Path) -> Non
         assert texts == {"done"}
         await crowd.left()
         assert await asyncio.to_thread(wait_gone, pids) == []
+        assert ends(tmp_path) == {("ok", None)}
 
 
 async def test_calls_that_do_not_finish_are_answered(tmp_path: Path) -> None:
@@ -148,6 +159,7 @@ async def test_calls_that_do_not_finish_are_answered(tmp_path: Path) -> None:
         await crowd.left()
         print(f"SIGTERM, drain 0.5 s, a child that is stopped: {monotonic() - began:.1f} s")
         assert await asyncio.to_thread(wait_gone, pids) == []
+        assert ends(tmp_path) == {("error", -31006)}
 
 
 async def test_a_second_signal_ends_all_at_once(tmp_path: Path) -> None:
@@ -162,6 +174,7 @@ async def test_a_second_signal_ends_all_at_once(tmp_path: Path) -> None:
         await crowd.left()
         print(f"a second signal: gone after {monotonic() - began:.1f} s")
         assert await asyncio.to_thread(wait_gone, pids) == []
+        assert ends(tmp_path) == {("error", -31006)}
 
 
 async def test_a_reload_while_it_stops_changes_nothing(tmp_path: Path) -> None:

@@ -1,13 +1,18 @@
 """The command line in this process: arguments in; exit code, stdout and stderr out."""
 
 import json
+import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 from typer.testing import CliRunner
 
+from fakes.edge import PATIENCE_S
+from only1mcp.cli.instance import Place, Running, every
 from only1mcp.cli.main import app
 
 _OURS = ("ONLY1MCP_CONFIG", "ONLY1MCP_URL", "ONLY1MCP_TOKEN", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
@@ -48,6 +53,35 @@ class Shell:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content if isinstance(content, str) else json.dumps(content))
         return str(path)
+
+
+@contextmanager
+def background(home: Path) -> Iterator[Shell]:
+    """Runs commands; no gateway that they start outlives the block."""
+    yield Shell(home)
+    for one in every({"HOME": str(home)}):
+        os.kill(one.pid, signal.SIGKILL)
+    for process in psutil.Process().children():
+        with suppress(ChildProcessError):
+            process.wait(PATIENCE_S)
+
+
+def configured(shell: Shell, *servers: Any, **server: Any) -> str:
+    """The usual configuration file of this home."""
+    content = {"server": server, "servers": list(servers)}
+    return shell.file(content, ".config/only1mcp/only1mcp.json")
+
+
+def place(shell: Shell, name: str = "default") -> Place:
+    """Where the gateway of this name is."""
+    return Place(name, {"HOME": str(shell.home)})
+
+
+def running(shell: Shell, name: str = "default") -> Running:
+    """The gateway that runs."""
+    found = place(shell, name).look()
+    assert found is not None
+    return found
 
 
 def heed_ctrl_c() -> None:

@@ -17,6 +17,7 @@ from msgspec import Raw
 from fakes.edge import PATIENCE_S
 from only1mcp.config.model import Config
 from only1mcp.config.servers import Http, Server, Stdio
+from only1mcp.config.watch import Source
 from only1mcp.gateway import Gateway
 from only1mcp.protocol import message
 from only1mcp.protocol.errors import UpstreamError
@@ -312,8 +313,14 @@ async def ask(gateway: Gateway, method: str, params: Any = None, **more: Any) ->
 
 
 @contextlib.asynccontextmanager
-async def served(*upstreams: FakeUpstream, **more: Any) -> AsyncIterator[tuple[Gateway, str]]:
-    """A gateway of these fakes behind a real edge on a free port, and the URL of its endpoint."""
+async def served(
+    *upstreams: FakeUpstream, source: Source | None = None, **more: Any
+) -> AsyncIterator[tuple[Gateway, str]]:
+    """A gateway of these fakes behind a real edge on a free port, and the URL of its endpoint.
+
+    `source` is what it reads when it is told to reload.
+    """
     async with gateway_of(*upstreams, **more) as gateway:
+        gateway._source = source
         edge = await gateway.listen(0)
         yield gateway, f"{edge.url}/mcp"

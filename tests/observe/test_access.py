@@ -110,6 +110,15 @@ def test_arguments_when_asked_for_but_no_secrets_among_them(tmp_path: Path) -> N
     assert [line["arguments_bytes"] for line in lines[1:]] == [len(long), len(huge)]
 
 
+@pytest.mark.parametrize("arguments", [False, True])
+def test_a_line_has_no_blanks_between_its_members(tmp_path: Path, arguments: bool) -> None:
+    access.configure(str(tmp_path / "access"), arguments=arguments)
+    (line,) = told(tmp_path / "access", replace(FINISHED, arguments=b'{"a": [1, 2]}'))
+    assert ("arguments" in line) == arguments
+    text = (tmp_path / "access").read_text().rstrip("\n")
+    assert text == json.dumps(line, separators=(",", ":"))
+
+
 def test_names_are_cut(tmp_path: Path) -> None:
     access.configure(str(tmp_path / "access"), arguments=False)
     (line,) = told(tmp_path / "access", replace(FINISHED, method="m" * 9999, name="n" * 9999))

@@ -52,3 +52,24 @@ def test_a_scraper_is_one_on_the_page_of_metrics_alone(auth: dict[str, Any]) -> 
         assert ask(one, SCRAPE, "/metrics") == Grant("scraper")
     assert isinstance(ask(one, SCRAPE, "/metrics", host="evil.example"), Refusal)
     assert "scraper" not in one.principals
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [
+        ({}, "one of server.auth.tokens"),
+        ({"metrics_tokens": ["m"]}, "one of server.metrics_tokens or server.admin_tokens"),
+        ({"admin_tokens": ["a"]}, "one of server.metrics_tokens or server.admin_tokens"),
+    ],
+)
+def test_whoever_asks_for_the_metrics_is_told_what_opens_them(
+    more: dict[str, Any], wanted: str
+) -> None:
+    one = access(auth={"tokens": ["t"]}, **more)
+    for token in (None, "Bearer wrong"):
+        found = ask(one, token, "/metrics")
+        assert isinstance(found, Refusal)
+        assert wanted in found.message
+        mcp = ask(one, token, "/mcp")
+        assert isinstance(mcp, Refusal)
+        assert "one of server.auth.tokens" in mcp.message

@@ -14,6 +14,7 @@ from only1mcp.observe import access
 from only1mcp.observe.access import Finished
 from only1mcp.observe.watch import Recent, Watch
 from only1mcp.protocol.errors import McpError
+from only1mcp.relay.request import CLIENT_CANCELLED
 from only1mcp.relay.watch import seen, watched
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -94,7 +95,10 @@ async def test_an_error_of_the_server_and_one_of_the_tool() -> None:
     assert (await heard("tools/call", call, answers={"tools/call": fine})).outcome == "ok"
 
 
-async def test_a_call_that_is_given_up() -> None:
+@pytest.mark.parametrize(
+    ("why", "outcome", "code"), [(CLIENT_CANCELLED, "cancelled", None), (None, "error", -31006)]
+)
+async def test_who_ended_a_call_is_told(why: str | None, outcome: str, code: int | None) -> None:
     told: list[Finished] = []
     gate = Gate(text("never"))
     async with (
@@ -105,8 +109,8 @@ async def test_a_call_that_is_given_up() -> None:
         asked = request(gateway, "tools/call", {"name": "lib__find"})
         task = group.create_task(watched(asked, gateway.snapshot(), Watch(tell=(told.append,))))
         await gate.entered.wait()
-        task.cancel()
-    assert [one.outcome for one in told] == ["cancelled"]
+        task.cancel(why)
+    assert [(one.outcome, one.code) for one in told] == [(outcome, code)]
 
 
 async def test_every_edge_tells(monkeypatch: pytest.MonkeyPatch) -> None:

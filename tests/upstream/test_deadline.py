@@ -7,7 +7,8 @@ import pytest
 
 from fakes.clock import Clock
 from fakes.edge import until
-from only1mcp.upstream.deadline import AT_ONCE, STOOD_S, Deadlines
+from only1mcp.upstream.base import Call
+from only1mcp.upstream.deadline import AT_ONCE, STOOD_S, Deadlines, overrun
 
 
 class Sample:
@@ -116,3 +117,20 @@ async def test_calls_that_began_together_expire_a_few_at_a_time() -> None:
             over.append(sum(call.expired.is_set() for call in calls))
     assert over == [AT_ONCE, 2 * AT_ONCE, 2 * AT_ONCE + 1]
     assert deadlines._timer is None
+
+
+@pytest.mark.parametrize(
+    ("method", "whole", "did", "next_step"),
+    [
+        ("tools/call", False, "sent nothing for 5 s during tools/call", "timeouts.call_idle"),
+        ("tools/call", True, "took longer than 50 s for tools/call", "timeouts.call_max"),
+        ("tools/list", False, "sent nothing for 5 s during tools/list", "timeouts.list"),
+    ],
+)
+def test_whoever_called_hears_what_was_waited_for_and_whether_it_may_have_run(
+    method: str, whole: bool, did: str, next_step: str
+) -> None:
+    said, hint = overrun("one", Call(method, idle_s=5, max_s=50), whole=whole)
+    assert said == did
+    assert hint.endswith(f"{next_step} of server 'one'")
+    assert hint.startswith("the call may have run; look") == (method == "tools/call")

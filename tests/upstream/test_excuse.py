@@ -9,7 +9,9 @@ from fakes.group import Group, Start, refusing
 from fakes.upstream import FakeUpstream
 from only1mcp.policy import restart
 from only1mcp.protocol.errors import CircuitOpen, ServerLost, ServerUnavailable
+from only1mcp.upstream import excuse
 from only1mcp.upstream.base import Call
+from only1mcp.upstream.replica import State
 
 CALL = Call("tools/call")
 LOST = ServerLost("one", "cut")
@@ -37,6 +39,18 @@ async def test_what_is_said_of_a_server_that_is_down(
     assert fault.data["hint"].startswith("it is tried again within 4")
     assert 30_000 < fault.data["retryAfterMs"] <= 40_001
     assert not fault.may_have_run
+
+
+@pytest.mark.parametrize(
+    ("after_s", "when", "ms"),
+    [(-3.0, "in a moment", 100), (0.0, "in a moment", 100), (1.25, "within 1.2 s", 1250)],
+)
+async def test_nobody_is_told_to_come_again_at_once(after_s: float, when: str, ms: int) -> None:
+    one = Group(FakeUpstream("one")).live.replicas[0]
+    one.state, one.tries_at = State.WAITING, 100 + after_s
+    fault = excuse.down(one, "one", 100)
+    assert fault.data["hint"] == f"it is tried again {when}"
+    assert fault.data["retryAfterMs"] == ms
 
 
 async def test_what_is_said_of_a_disabled_server() -> None:

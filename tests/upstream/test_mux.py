@@ -17,13 +17,17 @@ from only1mcp.upstream.mux import MAX_QUESTIONS, Mux
 from only1mcp.upstream.pending import Pending
 
 
+def overdue(why: str, hint: str) -> ServerTimeout:
+    return ServerTimeout("s", why, hint=hint)
+
+
 class Channel:
     """A mux, what it says, and what it hears that belongs to no call."""
 
     def __init__(self) -> None:
         self.said: list[Any] = []
         self.heard: list[tuple[str, Any]] = []
-        self.mux = Mux("s", self._say, self._hear, lambda why: ServerTimeout("s", why))
+        self.mux = Mux("s", self._say, self._hear, overdue)
 
     def _say(self, body: bytes) -> None:
         self.said.append(json.loads(body))

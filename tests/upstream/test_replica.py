@@ -193,7 +193,7 @@ async def test_a_ready_one_is_restarted_by_hand(keep: Keep) -> None:
     await kept.reach(State.READY)
     kept.live.restart()
     await kept.reach(State.READY, 2)
-    assert kept.seen[2] == ("waiting", "it is started again by hand")
+    assert kept.seen[2] == ("waiting", "a restart was asked for")
     assert (first.closed, kept.one.upstream) == (1, second)
 
 
@@ -210,7 +210,7 @@ async def test_one_that_hangs_in_its_start_is_restarted_by_hand(keep: Keep, wher
     kept.live.restart()
     kept.hold = None
     await kept.reach(State.READY)
-    assert kept.seen[1] == ("waiting", "it is started again by hand")
+    assert kept.seen[1] == ("waiting", "a restart was asked for")
     assert (hangs.closed > 0, kept.one.upstream) == (True, second)
 
 

@@ -112,6 +112,7 @@ class Act:
     async def reload(self, _: Request) -> Response:
         """Read the file again."""
         self._not_draining()
+        self._store("nothing to read again")
         outcome = await self._desk.reloads.reload()
         if outcome.faults:
             raise of_faults(outcome.faults, "mend the file; what was in force stays")
@@ -145,13 +146,7 @@ class Act:
     ) -> Response:
         """Write, then put in force. Whoever asked may leave, it goes on."""
         self._not_draining()
-        store, tag = self._desk.store, _expected(request)
-        if store is None:
-            raise Problem(
-                HTTPStatus.CONFLICT,
-                "this gateway was not started from a file, so there is nothing to write to",
-                "start it with `only1mcp run --config FILE`",
-            )
+        store, tag = self._store("nothing to write to"), _expected(request)
         log.info("configuration: %s asked for by %s", what, _who(request))
         doing = self._carried_out(store, lambda: work(store, tag), status)
         return await asyncio.shield(self._tasks.start(doing, what))
@@ -170,6 +165,16 @@ class Act:
             return Json(_changes(outcome), status, tag)
         except Problem as problem:
             return problem.response()
+
+    def _store(self, otherwise: str) -> Store:
+        """The file; where there is none there is `otherwise`."""
+        if self._desk.store is None:
+            raise Problem(
+                HTTPStatus.CONFLICT,
+                f"this gateway was not started from a file, so there is {otherwise}",
+                "start it with `only1mcp run --config FILE`",
+            )
+        return self._desk.store
 
     def _not_draining(self) -> None:
         if not self._desk.ready():

@@ -126,7 +126,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         "POST", "/config/reload", "reload", "Read the configuration file again.",
-        answers.Changes, Need.OPERATE, errors=(422, 503),
+        answers.Changes, Need.OPERATE, errors=(409, 422, 503),
     ),
     _look("/config/check", "check", "What is wrong with the file or odd, nothing changes.",
           answers.Checked),

@@ -81,7 +81,8 @@ def restart(file: Path | None, name: str | None, host: str | None, port: int | N
     try:
         place = meant(file, name)
         running = place.look()
-        if running is None and _some_config(file) is None and others():
+        named = file or name or os.environ.get("ONLY1MCP_CONFIG")
+        if running is None and not named and others():
             raise _nobody(place, file)
         config = Path(running.config) if running and not file else config_of(file)
         if running is not None:
@@ -108,6 +109,7 @@ def status(file: Path | None, name: str | None, *, as_json: bool) -> int:
             print(json.dumps({"name": place.name, "running": False}))
         return fail(_nobody(place, file))
     said = ask_page(running.url, "/health") or {}
+    silent = "silent" if running.url else "starting"
     row = {
         "name": running.name,
         "running": True,
@@ -117,7 +119,7 @@ def status(file: Path | None, name: str | None, *, as_json: bool) -> int:
         "config": running.config,
         "log": running.log,
         "version": said.get("version"),
-        "status": said.get("status", "silent" if running.url else "starting"),
+        "status": "draining" if running.ending else said.get("status", silent),
         "servers": said.get("servers"),
         "servers_ready": said.get("servers_ready"),
     }
@@ -146,6 +148,7 @@ def run_background(name: str, config: Path, host: str | None, port: int | None) 
                     lambda url: held.tell(url=url, log=log, drain_s=drain_s),
                     people=False,
                     source=source,
+                    ending=lambda: held.tell(ending=True),
                 )
             )
     except Failure as error:
@@ -278,7 +281,13 @@ def config_of(file: Path | None) -> Path:
 
 def _some_config(file: Path | None) -> Path | None:
     found = file or find(dict(os.environ))
-    return found.absolute() if found else None
+    if found is None:
+        return None
+    clean = Path(os.path.normpath(found.absolute()))
+    with suppress(OSError):  # it need not exist
+        if not clean.samefile(found):  # after a symbolic link `..` leads elsewhere
+            return found.absolute()
+    return clean
 
 
 def place_of(file: Path | None, name: str | None) -> Place:

@@ -51,6 +51,8 @@ class Running:
     drain_s: float = 0.0
     url: str = ""
     """Where it listens; empty as long as it does not."""
+    ending: bool = False
+    """It takes no new calls, those under way may finish."""
 
 
 class Place:
@@ -158,6 +160,11 @@ def _locked(file: IO[str]) -> bool:
 def taken(place: Place) -> Failure:
     """Why nothing can be started here."""
     other = place.look()
+    if other and other.ending:
+        return Failure(
+            f"'{place.name}' is stopping (pid {other.pid}): calls under way may finish, for "
+            f"{other.drain_s:g} s at most; another `only1mcp stop` ends them"
+        )
     who = f"pid {other.pid}, {other.url or 'starting'}, {other.config}" if other else "ending now"
     return Failure(
         f"'{place.name}' runs already ({who}); `only1mcp restart` starts it anew, --name gives "

@@ -79,11 +79,12 @@ async def serve(
     *,
     people: bool | None = None,
     source: Source | None = None,
+    ending: Callable[[], None] = lambda: None,
 ) -> int:
     """Bind, start the servers, wait for a signal, drain.
 
     `people`: tell plain lines, not log lines; by default when stderr is a terminal. `source`: where
-    `config` has been read.
+    `config` has been read. `ending` is called when it is to end.
     """
     announce = Announcer(sys.stderr.isatty() if people is None else people)
     gateway = Gateway(config, announce.server, source)
@@ -106,6 +107,7 @@ async def serve(
         supervisor.ready()
         await stop.wait()
         supervisor.stopping()
+        ending()
         announce.say("stopping: calls under way may finish; again to stop at once")
         await first(gateway.drain(), hurry.wait())
     finally:
@@ -196,7 +198,9 @@ class Announcer:
             self._tell("ready", live.id, self._offers(live), logging.INFO)
         elif live.state in _DOWN and self._failed.get(live.id) != live.reason:
             self._failed[live.id] = live.reason
-            self._tell("failed", live.id, live.reason, logging.WARNING)
+            asked = any(one.asked for one in live.replicas)
+            word, level = ("restart", logging.INFO) if asked else ("failed", logging.WARNING)
+            self._tell(word, live.id, live.reason, level)
 
     def _tell(self, word: str, server: str, text: str, level: int) -> None:
         if self._terminal:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from only1mcp.cli.daemon import meant, others
-from only1mcp.cli.say import Exit, Failure, fail
+from only1mcp.cli.say import Exit, Failure, fail, note
 from only1mcp.observe.logs import readable
 
 _POLL_S: Final = 0.2
@@ -20,9 +20,13 @@ def show_logs(file: Path | None, name: str | None, count: int, *, follow: bool) 
     """`only1mcp logs`: JSON lines are shown for people on a terminal, as they are elsewhere."""
     try:
         place = meant(file, name)
-        known = place.look() or place.last()
+        running = place.look()
+        known = running or place.last()
         path = Path(known.log) if known else place.log
         with suppress(KeyboardInterrupt), path.open(encoding="utf-8", errors="replace") as log:
+            if running is None:
+                past = f"'{place.name}' does not run, this is the log of its last run"
+                note("; ".join(filter(None, (past, others()))))
             say = _say if sys.stdout.isatty() else _pass_on
             for line in deque(log, count):
                 say(line)

@@ -111,15 +111,23 @@ class Listener(Model):
 
 
 class AccessLog(Model):
-    """Who called what: one JSON line for each finished request."""
+    """Who called what: one JSON line for each list, call, read or other request that goes to
+    servers or is answered for them, once it is over, well or badly. What the gateway answers by
+    itself has none (`initialize`, `server/discover`, `ping`, `logging/setLevel`,
+    `subscriptions/listen`, notifications, pages that are not MCP), nor what is refused before: HTTP
+    requests without a token count in `only1mcp_http_refused_total`."""
 
     enabled: bool = False
-    """Write it. A line holds time, principal, method, server, tool, outcome and duration."""
+    """Write it. A line holds `ts` (when the request came), `request_id`, `principal`, `session`
+    (its first 8 characters), `method`, `name` (tool, prompt or URI, as its client calls it),
+    `server`, `outcome` (ok, tool_error, error, or cancelled by the client), `code` of an error
+    (-31006: the gateway was stopping), `duration_ms`, `upstream_ms` (at the server), `revision` and
+    `trace_id`; what is not there is left out."""
     file: FilePath | None = None
     """Where to: a file, relative to the configuration file; default is where log lines go."""
     arguments: bool = False
-    """Also write the arguments of tool calls, which may hold anything; configured secrets are
-    hidden, long ones are left out."""
+    """Also write the arguments of tools and prompts, which may hold anything; configured secrets
+    are hidden. Of those longer than 16 KiB only the length is written, `arguments_bytes`."""
 
 
 class Logging(Model):

@@ -47,6 +47,7 @@ def check(root: Node, environ: Mapping[str, str], report: Report) -> None:
     _warn_of_secrets(root.at("server", "auth", "tokens"), "ONLY1MCP_TOKEN", report)
     _warn_of_secrets(root.at("server", "admin_tokens"), "ONLY1MCP_ADMIN_TOKEN", report)
     _warn_of_secrets(root.at("server", "metrics_tokens"), "ONLY1MCP_METRICS_TOKEN", report)
+    _warn_of_shared_tokens(root, report)
     find = cache(shutil.which)  # most servers are started by one of a few programs
     for server in _servers(root):
         _check_tools(server, report)
@@ -213,6 +214,26 @@ def _warn_of_secrets(block: Node | None, variable: str, report: Report) -> None:
     for name, node in named:
         if node.text():
             _warn_of_secret(name, node, variable or _variable(name), report)
+
+
+def _warn_of_shared_tokens(root: Node, report: Report) -> None:
+    """Warn of a token that opens more than the list it stands in is for."""
+    seen: dict[str, str] = {}  # what it opens besides
+    for place, opens in (
+        (("admin_tokens",), "whoever has it may change what the gateway runs"),
+        (("auth", "tokens"), "whoever has it may use all servers"),
+        (("metrics_tokens",), ""),
+    ):
+        block = root.at("server", *place)
+        found = {
+            text: node for node in (block.elements() if block else ()) if (text := node.text())
+        }
+        for text, node in found.items():
+            if text in seen:
+                report.warn(node.place, seen[text], "give each list tokens of its own")
+            else:
+                name = ".".join(("server", *place))
+                seen[text] = f"the same token is one of {name}: {opens}"
 
 
 def _warn_of_arguments(args: Node | None, report: Report) -> None:

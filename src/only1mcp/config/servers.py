@@ -112,7 +112,8 @@ class Timeouts(Model):
     start: Annotated[Duration, Field(gt=0, le=3600)] = 60.0
     """Spawn or dial, find the era and shake hands. Generous: a first `npx` downloads."""
     call_idle: Annotated[Duration, Field(gt=0, le=86400)] = 60.0
-    """A call without any message from the server; progress restarts it."""
+    """A call without any message from the server. Progress restarts it, which a server sends only
+    for a client that has asked for it with a `progressToken`."""
     call_max: Annotated[Duration, Field(gt=0, le=86400)] = 600.0
     """A whole call, progress or not."""
     list: Annotated[Duration, Field(gt=0, le=600)] = 15.0

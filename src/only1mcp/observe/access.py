@@ -1,4 +1,4 @@
-"""Who called what: one JSON line for each finished request.
+"""Who called what: one JSON line for each request that the relay took on, when it is over.
 
     relay/watch.py ──Finished──► current() ──► the access log
 
@@ -45,9 +45,9 @@ class Finished:
     """The tool, prompt or URI as the client named it."""
     server: str | None
     outcome: str
-    """ok, tool_error (the tool says it failed), error or cancelled."""
+    """ok, tool_error (the tool says it failed), error or cancelled (by its client)."""
     code: int | None
-    """Of the JSON-RPC error."""
+    """Of the JSON-RPC error; -31006: the gateway was stopping, and ended it."""
     arguments: bytes | None
     """Of a tool or prompt, as JSON text."""
     traceparent: str | None
@@ -104,7 +104,8 @@ class AccessLog:
         )
         if self._arguments and finished.arguments is not None:
             fields = to_builtins(line) | _masked(_shown(finished.arguments))
-            self._writer.write(json.dumps(fields, ensure_ascii=False))  # cut emojis, too
+            text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))  # cut emojis, too
+            self._writer.write(text)
         else:
             self._writer.write(_encode(line).decode())
 

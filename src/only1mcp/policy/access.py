@@ -201,7 +201,7 @@ class Access:
         if principal is None:
             if path in OPEN_PATHS:
                 return Grant(ANONYMOUS, cors)
-            return _unauthorized(authorization, cors)
+            return _unauthorized(authorization, cors, self._wanted(path))
         grant = Grant(principal, cors, admin)
         if len(self._granted) >= _MAX_GRANTS:
             self._granted.clear()
@@ -259,6 +259,12 @@ class Access:
             "if they should, add the origin to server.allowed_origins",
         )
 
+    def _wanted(self, path: str) -> str:
+        """The settings whose tokens open `path`."""
+        if path != METRICS_PATH or not (self._scrapers or self._admins):
+            return "server.auth.tokens"
+        return "server.metrics_tokens or server.admin_tokens"
+
     def _is_scraper(self, authorization: bytes | None) -> bool:
         names = dict.fromkeys(self._scrapers, SCRAPER)
         return _found(authorization, self._scrapers, names) is not None
@@ -311,11 +317,11 @@ def _cors(origin: bytes | None) -> bytes:
     )
 
 
-def _unauthorized(authorization: bytes | None, cors: bytes) -> Refusal:
+def _unauthorized(authorization: bytes | None, cors: bytes, wanted: str) -> Refusal:
     if authorization is None:
         challenge = b"WWW-Authenticate: Bearer\r\n"
-        message = "a token is needed: send Authorization: Bearer <one of server.auth.tokens>"
+        message = f"a token is needed: send Authorization: Bearer <one of {wanted}>"
     else:
         challenge = b'WWW-Authenticate: Bearer error="invalid_token"\r\n'
-        message = "the token in the Authorization header is not one of server.auth.tokens"
+        message = f"the token in the Authorization header is not one of {wanted}"
     return Refusal(401, message, challenge + cors)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 from msgspec import Raw
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from only1mcp.relay.under_way import UnderWay
     from only1mcp.relay.wanted import Fetch, Wanted
     from only1mcp.upstream.roster import Replica
+
+
+CLIENT_CANCELLED: Final = "cancelled by the client"
+"""The cancel message of a task whose client no longer wants the answer."""
 
 
 class Caller(Protocol):

@@ -12,11 +12,11 @@ from only1mcp.observe.events import REQUEST
 from only1mcp.observe.meter import OTHER
 from only1mcp.observe.watch import Watch
 from only1mcp.protocol import message
-from only1mcp.protocol.errors import McpError, ServerFault, UpstreamError
+from only1mcp.protocol.errors import Draining, McpError, ServerFault, UpstreamError
 from only1mcp.protocol.methods import METHODS, Route
 from only1mcp.relay import traced
 from only1mcp.relay.call import at_hand, relay
-from only1mcp.relay.request import Request
+from only1mcp.relay.request import CLIENT_CANCELLED, Request
 from only1mcp.relay.snapshot import Snapshot
 
 
@@ -57,8 +57,11 @@ async def watched(request: Request, snapshot: Snapshot, watch: Watch) -> bytes:
         if watch.meter is not None and isinstance(error, ServerFault) and error.may_have_run:
             watch.meter.failed_midway(error.server)
         raise
-    except CancelledError:
+    except CancelledError as cancel:
         outcome = "cancelled"
+        if cancel.args[:1] != (CLIENT_CANCELLED,):  # it is the gateway that ends, and says so
+            fault = Draining("gateway", "the gateway is stopping")
+            outcome, code = "error", fault.code
         raise
     finally:
         took_s = perf_counter() - began

@@ -32,7 +32,9 @@ CAUSES: Final = {
     "-31003": Cause("a server was lost in mid-call; it may have run", "`only1mcp logs`"),
     "-31004": Cause("a server is left alone after failures; nothing has run", "`circuit_breaker`"),
     "-31005": Cause("too many calls at once; nothing has run", "`concurrency` and `server.limits`"),
-    "-31006": Cause("the gateway was stopping; nothing has run", "`server.drain_timeout`"),
+    "-31006": Cause(
+        "the gateway was stopping; what it ended may have run", "`server.drain_timeout`"
+    ),
     "-31007": Cause("an answer was larger than is carried; it has run", "ask the server for less"),
     "-31010": Cause("what a server said is not MCP; it may have run", "`only1mcp logs`"),
     "-32002": Cause("nobody has such a resource", "look at what the client asks for"),

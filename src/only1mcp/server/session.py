@@ -20,12 +20,11 @@ from only1mcp.protocol.eras import LOG_LEVELS
 from only1mcp.protocol.errors import ClientRefused, InvalidParams, InvalidRequest, McpError
 from only1mcp.protocol.message import Message, Params
 from only1mcp.protocol.methods import FROM_CLIENTS, Fate, fate
+from only1mcp.relay.request import CLIENT_CANCELLED as CLIENT_CANCELLED
 from only1mcp.server.events import Events, Memory
 
 MAX_SESSIONS: Final = 10_000
 IDLE_S: Final = 1800.0
-CLIENT_CANCELLED: Final = "cancelled by the client"
-"""The cancel message of a task whose client no longer wants the answer."""
 
 
 class Work(Protocol):

@@ -14,6 +14,10 @@ from collections.abc import Callable, Collection
 from math import inf
 from typing import Final, Protocol
 
+from only1mcp.upstream.base import Call
+
+MAY_HAVE_RUN: Final = "the call may have run; look before you repeat it"
+"""The next step after a call that was sent and has no answer."""
 STOOD_S: Final = 1.0
 """A look that comes so late shows that the process stood still: it was stopped, or its machine."""
 AT_ONCE: Final = 2
@@ -75,3 +79,15 @@ class Deadlines:
         rest = min((call.due for call in self._calls), default=inf)
         if rest < inf:
             self._arm(rest if rest > now else now + BREATH_S)
+
+
+def overrun(server: str, call: Call, *, whole: bool) -> tuple[str, str]:
+    """What `server` did with a call that has expired, and the next step; `whole`: it took too long
+    in all."""
+    if whole:
+        did, limit = f"took longer than {call.max_s:g} s for {call.method}", "call_max"
+    else:
+        did, limit = f"sent nothing for {call.idle_s:g} s during {call.method}", "call_idle"
+    if call.method.endswith("/list"):
+        return did, f"see timeouts.list of server '{server}'"
+    return did, f"{MAY_HAVE_RUN}; its limit is timeouts.{limit} of server '{server}'"

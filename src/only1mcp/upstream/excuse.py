@@ -9,12 +9,13 @@ from only1mcp.policy.breaker import State as BreakerState
 from only1mcp.protocol.errors import CircuitOpen, ServerFault, ServerUnavailable
 from only1mcp.upstream.replica import Replica, State
 
+SHORT_S: Final = 0.1
+"""Nobody has to come again sooner, nor is it said more exactly."""
 _SOON: Final = "try again in a moment"
 
 
 def left_alone(one: Replica, now: float) -> ServerFault:
     """For a replica that is connected and yet takes no calls."""
-    after_s = wait_s(one, now)
     kind: type[ServerFault] = CircuitOpen
     if one.breaker.state is not BreakerState.CLOSED:
         why = f"fails and is left alone: {one.breaker.reason}"
@@ -22,8 +23,11 @@ def left_alone(one: Replica, now: float) -> ServerFault:
         why = "has asked for a pause"
     else:
         kind, why = ServerUnavailable, f"is unhealthy: {one.health.reason}"
-    hint = f"the call was not sent; it is looked at again within {after_s:.1f} s"
-    said, after_ms = f"server '{one.name}' {why}", int(after_s * 1000) + 1
+    when, after_ms = _again(wait_s(one, now))
+    said, hint = (
+        f"server '{one.name}' {why}",
+        f"the call was not sent; it is looked at again {when}",
+    )
     return kind(one.server, said, hint=hint, retry_after_ms=after_ms)
 
 
@@ -34,9 +38,16 @@ def down(one: Replica, name: str, now: float) -> ServerUnavailable:
         return ServerUnavailable(one.server, said, hint=f"set enabled: true for server '{name}'")
     if one.state not in (State.WAITING, State.FAILED):
         return ServerUnavailable(one.server, said, hint=_SOON)
-    after_s = max(one.tries_at - now, 0.0)
-    hint, after_ms = f"it is tried again within {after_s:.1f} s", int(after_s * 1000) + 1
-    return ServerUnavailable(one.server, said, hint=hint, retry_after_ms=after_ms)
+    when, after_ms = _again(one.tries_at - now)  # past: it has just ended, and is being closed
+    return ServerUnavailable(
+        one.server, said, hint=f"it is tried again {when}", retry_after_ms=after_ms
+    )
+
+
+def _again(after_s: float) -> tuple[str, int]:
+    """When something is tried again, for people and in milliseconds."""
+    when = f"within {after_s:.1f} s" if after_s >= SHORT_S else "in a moment"
+    return when, int(max(after_s, SHORT_S) * 1000)
 
 
 def wait_s(one: Replica, now: float) -> float:

@@ -244,7 +244,7 @@ class Live:
     def restart(self) -> None:
         """Start every replica anew, whatever state it is in; calls under way are lost."""
         for one in self.replicas:
-            one.restart("it is started again by hand")
+            one.restart()
 
     def leave(self, who: str) -> None:
         """A session or principal has gone: so do its connections."""

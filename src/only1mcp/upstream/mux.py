@@ -37,7 +37,7 @@ from only1mcp.upstream import traffic
 from only1mcp.upstream.afterwards import Afterwards
 from only1mcp.upstream.askers import GivenUp, asker, take_back
 from only1mcp.upstream.base import Call, NotificationSink, Waiter, put, refusal
-from only1mcp.upstream.deadline import Deadlines
+from only1mcp.upstream.deadline import Deadlines, overrun
 from only1mcp.upstream.lines import is_text
 from only1mcp.upstream.pending import Pending
 
@@ -60,9 +60,10 @@ class Mux:
         server: str,
         say: Callable[[bytes], None],
         on_notification: NotificationSink,
-        overdue: Callable[[str], ServerFault],
+        overdue: Callable[[str, str], ServerFault],
     ) -> None:
-        """`say` sends what nobody waits for; `overdue` makes a late call's error of the reason."""
+        """`say` sends what nobody waits for; `overdue` makes a late call's error of the reason and
+        the next step."""
         self.late = 0
         self._server = server
         self._say = say
@@ -119,13 +120,10 @@ class Mux:
 
     def _expire(self, pending: Pending) -> None:
         """The deadline of `pending` has passed."""
-        call = pending.call
-        if monotonic() >= pending.ends:
-            why = f"took longer than {call.max_s:g} s for {call.method}"
-        else:
-            why = f"sent nothing for {call.idle_s:g} s during {call.method}"
+        whole = monotonic() >= pending.ends
+        why, hint = overrun(self._server, pending.call, whole=whole)
         self._give_up(pending, why)
-        pending.fail(self._overdue(why))
+        pending.fail(self._overdue(why, hint))
 
     # --- in ---
 

@@ -38,6 +38,7 @@ from only1mcp.upstream.standing import Counted, Standing
 
 log = logging.getLogger("only1mcp.servers")
 
+ASKED: Final = "a restart was asked for"
 MANY: Final = 2
 """Of so many replicas each is told of by itself."""
 
@@ -188,11 +189,16 @@ class Replica(Standing):
             self._restarts.forget()
             self._go.set()
 
-    def restart(self, reason: str) -> None:
+    def restart(self) -> None:
         """Start it anew now, in whatever state it is."""
         self._restarts.forget()
         self._go.set()
-        self.end(reason)
+        self.end(ASKED)
+
+    @property
+    def asked(self) -> bool:
+        """Whether it is down because somebody wants it anew, and for no fault."""
+        return self.reason == ASKED
 
     def end(self, reason: str) -> None:
         """End the connection, or its start; what follows is as if it had been lost."""

@@ -32,6 +32,7 @@ from only1mcp.upstream.afterwards import Afterwards
 from only1mcp.upstream.answer import id_is_open
 from only1mcp.upstream.base import Call, Waiter
 from only1mcp.upstream.connection import Connection, Response
+from only1mcp.upstream.deadline import overrun
 from only1mcp.upstream.dial import Endpoint
 from only1mcp.upstream.http import HttpPool
 from only1mcp.upstream.listen import FIRST_PAUSE_S, last_id, messages_in, told_s
@@ -130,14 +131,14 @@ class Running(msgspec.Struct, eq=False):
     def overdue(self) -> ServerFault:
         """The error for a call that has expired."""
         server, call = self.owner.endpoint.server, self.call
-        limit = "max" if self.owner.clock() >= self.ends else "idle"
-        limit_s = call.max_s if limit == "max" else call.idle_s
-        hint = f"see timeouts of server '{server}' (call_{limit}; for lists: list)"
+        whole = self.owner.clock() >= self.ends
         if not self.sent:
+            limit_s = call.max_s if whole else call.idle_s
             cause = f"no connection was free for {call.method} within {limit_s:g} s"
+            hint = f"see timeouts of server '{server}' (call_idle, call_max; for lists: list)"
             return ServerUnavailable(server, self.owner.endpoint.say(cause), hint=hint)
-        cause = f"no answer to {call.method} within {limit_s:g} s"
-        return ServerTimeout(server, self.owner.endpoint.say(cause), hint=hint)
+        did, hint = overrun(server, call, whole=whole)
+        return ServerTimeout(server, self.owner.endpoint.say(f"it {did}"), hint=hint)
 
     def asking(self, begun: bool) -> None:
         """The server waits for its client, so it is not idle: no idle deadline meanwhile."""

@@ -32,6 +32,7 @@ from only1mcp.protocol.sse import Event
 from only1mcp.upstream import answer
 from only1mcp.upstream.base import Call, Greeting, NotificationSink
 from only1mcp.upstream.connection import Exchange, Response
+from only1mcp.upstream.deadline import MAY_HAVE_RUN
 from only1mcp.upstream.dial import Endpoint
 from only1mcp.upstream.http import CONNECT_S, TRY_LATER, HttpPool
 from only1mcp.upstream.listen import messages_in
@@ -47,7 +48,6 @@ MAX_UNSENT: Final = 256  # notifications and answers under way; more are dropped
 POST_S: Final = 10.0  # one notification or answer; also a POST whose call has been answered
 _GET: Final = b"accept: text/event-stream\r\ncache-control: no-store\r\n"
 _POST: Final = b"accept: application/json, text/event-stream\r\ncontent-type: application/json\r\n"
-_REPEAT: Final = "the call may have run; look before you repeat it"
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -267,10 +267,10 @@ class LegacySse:
             pending.fail(fault())
 
     def _gone(self) -> ServerFault:
-        return ServerLost(self.server, self._reason, hint=_REPEAT)
+        return ServerLost(self.server, self._reason, hint=MAY_HAVE_RUN)
 
-    def _overdue(self, why: str) -> ServerFault:
-        return ServerTimeout(self.server, self._endpoint.say(f"it {why}"), hint=_REPEAT)
+    def _overdue(self, why: str, hint: str) -> ServerFault:
+        return ServerTimeout(self.server, self._endpoint.say(f"it {why}"), hint=hint)
 
     def _try_it(self) -> str:
         return f"its first event must be `endpoint`; try: curl -iN {self._endpoint.shown}"

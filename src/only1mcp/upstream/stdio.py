@@ -37,6 +37,7 @@ from only1mcp.upstream.base import (
     NotificationSink,
     Waiter,
 )
+from only1mcp.upstream.deadline import MAY_HAVE_RUN
 from only1mcp.upstream.launch import NotStartable
 from only1mcp.upstream.lines import Lines, messages
 from only1mcp.upstream.mux import Mux
@@ -59,7 +60,6 @@ ERROR_LINE_LENGTH: Final = 300
 
 _LOOK: Final = "run its command by hand to see what it needs"
 _NOT_FOUND: Final = "check transport.command and transport.args, and PATH in transport.env"
-_REPEAT: Final = "the call may have run; look before you repeat it"
 
 
 class ServerDied(ServerLost):
@@ -222,9 +222,9 @@ class StdioServer:
         if child is not None and not self._lost.is_set() and self._reads(child):
             child.write(message.one_line(line) + b"\n")
 
-    def _overdue(self, why: str) -> ServerTimeout:
+    def _overdue(self, why: str, hint: str) -> ServerTimeout:
         text = f"server '{self.server}' {why}" if self._greeted else self._text(why)
-        return ServerTimeout(self.server, text, hint=_REPEAT if self._greeted else None)
+        return ServerTimeout(self.server, text, hint=hint if self._greeted else None)
 
     # --- in ---
 
@@ -272,12 +272,12 @@ class StdioServer:
     def _on_end(self, what: str) -> None:
         child, exited = self._child, self.exited
         if exited is None:
-            self._lose(what, lambda text: ServerLost(self.server, text, hint=_REPEAT))
+            self._lose(what, lambda text: ServerLost(self.server, text, hint=MAY_HAVE_RUN))
         elif exited.config_fault and not self._greeted and child is not None:
             what = f"{what}, as commands that cannot be run do; PATH searched: {child.path}"
             self._lose(what, lambda text: NotStartable(self.server, text, hint=_NOT_FOUND))
         else:
-            hint = _REPEAT if self._greeted else _LOOK
+            hint = MAY_HAVE_RUN if self._greeted else _LOOK
             self._lose(what, lambda text: ServerDied(self.server, text, exited, hint))
 
     def _lose(self, what: str, fault: Callable[[str], ServerFault]) -> None:
