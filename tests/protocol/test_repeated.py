@@ -20,6 +20,17 @@ def known(body: bytes = b"{}") -> Repeated:
     return found
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nDate: today\r\n\r\n"
+
+
+def in_chunks(*bodies: bytes, number: bytes = b"%x", head: bytes = CHUNKED) -> bytes:
+    return head + b"".join(number % len(body) + b"\r\n" + body + b"\r\n" for body in bodies)
+
+
+def chunked(*bodies: bytes, number: bytes = b"%x", head: bytes = CHUNKED) -> bytes:
+    return in_chunks(*bodies, b"", number=number, head=head)
+
+
 def test_the_body_of_each_message_with_the_same_head() -> None:
     one = known()
     for body in (b"{}", b"[1]", b"[2]", b"x" * 70_000, b"", b"{}"):
@@ -65,6 +76,54 @@ def test_anything_else_is_for_the_parser(data: bytes) -> None:
     assert one.body(data) is None
 
 
+def one_chunk(body: bytes, number: bytes = b"%x") -> Repeated:
+    found = repeated(chunked(body, number=number), len(body))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("number", [b"%x", b"%X"])
+def test_the_body_that_is_in_one_chunk(number: bytes) -> None:
+    one = one_chunk(b"y" * 0xAB, number)
+    for body in (b"{}", b"x" * 0xFA, b"z" * 0xFA, b"x" * 70_000, chunked(b"inner"), b"{}"):
+        assert one.body(chunked(body, number=number)) == body
+
+
+@given(st.lists(st.binary(min_size=1, max_size=300), max_size=6))
+def test_whatever_is_in_the_chunk(bodies: list[bytes]) -> None:
+    one = one_chunk(b"{}")
+    assert [one.body(chunked(body)) for body in bodies] == bodies
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        chunked(b"{}")[:-1],
+        chunked(b"{}") + b"x",
+        chunked(b"{}") + chunked(b"{}"),
+        chunked(b"{", b"}"),
+        chunked(),
+        in_chunks(b"{}"),
+        in_chunks(b"{}") + b"0\r\nX: trailer\r\n\r\n",
+        CHUNKED + b"2;x=y\r\n{}\r\n0\r\n\r\n",
+        CHUNKED + b"02\r\n{}\r\n0\r\n\r\n",
+        CHUNKED + b"0x2\r\n{}\r\n0\r\n\r\n",
+        CHUNKED + b"-5\r\n\r\n0\r\n\r\n",
+        CHUNKED + b"-5\r\n\r\n",
+        CHUNKED + b"2\r\n{}XX0\r\n\r\n",
+        CHUNKED + b"2\r\n{}\r\n1\r\n\r\n",
+        chunked(b"{}", head=CHUNKED.replace(b"today", b"never")),
+        whole(b"{}"),
+    ],
+)
+def test_chunks_of_another_form_are_for_the_parser(data: bytes) -> None:
+    one = one_chunk(b"{}")
+    assert one.body(data) is None
+    one = one_chunk(b"[1]")
+    assert one.body(chunked(b"[]")) == b"[]"  # a head as long is known as a whole
+    assert one.body(data) is None
+
+
 def test_a_message_as_long_as_the_last_is_not_taken_for_one_like_it() -> None:
     one = known()
     assert one.body(whole(b"12345678")) == b"12345678"
@@ -84,6 +143,12 @@ def test_a_message_as_long_as_the_last_is_not_taken_for_one_like_it() -> None:
         (b"HTTP/1.1 100 Continue\r\n\r\n" + whole(b"{}"), 2),
         (FRONT + b"2, 2" + BACK + b"{}", 2),
         (FRONT + b"2\r\nX: y", 0),
+        (whole(b"{}", back=b"\r\nTransfer-Encoding: identity" + BACK), 2),
+        (chunked(b"{}", head=FRONT + b"2\r\nTransfer-Encoding: chunked\r\n\r\n"), 2),
+        (chunked(b"{}", head=CHUNKED.replace(b"chunked", b"gzip, chunked")), 2),
+        (chunked(b"{", b"}"), 2),
+        (chunked(), 0),
+        (b"HTTP/1.1 103 Early\r\n\r\n" + chunked(b"{}"), 2),
     ],
 )
 def test_what_is_not_one_whole_message_framed_by_its_length_is_not_remembered(

@@ -1,56 +1,71 @@
 """The same HTTP head again: what most messages on a connection begin with, byte for byte.
 
-A peer repeats its head from one message to the next, but for the number in Content-Length. Such a
-message needs no parser: what its head says was found out when it came first. Only heads that are
-framed by Content-Length alone may be remembered; whoever does has to see to that.
+A peer repeats its head from one message to the next, but for the number that says how long the body
+is: in Content-Length, or before the one chunk that it is in. Such a message needs no parser: what
+its head says was found out when it came first.
 Cost    0.2 us for a message as long as the one before, 0.6 us for one of another length (timeit).
-Source  RFC 9112 section 6: the same bytes frame the same message.
+Source  RFC 9112 sections 6 and 7.1: the same bytes frame the same message.
 """
 
 import re
 from typing import Final
 
 MAX_DIGITS: Final = 8
-"""Of a Content-Length."""
+"""Of a length."""
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: ?([0-9]{1,8})(?=\r\n)", re.IGNORECASE)
+_CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding: ?chunked(?=\r\n)", re.IGNORECASE)
 _END: Final = b"\r\n\r\n"
+_LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
 
 
 class Repeated:
-    """A head in two parts, around the number in Content-Length."""
+    """A head in two parts, around the number of bytes in the body; `tail` comes after that."""
 
-    __slots__ = ("_back", "_begins", "_front", "_size", "_whole")
+    __slots__ = ("_back", "_begins", "_front", "_number", "_size", "_tail", "_whole")
 
-    def __init__(self, front: bytes, back: bytes) -> None:
+    def __init__(self, front: bytes, number: bytes, back: bytes, tail: bytes = b"") -> None:
         self._front = front
+        self._number = number  # how it is written, for the operator %
         self._back = back
+        self._tail = tail
         self._whole = b""  # the head of the last message: many are as long as the one before
         self._begins, self._size = 0, -1
 
     def body(self, data: bytes) -> bytes | None:
         """The body of the one whole message that `data` is, if its head is this one."""
-        if len(data) == self._size and data.startswith(self._whole):
-            return data[self._begins :]
-        front = self._front
+        size, tail = len(data), self._tail
+        ends = size - len(tail)
+        if size == self._size and data.startswith(self._whole) and data.endswith(tail):
+            return data[self._begins : ends]
+        front, back = self._front, self._back
         if not data.startswith(front):
             return None
         start = len(front)
         end = data.find(b"\r", start, start + MAX_DIGITS + 1)
-        digits, back = data[start:end], self._back
-        if end < 0 or not digits.isdigit() or not data.startswith(back, end):
-            return None
         begins = end + len(back)
-        body = data[begins:]
-        if len(body) != int(digits):
+        if end < 0 or begins > ends or data[start:end] != self._number % (ends - begins):
             return None
-        self._whole, self._begins, self._size = data[:begins], begins, len(data)
-        return body
+        if not data.startswith(back, end) or not data.endswith(tail):
+            return None
+        self._whole, self._begins, self._size = data[:begins], begins, size
+        return data[begins:ends]
 
 
 def repeated(data: bytes, length: int) -> Repeated | None:
     """The head of `data`, if that is one whole message with a body of this length."""
     ends = data.find(_END) + len(_END)
-    found = list(_LENGTH.finditer(data, 0, ends))
-    if len(found) != 1 or len(data) != ends + length or int(found[0][1]) != length:
+    lengths = [*_LENGTH.finditer(data, 0, ends)]
+    encodings = data[:ends].lower().count(b"transfer-encoding")
+    if len(lengths) == 1 and not encodings:
+        starts, stops = lengths[0].span(1)
+        ways = [Repeated(data[:starts], b"%d", data[stops:ends])]
+    elif encodings == 1 and not lengths and _CHUNKED.search(data, 0, ends):
+        ways = [Repeated(data[:ends], digits, b"\r\n", _LAST_CHUNK) for digits in (b"%x", b"%X")]
+    else:
         return None
-    return Repeated(data[: found[0].start(1)], data[found[0].end(1) : ends])
+    return next((way for way in ways if _has(data, way, length)), None)
+
+
+def _has(data: bytes, head: Repeated, length: int) -> bool:
+    body = head.body(data)
+    return body is not None and len(body) == length
