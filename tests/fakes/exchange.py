@@ -27,6 +27,10 @@ class FakeWire:
         """Remember it."""
         self.writes.append(data)
 
+    def write_whole(self, answer: bytes) -> None:
+        """The same."""
+        self.writes.append(answer)
+
     def pending(self) -> int:
         """As told."""
         return self.waiting

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, cast
 
+from only1mcp import outbox
 from only1mcp.policy.access import Access
 from only1mcp.server.exchange import Exchange, Handler, Request, Rest, status_line
 from only1mcp.server.head import METHODS, Refused
@@ -35,7 +36,7 @@ class Shared:
     """What all connections of one edge have in common."""
 
     __slots__ = ("access", "app", "closing", "connections", "emptied", "loop", "max_body_bytes",
-                 "max_connections", "mcp", "running", "tally")  # fmt: skip
+                 "max_connections", "mcp", "outbox", "running", "tally")  # fmt: skip
 
     def __init__(
         self, access: Access, max_body_bytes: int, max_connections: int, mcp: Handler, app: Handler
@@ -46,6 +47,7 @@ class Shared:
         self.mcp = mcp
         self.app = app
         self.loop = asyncio.get_running_loop()
+        self.outbox = outbox.of_loop()
         self.closing = False  # every answer is the last of its connection
         self.connections: set[Connection] = set()
         self.emptied = asyncio.Event()  # set whenever the last connection ends
@@ -246,7 +248,7 @@ class Connection(asyncio.Protocol):
         if exchange.closed:
             return
         if exchange.streaming:
-            self._transport.close()
+            self.close()
         elif self.closing:
             exchange.respond(503, _error("the gateway is stopping"))
         else:
@@ -261,16 +263,22 @@ class Connection(asyncio.Protocol):
         if self.closing:
             self._linger()
         elif not exchange.request.keep_alive:
-            self._transport.close()
+            self.close()
         elif not self._starting:
             reader = self.reader
             if reader.ready or reader.awaits_continue or self._refusal or self.held:
                 self._advance()
 
     def write(self, data: bytes) -> None:
-        """Bytes to the client; never blocks."""
+        """Bytes to the client; never blocks. `blocked` is true to them."""
         self.written += len(data)
+        self._shared.outbox.flush()  # an earlier answer goes first
         self._transport.write(data)
+
+    def write_whole(self, answer: bytes) -> None:
+        """A small answer, with others of this turn."""
+        self.written += len(answer)
+        self._shared.outbox.write(self._transport, answer)
 
     @property
     def answering(self) -> bool:
@@ -343,6 +351,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """End the connection once what was written has left."""
+        self._shared.outbox.flush()
         self._transport.close()
 
     def cut(self) -> None:
@@ -353,7 +362,7 @@ class Connection(asyncio.Protocol):
         """The edge is closing: end now if idle, or end a stream that nobody answers any more."""
         exchange = self._current
         if exchange is None:
-            self._transport.close()
+            self.close()
         elif exchange not in self._shared.running:
             exchange.end()
 

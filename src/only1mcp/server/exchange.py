@@ -56,7 +56,10 @@ class Wire(Protocol):
     """Of all connections: those that are being worked on."""
 
     def write(self, data: bytes) -> None:
-        """Bytes to the client; never blocks."""
+        """Bytes to the client; never blocks. `blocked` is true to them."""
+
+    def write_whole(self, answer: bytes) -> None:
+        """A small answer, with others of this turn of the loop."""
 
     def pending(self) -> int:
         """Bytes written that the client has not taken yet."""
@@ -187,7 +190,7 @@ class Exchange(msgspec.Struct, eq=False):
             self.respond(200, body)
             return
         self.closed = True
-        wire.write(b"%b%d\r\n%b\r\n%b" % (_OK_JSON, len(body), self.lines, body))
+        wire.write_whole(b"%b%d\r\n%b\r\n%b" % (_OK_JSON, len(body), self.lines, body))
         wire.answered()
 
     def hold(self, work: Work) -> None:

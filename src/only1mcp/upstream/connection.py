@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, cast
 import httptools
 import msgspec
 
+from only1mcp import outbox
 from only1mcp.protocol.errors import InternalError, McpError
 from only1mcp.protocol.sse import Event, EventTooLarge, Parser
 from only1mcp.upstream.again import Answered
@@ -92,6 +93,7 @@ class Connection(asyncio.Protocol):
         "_headers",
         "_keep",
         "_linger",
+        "_outbox",
         "_overhead",
         "_parser",
         "_poll",
@@ -154,7 +156,7 @@ class Connection(asyncio.Protocol):
         self._waiter = waiter
         exchange.sent = True
         self._pool.endpoint.traffic.sent += len(data)
-        self._transport.write(data)
+        self._outbox.write(self._transport, data)
 
     def is_quiet(self) -> bool:
         """Whether an idle connection is still open, with nothing waiting to be read on it."""
@@ -174,6 +176,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._outbox = outbox.of_loop()
         self._pool.endpoint.traffic.opened += 1
         self._poll = select.poll()
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
