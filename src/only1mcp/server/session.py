@@ -118,7 +118,7 @@ class Session:
         """
         key = message.id_value(id)
         if key in self._running:
-            raise InvalidRequest(f"a request with id {key!r} is still running on this session")
+            raise still_running(id)
         self._running[key] = work
         return key
 
@@ -331,6 +331,12 @@ class Sessions:
         for session in list(self._sessions.values()):
             if session.last_used < oldest and session.idle:
                 self.close(session)
+
+
+def still_running(id: Raw) -> InvalidRequest:
+    """The refusal of a request with the id of another one."""
+    key = message.id_value(id)
+    return InvalidRequest(f"a request with id {key!r} is still running on this session")
 
 
 def cancelled_id(incoming: Message) -> str | int | None:
