@@ -318,12 +318,14 @@ class Sessions:
 
     def end_others(self, principals: Collection[str]) -> None:
         """End the sessions of all but these principals. Nobody can use one any more, so what
-        still runs in one may end by itself."""
+        still runs in one may end by itself; the next sweep after that ends the session."""
         for session in [one for one in self if one.principal not in principals]:
             if not session.busy:
                 self.close(session)
-            elif session.end_stream is not None:
+                continue
+            if session.end_stream is not None:
                 session.end_stream()
+            session.last_used -= IDLE_S
 
     def sweep(self) -> None:
         """Forget sessions that nobody has used for IDLE_S."""
