@@ -29,6 +29,7 @@ from only1mcp.protocol.errors import ServerLost, UpstreamError
 from only1mcp.protocol.message import as_raw
 from only1mcp.relay import under_way
 from only1mcp.server.caller import KEEP_ALIVE_S
+from only1mcp.server.connection import Connection
 
 FIND = call("lib__find")
 PLAIN = json.dumps(text("found")).encode()
@@ -239,12 +240,15 @@ async def at_once(one: Scene, *bodies: Any) -> AsyncIterator[list[Client]]:
     edge = one.gateway.edge
     assert edge is not None
     assert edge.shared is not None
-    clients, theirs = [], []
+    connections = edge.shared.connections
+    others = len(connections)
+    clients: list[Client] = []
+    theirs: list[Connection] = []
     for _ in bodies:
-        before = set(edge.shared.connections)
+        before = set(connections)
         clients.append(Client(*await asyncio.open_connection("127.0.0.1", edge.port)))
-        await until(lambda had=before: len(edge.shared.connections) > len(had))
-        theirs += edge.shared.connections - before
+        await until(lambda: len(connections) == others + len(clients))
+        theirs += connections - before
     for connection, body in zip(theirs, bodies, strict=True):
         connection.data_received(post(body, one.session.headers))
     yield clients
