@@ -11,7 +11,7 @@ import pytest
 
 from fakes.at_once import Direct, direct, owed
 from fakes.edge import Client, begin, until
-from fakes.upstream import served, text
+from fakes.upstream import Gate, served, text
 from fakes.wire import (
     Session,
     Web,
@@ -29,6 +29,7 @@ from only1mcp.protocol.errors import ServerLost, UpstreamError
 from only1mcp.protocol.message import as_raw
 from only1mcp.relay import under_way
 from only1mcp.server.caller import KEEP_ALIVE_S
+from only1mcp.server.connection import Connection
 
 FIND = call("lib__find")
 PLAIN = json.dumps(text("found")).encode()
@@ -230,6 +231,63 @@ async def test_an_id_that_is_no_number_of_any_library_is_refused_before_anything
         assert one.lib.waiting == []
 
 
+# --- in one turn of the loop ---
+
+
+@asynccontextmanager
+async def at_once(one: Scene, *bodies: Any) -> AsyncIterator[list[Client]]:
+    """Their clients, each on a connection of its own: the gateway reads them all in one turn."""
+    edge = one.gateway.edge
+    assert edge is not None
+    assert edge.shared is not None
+    connections = edge.shared.connections
+    others = len(connections)
+    clients: list[Client] = []
+    theirs: list[Connection] = []
+    for _ in bodies:
+        before = set(connections)
+        clients.append(Client(*await asyncio.open_connection("127.0.0.1", edge.port)))
+        await until(lambda: len(connections) == others + len(clients))
+        theirs += connections - before
+    for connection, body in zip(theirs, bodies, strict=True):
+        connection.data_received(post(body, one.session.headers))
+    yield clients
+    for client in clients:
+        await client.close()
+
+
+async def test_of_two_requests_with_one_id_the_first_is_answered() -> None:
+    """Though it takes a task, and the second would not."""
+    async with scene() as one:
+        both = message("ping", id=5), message("tools/call", FIND, id=5)
+        async with at_once(one, *both) as (first, second):
+            answer, refusal = await first.answer(), await second.answer()
+    assert (answer.status, json.loads(answer.body)["result"]) == (200, {})
+    assert (refusal.status, json.loads(refusal.body)["error"]["code"]) == (400, -32600)
+    assert one.lib.waiting == []
+
+
+async def test_what_is_cancelled_at_once_is() -> None:
+    """Though its task has not begun."""
+    async with scene() as one:
+        one.lib.full = True
+        one.lib.answers["tools/call"] = Gate(PLAIN)
+        cancelled = message("notifications/cancelled", {"requestId": 5})
+        async with at_once(one, message("tools/call", FIND, id=5), cancelled) as (client, other):
+            assert json.loads((await client.answer()).body)["error"]["code"] == -32800
+            assert (await other.answer()).status == 202
+
+
+async def test_what_runs_when_its_session_ends_at_once_is_cancelled() -> None:
+    async with scene() as one:
+        one.lib.full = True
+        one.lib.answers["tools/call"] = Gate(PLAIN)
+        async with at_once(one, message("tools/call", FIND, id=5)) as (client,):
+            (session,) = one.gateway._sessions
+            one.gateway._sessions.close(session)
+            assert json.loads((await client.answer()).body)["error"]["code"] == -32800
+
+
 # --- one connection, and the end of all ---
 
 
@@ -249,8 +307,13 @@ async def test_requests_that_come_together_are_answered_in_their_order() -> None
 def raw(id: int) -> bytes:
     """A modern call as bytes."""
     body = modern("tools/call", FIND, id=id)
+    return post(body, headers_of(body))
+
+
+def post(body: Any, more: dict[str, str]) -> bytes:
+    """A POST as bytes."""
     data = json.dumps(body).encode()
-    headers = {"Host": "127.0.0.1", **post_headers(headers_of(body))}
+    headers = {"Host": "127.0.0.1", **post_headers(more)}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return b"POST /mcp HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n%b" % (
         *(lines.encode(), len(data), data),

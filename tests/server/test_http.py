@@ -1,6 +1,7 @@
 """The edge as its owner sees it: start, routes, drain, close."""
 
 import asyncio
+import gc
 import ssl
 from pathlib import Path
 from typing import Any
@@ -327,3 +328,23 @@ async def test_a_certificate_is_changed_while_it_runs(tmp_path: Path) -> None:
     edge.prepare(listeners[1])()
     assert "after" in await issuer(client_side, edge.port)
     await edge.close()
+
+
+@pytest.mark.parametrize("last", [b"", b"Connection: close\r\n"])
+async def test_a_client_that_has_left_leaves_nothing_to_the_garbage_collector(last: bytes) -> None:
+    """It would stop everybody, the more often the more it is left."""
+    async with running() as edge:
+        gc.collect()
+        try:
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            for _ in range(3):
+                async with client(edge) as one:
+                    assert (await one.ask(GET + last + b"\r\n")).status == 200
+                await until(lambda: edge.connections == 0)
+            await asyncio.sleep(0)
+            gc.collect()
+            left = [one for one in gc.garbage if isinstance(one, Connection | Exchange)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+    assert left == []

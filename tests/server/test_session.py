@@ -123,6 +123,23 @@ async def test_a_session_with_a_request_or_a_stream_is_not_idle(
     assert list(sessions) == []
 
 
+async def test_sessions_of_a_token_that_is_gone_end_once_nothing_runs_in_them(
+    sessions: Sessions, clock: Clock
+) -> None:
+    idle, busy, other = opened(sessions), opened(sessions), opened(sessions, principal="bob")
+    task = asyncio.current_task()
+    assert task is not None
+    key = busy.begin(Raw(b"1"), task)
+    sessions.end_others({"bob"})
+    assert sessions.get(idle.id) is None
+    clock.now += 1
+    sessions.sweep()
+    assert list(sessions) == [busy, other], "the call may end by itself"
+    busy.end(key)
+    sessions.sweep()
+    assert list(sessions) == [other]
+
+
 def test_there_are_only_so_many(
     sessions: Sessions, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

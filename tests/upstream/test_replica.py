@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from fakes.edge import until
-from fakes.upstream import FakeUpstream
+from fakes.edge import begin, until
+from fakes.upstream import FakeUpstream, Gate
 from only1mcp.config.servers import Http, Server, Stdio
 from only1mcp.policy import restart
 from only1mcp.protocol.errors import (
@@ -20,7 +20,7 @@ from only1mcp.protocol.errors import (
     ServerUnavailable,
 )
 from only1mcp.protocol.methods import NEWEST_LEGACY
-from only1mcp.upstream.base import Upstream
+from only1mcp.upstream.base import Call, Upstream
 from only1mcp.upstream.launch import NotStartable
 from only1mcp.upstream.live import Live
 from only1mcp.upstream.replica import Replica, State, describe
@@ -195,6 +195,25 @@ async def test_a_ready_one_is_restarted_by_hand(keep: Keep) -> None:
     await kept.reach(State.READY, 2)
     assert kept.seen[2] == ("waiting", "a restart was asked for")
     assert (first.closed, kept.one.upstream) == (1, second)
+
+
+async def test_calls_that_a_restart_ends_are_not_held_against_it(keep: Keep) -> None:
+    cut = Gate(ServerLost("one", "cut"))
+    first, second = FakeUpstream("one", {"tools/call": cut}), FakeUpstream("one")
+    second.hold = asyncio.Event()
+    kept = keep(first, second)
+    await kept.reach(State.READY)
+    assert kept.one.calls is not None
+    calls = [begin(kept.one.calls.call(Call("tools/call"))) for _ in range(5)]
+    await cut.entered.wait()
+    kept.live.restart()
+    await until(lambda: first.closed == 1)
+    cut.open()
+    await asyncio.wait(calls)
+    assert [type(one.exception()) for one in calls] == [ServerLost] * 5
+    assert kept.one.open_since is None
+    second.hold.set()
+    await kept.reach(State.READY, 2)
 
 
 @pytest.mark.parametrize("where", ["connect", "join"])

@@ -20,6 +20,7 @@ from only1mcp.protocol.errors import (
 from only1mcp.protocol.message import as_raw
 from only1mcp.upstream import listen, running, streamable
 from only1mcp.upstream.base import Call
+from only1mcp.upstream.deadline import MAY_HAVE_RUN
 
 # --- sessions ---
 
@@ -95,6 +96,22 @@ async def test_close_during_a_new_handshake_tells_who_waits() -> None:
         async with asyncio.timeout(5):
             with pytest.raises(ServerUnavailable, match="disconnecting"):
                 await task
+
+
+async def test_close_in_a_call_says_who_did_it() -> None:
+    web = Mcp("legacy")
+    async with connected(web) as (client, server):
+
+        async def hang(request: Request, wire: Wire) -> None:
+            await wire.gone()
+
+        web.on["POST tools/call"] = hang
+        task = Tasks().start(client.call(tool_call()), "call")
+        await server.until(lambda: "POST tools/call" in server.said())
+        await client.close()
+        with pytest.raises(ServerLost, match="the gateway has closed the connection") as lost:
+            await task
+    assert lost.value.data["hint"] == MAY_HAVE_RUN
 
 
 async def test_close_is_bounded_when_the_server_hangs(monkeypatch: pytest.MonkeyPatch) -> None:

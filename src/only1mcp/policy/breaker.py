@@ -160,6 +160,10 @@ class Breaker:
             self._enter(State.OPEN, self.reason, now)
             self.retry_at = now
 
+    def disregard(self) -> None:
+        """Calls under way say nothing of the replica: whoever ends their connection ends them."""
+        self.epoch += 1
+
     def reset(self, now: float) -> None:
         """Close it by hand, or because the replica was started anew."""
         self.trips = 0

@@ -3,6 +3,8 @@
 answered ──► the result is the client's
 go_on    ──► a task, as if it had had one from the beginning
 cancel   ──► the same, and the task is cancelled: so the server hears of it, too
+
+One that takes a task from the beginning can be cancelled before that has begun: `in_task`.
 """
 
 import asyncio
@@ -26,7 +28,7 @@ Later = Callable[[Request | None], Coroutine[Any, Any, None]]
 
 
 class Begun(msgspec.Struct, eq=False):
-    """One of them. `session` is that of a handshake client."""
+    """One of them. `session` is that of a handshake client, and runs no other with this id."""
 
     exchange: Exchange
     caller: HttpCaller
@@ -52,6 +54,13 @@ class Begun(msgspec.Struct, eq=False):
         exchange.hold(self)
         self.waiting.add(self.caller)
         return True
+
+    def in_task(self, request: Request | None) -> Coroutine[Any, Any, None]:
+        """Nothing was sent. From now on the session knows that it runs: what comes in the same
+        turn of the loop may have the same id, or cancel it."""
+        if self.session is not None:
+            self.session.begin(self.id, self)
+        return self.later(request)
 
     def answered(self, result: bytes) -> None:
         """It is over."""

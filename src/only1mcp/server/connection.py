@@ -79,7 +79,7 @@ class Connection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self.received = 0  # bytes, heads included
         self.written = 0
-        self._patience = Patience(self)
+        self._patience = Patience()
 
     # what asyncio calls
 
@@ -368,7 +368,7 @@ class Connection(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """End what takes too long. `now` is in seconds of any steady clock."""
-        self._patience.check(now)
+        self._patience.check(self, now)
 
 
 def _error(message: str) -> bytes:

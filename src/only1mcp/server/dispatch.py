@@ -110,17 +110,18 @@ async def legacy(
     snapshot: Snapshot,
     caller: Caller,
     begun: Request | None = None,
+    *,
+    noted: bool = False,
 ) -> Answer:
     """Answer a request within a handshake session, on a mount of this snapshot.
 
-    In   `begun` is what `at_once` has made of it.
+    In   `begun` is what `at_once` has made of it; `noted`: the session knows that it runs.
     Out  a cancelled one is answered b"".
     """
     task = asyncio.current_task()
     assert task is not None
     try:
-        sent = begun is not None and begun.under_way is not None
-        key = (session.goes_on if sent else session.begin)(incoming.id, task)
+        key = (session.goes_on if noted else session.begin)(incoming.id, task)
     except McpError as error:
         return reply.refusal(incoming.id, error), HTTPStatus.BAD_REQUEST
     try:

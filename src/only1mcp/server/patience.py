@@ -54,12 +54,12 @@ class Watched(Protocol):
 
 
 class Patience:
-    """Of the gateway with one connection."""
+    """Of the gateway with one connection, which has it: it is told of which each time, as the two
+    would keep each other once the client has left."""
 
-    __slots__ = ("_left", "_left_at", "_of", "_read", "_read_at", "_seen", "_since")
+    __slots__ = ("_left", "_left_at", "_read", "_read_at", "_seen", "_since")
 
-    def __init__(self, of: Watched) -> None:
-        self._of = of
+    def __init__(self) -> None:
         self._seen: tuple[object, ...] = ()  # what went on at the last check
         self._since = 0.0  # when a check saw it first
         self._read = 0  # body bytes
@@ -67,10 +67,9 @@ class Patience:
         self._left = -1  # bytes that have left us, while some still wait
         self._left_at = 0.0
 
-    def check(self, now: float) -> None:
+    def check(self, of: Watched, now: float) -> None:
         """End what takes too long. `now` is in seconds of any steady clock."""
-        of = self._of
-        if self._is_stuck(now):
+        if self._is_stuck(of, now):
             log.info("a client did not read its answer for %.0f s: cut", WRITE_IDLE_S)
             of.cut()
             return
@@ -91,12 +90,12 @@ class Patience:
             if elapsed >= HEAD_S:
                 of.refuse(Refused(408, f"the request head took longer than {HEAD_S:.0f} s"))
         elif reader.phase == BODY:
-            self._check_body(now, elapsed)
+            self._check_body(of, now, elapsed)
         elif not of.answering and elapsed >= (IDLE_S if reader.serial else HEAD_S):
             of.close()
 
-    def _check_body(self, now: float, elapsed: float) -> None:
-        of, reader = self._of, self._of.reader
+    def _check_body(self, of: Watched, now: float, elapsed: float) -> None:
+        reader = of.reader
         if reader.awaits_continue:  # it waits for us: an answer is due before
             return
         if reader.read != self._read:
@@ -107,13 +106,13 @@ class Patience:
         elif elapsed >= BODY_IDLE_S and reader.read < elapsed * BODY_RATE:
             of.refuse(Refused(408, f"the body comes slower than {BODY_RATE} bytes per second"))
 
-    def _is_stuck(self, now: float) -> bool:
+    def _is_stuck(self, of: Watched, now: float) -> bool:
         """Whether bytes wait for the client and none has left for WRITE_IDLE_S."""
-        pending = self._of.pending()
+        pending = of.pending()
         if not pending:
             self._left = -1
             return False
-        left = self._of.written - pending
+        left = of.written - pending
         if left != self._left:
             self._left = left
             self._left_at = now

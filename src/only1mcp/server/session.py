@@ -118,7 +118,7 @@ class Session:
         """
         key = message.id_value(id)
         if key in self._running:
-            raise InvalidRequest(f"a request with id {key!r} is still running on this session")
+            raise still_running(id)
         self._running[key] = work
         return key
 
@@ -318,12 +318,14 @@ class Sessions:
 
     def end_others(self, principals: Collection[str]) -> None:
         """End the sessions of all but these principals. Nobody can use one any more, so what
-        still runs in one may end by itself."""
+        still runs in one may end by itself; the next sweep after that ends the session."""
         for session in [one for one in self if one.principal not in principals]:
             if not session.busy:
                 self.close(session)
-            elif session.end_stream is not None:
+                continue
+            if session.end_stream is not None:
                 session.end_stream()
+            session.last_used -= IDLE_S
 
     def sweep(self) -> None:
         """Forget sessions that nobody has used for IDLE_S."""
@@ -331,6 +333,12 @@ class Sessions:
         for session in list(self._sessions.values()):
             if session.last_used < oldest and session.idle:
                 self.close(session)
+
+
+def still_running(id: Raw) -> InvalidRequest:
+    """The refusal of a request with the id of another one."""
+    key = message.id_value(id)
+    return InvalidRequest(f"a request with id {key!r} is still running on this session")
 
 
 def cancelled_id(incoming: Message) -> str | int | None:

@@ -34,6 +34,7 @@ from only1mcp.server.session import (
     Session,
     Sessions,
     TooManySessions,
+    still_running,
 )
 
 LOOKS: Final = 10
@@ -164,16 +165,17 @@ class Streamable:
             session.told(incoming)
             exchange.respond(HTTPStatus.ACCEPTED)
             return None
+        if session.runs(incoming.id):
+            refuse(exchange, HTTPStatus.BAD_REQUEST, still_running(incoming.id), incoming.id)
+            return None
         caller = SessionCaller(exchange, session, self._memory, session.last_used)
-        found = None
-        if not session.runs(incoming.id):
-            found = dispatch.at_once(incoming, session.revision, False, view, snapshot, caller)
+        found = dispatch.at_once(incoming, session.revision, False, view, snapshot, caller)
         if isinstance(found, tuple):
             caller.finish(*found)
             return None
         later = partial(self._legacy_later, incoming, session, snapshot, caller)
         begun = Begun(exchange, caller, self._waiting, incoming.id, session, later)
-        return None if found and begun.begin(found, snapshot) else later(found)
+        return None if found and begun.begin(found, snapshot) else begun.in_task(found)
 
     async def _legacy_later(
         self,
@@ -185,7 +187,7 @@ class Streamable:
     ) -> None:
         self._waiting.add(caller)
         try:
-            answer = dispatch.legacy(incoming, session, snapshot, caller, found)
+            answer = dispatch.legacy(incoming, session, snapshot, caller, found, noted=True)
             body, status = await answer
             caller.finish(body or _cancelled(incoming.id), status)
         except asyncio.CancelledError:

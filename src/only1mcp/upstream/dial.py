@@ -26,6 +26,7 @@ from only1mcp.protocol.errors import (
 from only1mcp.upstream import traffic
 from only1mcp.upstream.again import Again
 from only1mcp.upstream.base import MAX_MESSAGE_BYTES
+from only1mcp.upstream.deadline import MAY_HAVE_RUN
 
 HEAD_START_S: Final = 0.25  # RFC 8305 section 8 "Connection Attempt Delay"
 KEEP_ALIVE_IDLE_S: Final = 60  # a peer that vanished is noticed within about two minutes
@@ -56,6 +57,7 @@ class Endpoint:
         "_headers",
         "_target",
         "again",
+        "closing",
         "host",
         "port",
         "server",
@@ -75,6 +77,8 @@ class Endpoint:
         self.server = server
         self.traffic = traffic.of(server)
         self.again = Again()
+        self.closing = False
+        """It is we who close the connections."""
         self.host = _ascii(parts.hostname or "")
         self.port = parts.port or _PORTS[parts.scheme]
         self.tls = (tls or system_tls()) if parts.scheme == "https" else None
@@ -134,6 +138,9 @@ class Endpoint:
 
     def dropped(self, fault: Exception | None, begun: bool) -> ServerLost:
         """The connection ended before the whole answer was there."""
+        if self.closing:
+            said = self.say("the gateway has closed the connection")
+            return ServerLost(self.server, said, hint=MAY_HAVE_RUN)
         when = "in the middle of its answer" if begun else "before it answered"
         cause = f" ({fault})" if fault is not None and str(fault) else ""
         return ServerLost(

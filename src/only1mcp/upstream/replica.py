@@ -267,6 +267,7 @@ class Replica(Standing):
     def _dismiss(self) -> None:
         if self.upstream is not None:
             self.upstream = self.calls = None
+            self.breaker.disregard()
             self.changed()
 
     async def _watch(self, upstream: Upstream) -> str:

@@ -187,7 +187,10 @@ class StdioServer:
 
     async def close(self) -> None:
         """End the child and everything it started. Bounded by 4 * GRACE_S; never raises."""
-        self._lose("was stopped by the gateway", lambda text: ServerLost(self.server, text))
+        hint = MAY_HAVE_RUN if self._greeted else None
+        self._lose(
+            "was stopped by the gateway", lambda text: ServerLost(self.server, text, hint=hint)
+        )
         if self._stopping is not None:
             await asyncio.wait([self._stopping])
 

@@ -193,6 +193,7 @@ class StreamableHttp:
 
     async def close(self) -> None:
         """End the session at the server, within CLOSE_S, and cut every connection."""
+        self.endpoint.closing = True
         await self._tasks.close()
         self._deadlines.close()
         try:
