@@ -67,8 +67,10 @@ def test_why_one_is_degraded_is_said_if_that_is_its_file(shell: Shell) -> None:
     config = Path(configured(shell))
     assert shell("start", "--port", "0").code == 0
     assert shell("status", "--json").json["config_status"] == "ok"
-    config.write_text("{")
-    assert shell("reload").code == 2
+    Path(shell.file("{", "new")).replace(config)
+    reload = shell("reload")  # finds it, though its file does not say where
+    assert reload.code == 2
+    assert "the configuration is refused; the former one stays in force\n" in reload.err
     status = shell("status").out
     assert "status   degraded\n" in status
     assert f"config   {config}, refused as it is now; `only1mcp reload` says why\n" in status

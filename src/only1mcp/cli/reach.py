@@ -234,16 +234,15 @@ def configured_url(trusted: ssl.SSLContext) -> str:
     to those `trusted`."""
     environ = dict(os.environ)
     path = find(environ)
-    server = address(path)
-    _trust(server, trusted)
     running = Place(name_of(path, environ), environ).look() if path else None
-    if running is not None and running.url:
-        return reachable(running.url)
-    usual = reachable(url_of(server))
-    if environ.get("ONLY1MCP_CONFIG") or ask_page(usual, "/livez") is not None:
-        return usual
-    if (running := only(environ, listening=True)) is None:
-        return usual
+    if running is None or not running.url:
+        server = address(path)
+        _trust(server, trusted)
+        usual = reachable(url_of(server))
+        if environ.get("ONLY1MCP_CONFIG") or ask_page(usual, "/livez") is not None:
+            return usual
+        if (running := only(environ, listening=True)) is None:
+            return usual
     with suppress(Failure):  # its file has changed: then it must be trusted already
         _trust(address(Path(running.config)), trusted)
     return reachable(running.url)
