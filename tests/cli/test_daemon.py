@@ -365,7 +365,8 @@ async def test_one_in_the_foreground_is_seen(tmp_path: Path, shell: Shell) -> No
         configured(shell, port=port)
         found = await asyncio.to_thread(shell, "status")
     assert found.code == 3
-    assert f"but a gateway answers at {other.url}: `only1mcp run`, or a service" in found.err
+    said = f"but a gateway answers at {other.url}: `only1mcp run`, or a service; it is ended"
+    assert said in found.err
 
 
 @pytest.mark.parametrize(

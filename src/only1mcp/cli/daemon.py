@@ -332,13 +332,14 @@ def others() -> str:
 def _nobody(place: Place, file: Path | None) -> Failure:
     """Nothing runs here; where else something does."""
     text = f"'{place.name}' does not run in the background"
+    hint = others() or "see `only1mcp start`"
     config = _some_config(file)
     with suppress(Failure):
         url = url_of(address(config))
         said = ask_page(url, "/health") if config else None
         if isinstance(said, dict) and "servers_ready" in said:
             text += f", but a gateway answers at {url}: `only1mcp run`, or a service"
-    hint = others() or "see `only1mcp start`"
+            hint = others() or "it is ended where it was started"
     return Failure(f"{text}; {hint}", Exit.UNREACHABLE)
 
 
