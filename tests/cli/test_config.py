@@ -71,7 +71,9 @@ def test_faults_for_programs(shell: Shell) -> None:
 
 
 def test_without_a_name_the_usual_file_is_checked(shell: Shell) -> None:
-    assert shell("validate").code == 2
+    none = shell("validate")
+    assert none.code == 2
+    assert none == shell("config", "show") == shell("start") == shell("run")
     file = shell.file({"servers": [NOBODY]}, USUAL)
     assert shell("validate").err == f"{file}: valid, 1 server\n"
 

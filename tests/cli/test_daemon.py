@@ -63,6 +63,19 @@ def test_from_start_to_stop(shell: Shell) -> None:
         assert shell(command).code == 3
 
 
+def test_why_one_is_degraded_is_said_if_that_is_its_file(shell: Shell) -> None:
+    config = Path(configured(shell))
+    assert shell("start", "--port", "0").code == 0
+    assert shell("status", "--json").json["config_status"] == "ok"
+    Path(shell.file("{", "new")).replace(config)
+    reload = shell("reload")  # finds it, though its file does not say where
+    assert reload.code == 2
+    assert "the configuration is refused; the former one stays in force\n" in reload.err
+    status = shell("status").out
+    assert "status   degraded\n" in status
+    assert f"config   {config}, refused as it is now; `only1mcp reload` says why\n" in status
+
+
 def test_two_configurations_run_side_by_side(shell: Shell) -> None:
     configured(shell)
     other = shell.file({"servers": []}, "work.json")
@@ -137,6 +150,21 @@ def test_of_several_that_run_one_has_to_be_named(shell: Shell) -> None:
         assert shell("stop", *chosen).code == 3, "another one was meant"
     assert shell("stop", ONLY1MCP_CONFIG=str(shell.home / "other.json")).code == 3
     assert running(shell, "b").pid
+
+
+def test_who_has_ended_is_restarted_as_it_was_by_its_name(shell: Shell) -> None:
+    usual = configured(shell)
+    config = shell.file({"servers": []}, "work.json")
+    assert shell("start", "-c", config, "--name", "a", "--port", "0").code == 0
+    unknown = f"error: 'b' does not run in the background; running: 'a' ({config}); name one"
+    assert shell("restart", "--name", "b").err.startswith(unknown), "a slip starts nothing"
+
+    assert shell("stop").code == 0
+    assert shell("restart", "--name", "a").code == 0
+    again = running(shell, "a")
+    assert (again.config, again.port) == (config, 0)
+    assert shell("restart", "--name", "a", "-c", usual).code == 0
+    assert running(shell, "a").config == usual
 
 
 def test_the_usual_one_is_meant_as_long_as_it_runs(shell: Shell) -> None:
@@ -337,7 +365,8 @@ async def test_one_in_the_foreground_is_seen(tmp_path: Path, shell: Shell) -> No
         configured(shell, port=port)
         found = await asyncio.to_thread(shell, "status")
     assert found.code == 3
-    assert f"but a gateway answers at {other.url}: `only1mcp run`, or a service" in found.err
+    said = f"but a gateway answers at {other.url}: `only1mcp run`, or a service; it is ended"
+    assert said in found.err
 
 
 @pytest.mark.parametrize(

@@ -50,10 +50,13 @@ async def test_a_token_is_needed(command: Command) -> None:
         for arguments in (["servers"], ["tools"], ["call", "x"]):
             without = await command(*arguments, "--url", url)
             assert (without.code, without.out) == (4, "")
+            assert "refuses: a token is needed: send Authorization: Bearer <one" in without.err
             assert "give a token with --token or ONLY1MCP_TOKEN" in without.err
         assert (await command("tools", "--url", url, "--token", "t-ann")).code == 0
         assert (await command("servers", "--url", url, ONLY1MCP_TOKEN="t-ann")).code == 0
-        assert (await command("tools", "--url", url, "--token", "wrong")).code == 4
+        wrong = await command("tools", "--url", url, "--token", "wrong")
+        assert wrong.code == 4
+        assert "is not one of server.auth.tokens; give a token with --token" in wrong.err
 
 
 async def test_whose_token_is_needed_is_said(command: Command) -> None:
@@ -265,8 +268,12 @@ async def test_if_nobody_is_at_the_usual_address_it_is_the_only_one_that_runs(
             for chosen in ({"ONLY1MCP_CONFIG": usual}, {"ONLY1MCP_URL": NOBODY}):
                 other = await command("tools", **chosen)
                 assert (other.code, "'work'" in other.err) == (3, False), "another one was meant"
-            started("third", url)
-            assert (await command("tools")).code == 3, "one of two would be a guess"
+            started("third", NOBODY, "third.json")
+            two = await command("tools")
+    assert two.code == 3, "one of two would be a guess"
+    third = f"'third' (third.json) is at {NOBODY}"
+    work = f"'work' (work.json) is at {url.removesuffix('/mcp')}"
+    assert two.err.endswith(f"); {third}, {work}; name one with --url\n")
 
 
 async def test_who_answers_at_the_usual_address_is_meant(
@@ -280,15 +287,19 @@ async def test_who_answers_at_the_usual_address_is_meant(
     assert (found.code, found.err) == (0, "")
 
 
-def test_one_that_does_not_listen_yet_is_not_meant(
-    configured: Callable[[Any], str], started: Callable[..., Held]
+def test_one_that_does_not_listen_yet_or_any_more_is_not_meant(
+    configured: Callable[[Any], str], started: Callable[..., Held], shell: Shell
 ) -> None:
     with closed_port() as port:
         one = started("work", "")
         config = {"server": {"port": port}}
         assert configured(config) == f"http://127.0.0.1:{port}"
+        assert shell("tools").err.endswith("); 'work' (work.json) is starting\n")
         one.tell(url="http://0.0.0.0:9009")
         assert configured(config) == "http://127.0.0.1:9009"
+        one.tell(ending=True)
+        assert configured(config) == f"http://127.0.0.1:{port}"
+        assert shell("tools").err.endswith("); 'work' (work.json) is stopping\n")
 
 
 async def test_the_certificate_of_the_only_one_that_runs_is_trusted(

@@ -134,9 +134,9 @@ async def test_servers(running: Running, only1mcp: Command) -> None:
     assert (table.code, found.code) == (0, 0)
     assert "one-pipe" in table.out
     rows = {row["id"]: row for row in json.loads(found.out)["servers"]}
-    assert (rows["one-pipe"]["state"], rows["down"]["state"]) == ("ready", "waiting")
-    assert rows["one-pipe"]["tools"] == 6
-    assert rows["down"]["reason"]
+    assert (rows["one-pipe"]["state"], rows["one-pipe"]["tools"]) == ("ready", 6)
+    tried = rows["down"]["state"] == "starting"  # again and again
+    assert tried or (rows["down"]["state"] == "waiting" and rows["down"]["reason"])
 
 
 async def test_tools(running: Running, only1mcp: Command) -> None:

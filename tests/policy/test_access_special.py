@@ -73,3 +73,8 @@ def test_whoever_asks_for_the_metrics_is_told_what_opens_them(
         mcp = ask(one, token, "/mcp")
         assert isinstance(mcp, Refusal)
         assert "one of server.auth.tokens" in mcp.message
+        api = ask(one, token, "/api/v1/admin/servers")
+        assert isinstance(api, Refusal)
+        assert (
+            f"one of server.{'admin_tokens' if 'admin_tokens' in more else 'auth'}" in api.message
+        )

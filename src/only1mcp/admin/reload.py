@@ -130,4 +130,4 @@ class Reloads:
         elif before is not None and before.faults:
             log.info("configuration reloaded: mended, as it is in force")
         elif not now.changes:
-            log.info("configuration reloaded: nothing is other")
+            log.info("configuration reloaded: nothing to change")

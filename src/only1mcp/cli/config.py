@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 
-from only1mcp.cli.say import Exit, Failure, fail, load_config, note
+from only1mcp.cli.say import Exit, Failure, fail, load_config, no_config, note
 from only1mcp.config.load import ConfigError, Fault, Loaded, default_path, find, load
 from only1mcp.config.show import redacted
 from only1mcp.config.templates import NAMES, template
@@ -21,7 +21,7 @@ def validate_file(file: Path | None, *, connect: bool, as_json: bool) -> int:
     """`only1mcp validate`: exit 2 with every fault, 0 with warnings only."""
     path = file or find(dict(os.environ))
     if path is None:
-        return fail(Failure("no configuration found; name a file", Exit.USAGE))
+        return fail(no_config())
     faults: tuple[Fault, ...] = ()
     loaded: Loaded | None = None
     try:

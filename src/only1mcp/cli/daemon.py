@@ -30,7 +30,16 @@ from only1mcp.cli.instance import (
 )
 from only1mcp.cli.reach import address, ask_page, url_of
 from only1mcp.cli.run import in_loop, overrides, serve
-from only1mcp.cli.say import Exit, Failure, fail, load_config, note, source_of, start_logs
+from only1mcp.cli.say import (
+    Exit,
+    Failure,
+    fail,
+    load_config,
+    no_config,
+    note,
+    source_of,
+    start_logs,
+)
 from only1mcp.config.checked import Checked
 from only1mcp.config.load import find
 from only1mcp.observe import logs
@@ -77,20 +86,21 @@ def stop(file: Path | None, name: str | None, *, force: bool) -> int:
 
 
 def restart(file: Path | None, name: str | None, host: str | None, port: int | None) -> int:
-    """`only1mcp restart`: with the options it was started with, unless others are given."""
+    """`only1mcp restart`: with the options it was started with, unless others are given. Who has
+    ended is known by its name: without that, nothing is started beside others that run."""
     try:
         place = meant(file, name)
         running = place.look()
-        named = file or name or os.environ.get("ONLY1MCP_CONFIG")
-        if running is None and not named and others():
+        before = running or (place.last() if name else None)
+        if before is None and not (file or os.environ.get("ONLY1MCP_CONFIG")) and others():
             raise _nobody(place, file)
-        config = Path(running.config) if running and not file else config_of(file)
+        config = config_of(file or (Path(before.config) if before else None))
         if running is not None:
             load_config(config, dict(os.environ))  # do not end what cannot be started again
             _end(place, running, force=False)
-            host, port = host or running.host, running.port if port is None else port
-        folder = running.folder if running else None
-        running = _launch(place, config, host, port, folder=folder)
+        if before is not None:
+            host, port = host or before.host, before.port if port is None else port
+        running = _launch(place, config, host, port, folder=before.folder if before else None)
     except Failure as error:
         return fail(error)
     note(f"only1mcp listens on {running.url}/mcp, '{running.name}', pid {running.pid}")
@@ -117,6 +127,7 @@ def status(file: Path | None, name: str | None, *, as_json: bool) -> int:
         "uptime_s": round(time.time() - running.since, 1),
         "url": running.url,
         "config": running.config,
+        "config_status": said.get("config", {}).get("status"),
         "log": running.log,
         "version": said.get("version"),
         "status": "draining" if running.ending else said.get("status", silent),
@@ -269,11 +280,7 @@ def config_of(file: Path | None) -> Path:
     """
     found = _some_config(file)
     if found is None:
-        raise Failure(
-            "no configuration found; write one with `only1mcp config init`, or name one with "
-            "--config FILE",
-            Exit.USAGE,
-        )
+        raise no_config()
     if not found.exists():
         raise Failure(f"{found} does not exist", Exit.USAGE)
     return found
@@ -325,19 +332,22 @@ def others() -> str:
 def _nobody(place: Place, file: Path | None) -> Failure:
     """Nothing runs here; where else something does."""
     text = f"'{place.name}' does not run in the background"
+    hint = others() or "see `only1mcp start`"
     config = _some_config(file)
     with suppress(Failure):
         url = url_of(address(config))
         said = ask_page(url, "/health") if config else None
         if isinstance(said, dict) and "servers_ready" in said:
             text += f", but a gateway answers at {url}: `only1mcp run`, or a service"
-    hint = others() or "see `only1mcp start`"
+            hint = others() or "it is ended where it was started"
     return Failure(f"{text}; {hint}", Exit.UNREACHABLE)
 
 
 def _as_text(row: dict[str, Any]) -> str:
     up = f"{row['servers_ready']} of {row['servers']} up" if row["servers"] is not None else "-"
     shown = row | {"servers": up, "uptime": _span(row["uptime_s"])}
+    if row["config_status"] == "refused":
+        shown["config"] += ", refused as it is now; `only1mcp reload` says why"
     keys = ("name", "status", "pid", "uptime", "url", "servers", "config", "log", "version")
     return "\n".join(f"{key:<8} {shown[key] or '-'}" for key in keys)
 

@@ -54,6 +54,18 @@ class Running:
     ending: bool = False
     """It takes no new calls, those under way may finish."""
 
+    @property
+    def listens(self) -> bool:
+        """Whether a client can connect."""
+        return bool(self.url) and not self.ending
+
+    @property
+    def whereabouts(self) -> str:
+        """For people who look for it."""
+        if self.ending:
+            return "is stopping"
+        return f"is at {self.url}" if self.url else "is starting"
+
 
 class Place:
     """Where the state and the log of one gateway are."""
@@ -181,12 +193,19 @@ def every(environ: Mapping[str, str]) -> list[Running]:
 
 def only(environ: Mapping[str, str], *, listening: bool = False) -> Running | None:
     """For whom the gateway that was meant does not run: the only one that does in the background,
-    and is told so; if `listening`, only if it has come so far."""
+    and is told so; if `listening`, only if it has come so far, and is not stopping."""
     running = every(environ)
-    if len(running) != 1 or (listening and not running[0].url):
+    if len(running) != 1 or (listening and not running[0].listens):
         return None
     note(f"{listed(running)} is the only one that runs")
     return running[0]
+
+
+def elsewhere(environ: Mapping[str, str]) -> str:
+    """What runs in the background, for whom nobody answers; empty if nothing does."""
+    running = every(environ)
+    said = ", ".join(f"'{one.name}' ({one.config}) {one.whereabouts}" for one in running)
+    return f"{said}; name one with --url" if any(one.listens for one in running) else said
 
 
 def listed(running: list[Running]) -> str:

@@ -48,7 +48,11 @@ Name = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Url = Annotated[
     str | None,
-    typer.Option(envvar="ONLY1MCP_URL", help="Gateway address; default from the configuration."),
+    typer.Option(
+        envvar="ONLY1MCP_URL",
+        help="Gateway address; default from the configuration, else of the only one that runs in "
+        "the background.",
+    ),
 ]
 Token = Annotated[
     str | None, typer.Option(envvar="ONLY1MCP_TOKEN", help="Bearer token of the gateway.")

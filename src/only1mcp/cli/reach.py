@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import httpx2
 
-from only1mcp.cli.instance import Place, name_of, only
+from only1mcp.cli.instance import Place, elsewhere, name_of, only
 from only1mcp.cli.say import Exit, Failure, note
 from only1mcp.config.load import ConfigError, find, load_address
 from only1mcp.config.model import Listener
@@ -47,7 +47,7 @@ class Remote:
             trusted = ssl.create_default_context()  # heeds SSL_CERT_FILE
             trusted.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a leaf may be all there is
         self.url = whole(url or configured_url(trusted)).removesuffix("/mcp")
-        self._token, self._trusted = token, trusted
+        self._token, self._trusted, self._chosen = token, trusted, bool(url)
         self._wire: socket.socket | None = None
         self._http = httpx2.Client(
             timeout=TIMEOUT, headers=headers, trust_env=False, verify=trusted
@@ -194,7 +194,8 @@ class Remote:
     def _document(self, response: httpx2.Response) -> dict[str, Any]:
         found = _object(response.text)
         if response.status_code in (401, 403):
-            why = (found or {}).get("detail", response.status_code)  # of the admin API
+            said = found or {}  # `detail` of the admin API, `error` of the listener
+            why = said.get("detail") or said.get("error") or response.status_code
             raise Failure(
                 f"the gateway at {self.url} refuses: {why}; give a token with --token or "
                 "ONLY1MCP_TOKEN",
@@ -202,7 +203,7 @@ class Remote:
             )
         if found is None:
             raise self._not_ours(response)
-        if isinstance(error := found.get("error"), str):  # of the listener, before MCP
+        if isinstance(error := found.get("error"), str):  # before MCP
             raise Failure(f"the gateway at {self.url} refuses: {error}")
         if "detail" in found and "next" in found and not found.get("faults"):  # of the admin API
             raise Failure(f"the gateway at {self.url} refuses: {found['detail']}; {found['next']}")
@@ -216,11 +217,11 @@ class Remote:
         try:
             yield
         except _NOT_SENT as error:
-            raise Failure(
-                f"no gateway at {self.url} ({error}); start one with `only1mcp start` or name it "
-                "with --url",
-                Exit.UNREACHABLE,
-            ) from None
+            chosen = self._chosen or os.environ.get("ONLY1MCP_CONFIG")
+            hint = "" if chosen else elsewhere(dict(os.environ))
+            hint = hint or "start one with `only1mcp start` or name it with --url"
+            text = f"no gateway at {self.url} ({error}); {hint}"
+            raise Failure(text, Exit.UNREACHABLE) from None
         except httpx2.HTTPError as error:
             cause = str(error) or type(error).__name__
             raise Failure(f"{self.url} broke off: {cause}; a call may have run") from None
@@ -233,16 +234,15 @@ def configured_url(trusted: ssl.SSLContext) -> str:
     to those `trusted`."""
     environ = dict(os.environ)
     path = find(environ)
-    server = address(path)
-    _trust(server, trusted)
     running = Place(name_of(path, environ), environ).look() if path else None
-    if running is not None and running.url:
-        return reachable(running.url)
-    usual = reachable(url_of(server))
-    if environ.get("ONLY1MCP_CONFIG") or ask_page(usual, "/livez") is not None:
-        return usual
-    if (running := only(environ, listening=True)) is None:
-        return usual
+    if running is None or not running.url:
+        server = address(path)
+        _trust(server, trusted)
+        usual = reachable(url_of(server))
+        if environ.get("ONLY1MCP_CONFIG") or ask_page(usual, "/livez") is not None:
+            return usual
+        if (running := only(environ, listening=True)) is None:
+            return usual
     with suppress(Failure):  # its file has changed: then it must be trusted already
         _trust(address(Path(running.config)), trusted)
     return reachable(running.url)

@@ -53,6 +53,15 @@ def fail(error: Failure) -> int:
     return error.code
 
 
+def no_config() -> Failure:
+    """No file is named, and none is where it usually is."""
+    return Failure(
+        "no configuration found; write one with `only1mcp config init`, name one with --config "
+        "FILE, or see the gateway work with `only1mcp demo`",
+        Exit.USAGE,
+    )
+
+
 def load_config(
     file: Path | None,
     environ: dict[str, str],
@@ -72,11 +81,7 @@ def load_config(
         )
     path = file or find(environ)
     if path is None:
-        raise Failure(
-            "no configuration found; write one with `only1mcp config init`, name one with "
-            "--config FILE, or see the gateway work with `only1mcp demo`",
-            Exit.USAGE,
-        )
+        raise no_config()
     try:
         loaded = load(path, environ, overrides or {}, checked)
     except ConfigError as error:

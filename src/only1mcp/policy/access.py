@@ -28,6 +28,7 @@ from only1mcp.config.values import ANONYMOUS as ANONYMOUS
 from only1mcp.config.values import SCRAPER
 
 METRICS_PATH: Final = "/metrics"
+_ADMIN_PATHS: Final = "/api/v1/admin/"
 OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/health"})
 """Say nothing but that we are alive; probes have no token."""
 
@@ -261,9 +262,11 @@ class Access:
 
     def _wanted(self, path: str) -> str:
         """The settings whose tokens open `path`."""
-        if path != METRICS_PATH or not (self._scrapers or self._admins):
-            return "server.auth.tokens"
-        return "server.metrics_tokens or server.admin_tokens"
+        if path == METRICS_PATH and (self._scrapers or self._admins):
+            return "server.metrics_tokens or server.admin_tokens"
+        if self._admins and path.startswith(_ADMIN_PATHS):
+            return "server.admin_tokens"
+        return "server.auth.tokens"
 
     def _is_scraper(self, authorization: bytes | None) -> bool:
         names = dict.fromkeys(self._scrapers, SCRAPER)
