@@ -8,7 +8,7 @@ import pytest
 from fakes.edge import FakeTransport, no_app
 from fakes.http_corpus import POST
 from only1mcp.config.model import Listener
-from only1mcp.outbox import Outbox, of_loop
+from only1mcp.outbox import LONE_TURNS, LOOKS_AGAIN, Outbox, of_loop
 from only1mcp.policy.access import Access
 from only1mcp.server.asgi import AppHandler
 from only1mcp.server.connection import Connection, Shared
@@ -50,9 +50,9 @@ async def turn() -> None:
 
 async def test_a_lone_write_does_not_wait() -> None:
     desk = Desk()
-    for letter in ("a1", "b2", "a3"):
-        desk.write(letter)
-        assert desk.got[-1] == letter
+    for number in range(3 * LOOKS_AGAIN):
+        desk.write(f"a{number}")
+        assert desk.got[-1] == f"a{number}"
         await turn()
 
 
@@ -78,6 +78,19 @@ async def test_in_a_turn_after_a_busy_one_the_first_waits_too_until_turns_are_qu
     assert desk.got[-1] == "b5"
     desk.write("a6")
     assert desk.got[-1] == "a6"
+
+
+async def test_after_lone_writes_only_one_in_some_asks_whether_it_is_alone() -> None:
+    desk = Desk()
+    for _ in range(LONE_TURNS):
+        desk.write("a0")
+        await turn()
+    desk.write(*["b1"] * (LOOKS_AGAIN - 1), "b2", "b3", "b4")
+    assert desk.got[LONE_TURNS:] == ["b1"] * (LOOKS_AGAIN - 1) + ["b2"]
+    await turn()
+    assert desk.got[-2:] == ["b3", "b4"]
+    desk.write("a5")
+    assert desk.got[-1] == "b4", "and from then on they leave together"
 
 
 async def test_what_is_kept_can_leave_before_the_turn_is_over() -> None:

@@ -5,11 +5,18 @@
 
 Why     a peer that sleeps between two writes has to be woken for each: that costs more than the
         write. A turn with a single write has nothing to wait for, so a lone call is not delayed.
-Cost    32 clients at once: 72 us of CPU a call without, 54 with it; kernel time is halved.
+Cost    32 clients at once: 69 us of CPU a call without, 48 with it; kernel time is halved. To hear
+        of the end of a turn costs 2 us, so after some lone writes only one in LOOKS_AGAIN asks.
 """
 
 import asyncio
+from typing import Final
 from weakref import WeakKeyDictionary
+
+LONE_TURNS: Final = 4
+"""So many with one write each, one after the other: then there is one client, or none."""
+LOOKS_AGAIN: Final = 16
+"""In writes."""
 
 _all: WeakKeyDictionary[asyncio.AbstractEventLoop, "Outbox"] = WeakKeyDictionary()
 
@@ -25,23 +32,28 @@ def of_loop() -> "Outbox":
 class Outbox:
     """All writes of one loop."""
 
-    __slots__ = ("_busy", "_due", "_kept")
+    __slots__ = ("_busy", "_due", "_kept", "_lone", "_unasked")
 
     def __init__(self) -> None:
         self._kept: list[tuple[asyncio.WriteTransport, bytes]] = []
         self._due = False  # this turn has an end
         self._busy = False  # the last one had several writes, so this one may
+        self._lone = 0  # turns with one write, in a row
+        self._unasked = 0  # so many writes may go without asking whether they are alone
 
     def write(self, transport: asyncio.WriteTransport, data: bytes) -> None:
         """Write it now, or in this turn after what was written before it."""
-        at_once = not (self._due or self._busy)
+        if self._unasked:
+            self._unasked -= 1
+            transport.write(data)
+            return
         if not self._due:
             self._due = True
             asyncio.get_running_loop().call_soon(self._end_turn)
-        if at_once:
-            transport.write(data)
-        else:
-            self._kept.append((transport, data))
+            if not self._busy:
+                transport.write(data)
+                return
+        self._kept.append((transport, data))
 
     def flush(self) -> None:
         """Write what is kept now: something else is to follow it, or the end."""
@@ -55,4 +67,7 @@ class Outbox:
     def _end_turn(self) -> None:
         self._due = False
         self._busy = len(self._kept) > (1 if self._busy else 0)
+        self._lone = 0 if self._busy else self._lone + 1
+        if self._lone == LONE_TURNS:
+            self._lone, self._unasked = 0, LOOKS_AGAIN - 1
         self.flush()
