@@ -12,7 +12,7 @@ from only1mcp.outbox import LONE_TURNS, LOOKS_AGAIN, Outbox, of_loop
 from only1mcp.policy.access import Access
 from only1mcp.server.asgi import AppHandler
 from only1mcp.server.connection import Connection, Shared
-from only1mcp.server.exchange import Exchange
+from only1mcp.server.exchange import Exchange, Work
 
 
 class Wire:
@@ -143,7 +143,10 @@ async def test_each_loop_has_one() -> None:
 
 
 def answered(exchange: Exchange) -> None:
+    """As what was begun without a task is."""
+    exchange.hold(cast(Work, object()))
     exchange.respond_json(b"{}")
+    exchange.release()
 
 
 def connected(shared: Shared) -> tuple[Connection, FakeTransport]:
@@ -167,6 +170,15 @@ async def test_answers_of_one_turn_leave_at_its_end() -> None:
     assert [bool(transport.written) for _, transport in clients] == [True, False, False]
     await turn()
     assert len({transport.written for _, transport in clients}) == 1
+
+
+async def test_what_is_answered_as_it_is_read_waits_for_no_other_answer() -> None:
+    shared = edge()
+    shared.mcp = lambda exchange: exchange.respond_json(b"[]")
+    for _ in range(3):
+        connection, transport = connected(shared)
+        connection.data_received(ASKS)
+        assert transport.written.endswith(b"[]")
 
 
 @pytest.mark.parametrize("end", ["close", "retire", "refused", "streamed"])

@@ -32,10 +32,11 @@ def of_loop() -> "Outbox":
 class Outbox:
     """All writes of one loop."""
 
-    __slots__ = ("_busy", "_due", "_kept", "_lone", "_unasked")
+    __slots__ = ("_busy", "_due", "_lone", "_unasked", "kept")
 
     def __init__(self) -> None:
-        self._kept: list[tuple[asyncio.WriteTransport, bytes]] = []
+        self.kept: list[tuple[asyncio.WriteTransport, bytes]] = []
+        """What has still to leave in this turn."""
         self._due = False  # this turn has an end
         self._busy = False  # the last one had several writes, so this one may
         self._lone = 0  # turns with one write, in a row
@@ -53,21 +54,20 @@ class Outbox:
             if not self._busy:
                 transport.write(data)
                 return
-        self._kept.append((transport, data))
+        self.kept.append((transport, data))
 
     def flush(self) -> None:
         """Write what is kept now: something else is to follow it, or the end."""
-        if not self._kept:
-            return
-        kept, self._kept = self._kept, []
+        kept, self.kept = self.kept, []
         for transport, data in kept:
             if not transport.is_closing():  # it was lost, or cut
                 transport.write(data)
 
     def _end_turn(self) -> None:
         self._due = False
-        self._busy = len(self._kept) > (1 if self._busy else 0)
+        self._busy = len(self.kept) > (1 if self._busy else 0)
         self._lone = 0 if self._busy else self._lone + 1
         if self._lone == LONE_TURNS:
             self._lone, self._unasked = 0, LOOKS_AGAIN - 1
-        self.flush()
+        if self.kept:
+            self.flush()

@@ -155,3 +155,19 @@ async def test_a_fault_of_ours_is_answered_and_logged_and_tells_nothing(
     assert status == 200
     assert "request tools/call failed inside the gateway" in caplog.text
     assert "secret" in caplog.text
+
+
+async def test_a_fault_of_ours_while_an_answer_is_looked_for_leaves_the_request_to_a_task(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> bytes:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(reply, "seen", broken)
+    async with gateway_of(library()) as gateway:
+        asked = request(gateway, "tools/list", {}, revision=NEWEST_LEGACY)
+        with caplog.at_level(logging.ERROR, "only1mcp.reply"):
+            assert reply.at_once(Raw(b"5"), asked, gateway.snapshot()) is None
+        body, status = await reply.answer(Raw(b"5"), asked, gateway.snapshot())
+    assert "request tools/list failed inside the gateway" in caplog.text
+    assert (json.loads(body)["result"]["tools"][0]["name"], status) == ("lib__find", 200)

@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from only1mcp.observe.tasks import Tasks
 from only1mcp.protocol import message
-from only1mcp.protocol.errors import InvalidParams, InvalidRequest
+from only1mcp.protocol.errors import ClientRefused, InvalidParams, InvalidRequest
 from only1mcp.protocol.message import Message
 from only1mcp.server import session as module
 from only1mcp.server.session import (
@@ -241,6 +241,27 @@ async def test_progress_of_a_question_is_told_under_the_askers_own_token(
         ("notifications/progress", {"progressToken": "7"}),
         ("notifications/progress", {"progressToken": 7}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (b'{"code":-1,"message":"no","zzz":[1]}', -1, "no"),
+        (b'{"code":-32042}', -32042, ""),
+        (b"[7]", 0, ""),
+    ],
+)
+async def test_an_error_of_the_client_is_the_answer_as_it_wrote_it(
+    sessions: Sessions, error: bytes, code: int, said: str
+) -> None:
+    session = opened(sessions)
+
+    def refuse(body: bytes) -> None:
+        session.told(Message("2.0", id=Raw(b"%d" % json.loads(body)["id"]), error=Raw(error)))
+
+    with pytest.raises(ClientRefused) as refused:
+        await session.ask("roots/list", b"", refuse, None)
+    assert (refused.value.raw, refused.value.own_code, refused.value.message) == (error, code, said)
 
 
 async def test_closing_cancels_what_the_client_still_asks_for(sessions: Sessions) -> None:

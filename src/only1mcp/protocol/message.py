@@ -74,6 +74,10 @@ def decode_client(body: bytes) -> Message | list[Message]:
         found = _decode_message(body)
     except _UNREADABLE:
         return _others(body)
+    if found.jsonrpc == "2.0" and found.method:  # what nearly all are, without another call
+        id = bytes(found.id)
+        if id.isdigit() and len(id) < _SURE_DIGITS:
+            return found
     return _valid(found)
 
 

@@ -21,7 +21,7 @@ _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
 class Repeated:
     """A head in two parts, around the number of bytes in the body; `tail` comes after that."""
 
-    __slots__ = ("_back", "_begins", "_front", "_number", "_size", "_tail", "_whole")
+    __slots__ = ("_back", "_begins", "_ends", "_front", "_number", "_size", "_tail", "_whole")
 
     def __init__(self, front: bytes, number: bytes, back: bytes, tail: bytes = b"") -> None:
         self._front = front
@@ -29,25 +29,24 @@ class Repeated:
         self._back = back
         self._tail = tail
         self._whole = b""  # the head of the last message: many are as long as the one before
-        self._begins, self._size = 0, -1
+        self._begins, self._ends, self._size = 0, 0, -1
 
     def body(self, data: bytes) -> bytes | None:
         """The body of the one whole message that `data` is, if its head is this one."""
         size, tail = len(data), self._tail
-        ends = size - len(tail)
         if size == self._size and data.startswith(self._whole) and data.endswith(tail):
-            return data[self._begins : ends]
+            return data[self._begins : self._ends]
         front, back = self._front, self._back
         if not data.startswith(front):
             return None
-        start = len(front)
+        start, ends = len(front), size - len(tail)
         end = data.find(b"\r", start, start + MAX_DIGITS + 1)
         begins = end + len(back)
         if end < 0 or begins > ends or data[start:end] != self._number % (ends - begins):
             return None
         if not data.startswith(back, end) or not data.endswith(tail):
             return None
-        self._whole, self._begins, self._size = data[:begins], begins, size
+        self._whole, self._begins, self._ends, self._size = data[:begins], begins, ends, size
         return data[begins:ends]
 
 

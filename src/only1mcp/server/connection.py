@@ -272,7 +272,9 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Bytes to the client; never blocks. `blocked` is true to them."""
         self.written += len(data)
-        self._shared.outbox.flush()  # an earlier answer goes first
+        outbox = self._shared.outbox
+        if outbox.kept:
+            outbox.flush()  # an earlier answer goes first
         self._transport.write(data)
 
     def write_whole(self, answer: bytes) -> None:

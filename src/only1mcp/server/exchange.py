@@ -184,13 +184,14 @@ class Exchange(msgspec.Struct, eq=False):
         wire.answered()
 
     def respond_json(self, body: bytes) -> None:
-        """The usual answer: 200, and JSON."""
+        """The usual answer: 200, and JSON. If it was held, others may be due in this turn, too."""
         wire = self.wire
         if self.closed or wire.closing or not self.request.keep_alive or len(body) >= _COPY_BELOW:
             self.respond(200, body)
             return
         self.closed = True
-        wire.write_whole(b"%b%d\r\n%b\r\n%b" % (_OK_JSON, len(body), self.lines, body))
+        write = wire.write if self.work is None else wire.write_whole
+        write(b"%b%d\r\n%b\r\n%b" % (_OK_JSON, len(body), self.lines, body))
         wire.answered()
 
     def hold(self, work: Work) -> None:
