@@ -52,6 +52,8 @@ def main(arguments: list[str]) -> int:
     if given.write:
         FILE.write_text(json.dumps(kept | {key: count}, indent=1) + "\n")
     before = kept.get(key)
+    if given.check and before is None:
+        print("no count of this version and Python is kept", file=sys.stderr)
     if given.check and before is not None and count > before * (1 + SLACK):
         print(f"{count / before - 1:.1%} more than the {before} that are kept", file=sys.stderr)
         return 1

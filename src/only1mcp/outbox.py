@@ -1,7 +1,8 @@
-"""What connections write in one turn of the loop leaves together, when the turn is over.
+"""Requests to servers, and answers to calls that had no task, leave together when the turn of the
+loop in which they are written is over. All else is written at once.
 
     write ──► the first of a turn that follows a quiet one ──► at once
-        └───► all others ──► kept ──► end of the turn, or `flush`
+        └───► all others ──► kept ──► end of the turn, or `clear_way`
 
 Why     a peer that sleeps between two writes has to be woken for each: that costs more than the
         write. A turn with a single write has nothing to wait for, so a lone call is not delayed.
@@ -32,13 +33,14 @@ def of_loop() -> "Outbox":
 class Outbox:
     """All writes of one loop."""
 
-    __slots__ = ("_busy", "_due", "_lone", "_unasked", "kept")
+    __slots__ = ("_busy", "_due", "_flushed", "_lone", "_unasked", "kept")
 
     def __init__(self) -> None:
         self.kept: list[tuple[asyncio.WriteTransport, bytes]] = []
         """What has still to leave in this turn."""
         self._due = False  # this turn has an end
         self._busy = False  # the last one had several writes, so this one may
+        self._flushed = 0  # so much of what was kept in this turn has left before its end
         self._lone = 0  # turns with one write, in a row
         self._unasked = 0  # so many writes may go without asking whether they are alone
 
@@ -56,18 +58,26 @@ class Outbox:
                 return
         self.kept.append((transport, data))
 
-    def flush(self) -> None:
-        """Write what is kept now: something else is to follow it, or the end."""
+    def clear_way(self, transport: asyncio.WriteTransport) -> None:
+        """If some of what is kept is for this transport, write all of it now: something else is to
+        follow there, or the end."""
+        if any(one is transport for one, _ in self.kept):
+            self._flushed += self._flush()
+
+    def _flush(self) -> int:
         kept, self.kept = self.kept, []
         for transport, data in kept:
             if not transport.is_closing():  # it was lost, or cut
                 transport.write(data)
+        return len(kept)
 
     def _end_turn(self) -> None:
         self._due = False
-        self._busy = len(self.kept) > (1 if self._busy else 0)
+        waited = len(self.kept) + self._flushed
+        self._busy = waited > (1 if self._busy else 0)
         self._lone = 0 if self._busy else self._lone + 1
         if self._lone == LONE_TURNS:
             self._lone, self._unasked = 0, LOOKS_AGAIN - 1
         if self.kept:
-            self.flush()
+            self._flush()
+        self._flushed = 0

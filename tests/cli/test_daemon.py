@@ -244,12 +244,12 @@ def test_the_file_is_shown_without_detours(shell: Shell, monkeypatch: pytest.Mon
     config = shell.file({"servers": []}, "work.json")
     (shell.home / "folder" / "deep").mkdir(parents=True)
     (shell.home / "link").symlink_to("folder/deep")
-    other = shell.file({"servers": []}, "folder/work.json")
+    other = shell.file({"servers": []}, "folder/other.json")
     monkeypatch.chdir(shell.home / "folder")
     assert shell("start", "-c", "../work.json", "--name", "a", "--port", "0").code == 0
     assert running(shell, "a").config == config
     monkeypatch.chdir(shell.home)
-    around = "link/../work.json"  # `..` of where the link leads
+    around = "link/../other.json"  # `..` of where the link leads
     assert shell("start", "-c", around, "--name", "b", "--port", "0").code == 0
     assert Path(running(shell, "b").config).samefile(other)
 

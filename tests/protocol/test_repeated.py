@@ -103,6 +103,7 @@ def test_whatever_is_in_the_chunk(bodies: list[bytes]) -> None:
         chunked(b"{}") + chunked(b"{}"),
         chunked(b"{", b"}"),
         chunked(),
+        chunked(b""),
         in_chunks(b"{}"),
         in_chunks(b"{}") + b"0\r\nX: trailer\r\n\r\n",
         CHUNKED + b"2;x=y\r\n{}\r\n0\r\n\r\n",

@@ -135,9 +135,18 @@ async def test_sessions_of_a_token_that_is_gone_end_once_nothing_runs_in_them(
     clock.now += 1
     sessions.sweep()
     assert list(sessions) == [busy, other], "the call may end by itself"
+    assert [one["idle_s"] for one in describe(sessions, clock.now)] == [1.0, 1.0]
+    sessions.end_others({"ann", "bob"})  # its token is back
     busy.end(key)
     sessions.sweep()
-    assert list(sessions) == [other]
+    assert list(sessions) == [busy, other]
+    sessions.end_others({"ann"})
+    assert list(sessions) == [busy]
+    key = busy.begin(Raw(b"1"), task)
+    sessions.end_others({"bob"})
+    busy.end(key)
+    sessions.sweep()
+    assert list(sessions) == []
 
 
 def test_there_are_only_so_many(

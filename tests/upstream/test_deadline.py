@@ -125,6 +125,8 @@ async def test_calls_that_began_together_expire_a_few_at_a_time() -> None:
         ("tools/call", False, "sent nothing for 5 s during tools/call", "timeouts.call_idle"),
         ("tools/call", True, "took longer than 50 s for tools/call", "timeouts.call_max"),
         ("tools/list", False, "sent nothing for 5 s during tools/list", "timeouts.list"),
+        ("initialize", True, "took longer than 50 s for initialize", "timeouts.start"),
+        ("server/discover", False, "sent nothing for 5 s during server/discover", "timeouts.start"),
     ],
 )
 def test_whoever_called_hears_what_was_waited_for_and_whether_it_may_have_run(

@@ -178,8 +178,11 @@ async def test_a_flood_on_stderr_disturbs_nobody() -> None:
 async def test_a_server_ends_when_its_input_does() -> None:
     async with serving() as server:
         pid = server.pid
+        child = server._child
+        assert child is not None
+        before = child.accepted
         asking = asyncio.gather(server.call(call("sleep", seconds=60)), return_exceptions=True)
-        await asyncio.sleep(0.01)  # its line leaves
+        await until(lambda: child.accepted > before)
         await server.close()
         assert pid is not None
         assert not lives(pid)

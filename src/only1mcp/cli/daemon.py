@@ -153,13 +153,18 @@ def run_background(name: str, config: Path, host: str | None, port: int | None) 
                 logs.opened(own)
             log = settings.logging.file or str(place.log)
             drain_s = settings.server.drain_timeout + settings.server.drain_delay
+
+            def ending() -> None:
+                with suppress(OSError):  # a full disk must not keep calls from ending well
+                    held.tell(ending=True)
+
             return in_loop(
                 serve(
                     *(settings, port),
                     lambda url: held.tell(url=url, log=log, drain_s=drain_s),
                     people=False,
                     source=source,
-                    ending=lambda: held.tell(ending=True),
+                    ending=ending,
                 )
             )
     except Failure as error:
@@ -291,8 +296,9 @@ def _some_config(file: Path | None) -> Path | None:
     if found is None:
         return None
     clean = Path(os.path.normpath(found.absolute()))
-    with suppress(OSError):  # it need not exist
-        if not clean.samefile(found):  # after a symbolic link `..` leads elsewhere
+    with suppress(OSError):
+        # after a symbolic link `..` leads elsewhere
+        if found.exists() and not (clean.exists() and clean.samefile(found)):
             return found.absolute()
     return clean
 

@@ -198,7 +198,7 @@ class Announcer:
             self._tell("ready", live.id, self._offers(live), logging.INFO)
         elif live.state in _DOWN and self._failed.get(live.id) != live.reason:
             self._failed[live.id] = live.reason
-            asked = any(one.asked for one in live.replicas)
+            asked = all(one.asked for one in live.replicas if one.state in _DOWN)
             word, level = ("restart", logging.INFO) if asked else ("failed", logging.WARNING)
             self._tell(word, live.id, live.reason, level)
 

@@ -44,6 +44,8 @@ class Repeated:
         begins = end + len(back)
         if end < 0 or begins > ends or data[start:end] != self._number % (ends - begins):
             return None
+        if tail and begins == ends:
+            return None  # a chunk of no bytes is the last one
         if not data.startswith(back, end) or not data.endswith(tail):
             return None
         self._whole, self._begins, self._ends, self._size = data[:begins], begins, ends, size

@@ -7,8 +7,8 @@ the turn in which the answer is.
 
 Most calls are such: to one server of the client's era, connected, with a turn and a connection
 free. What is done for them, and in which order, is what `relay/call.py` does.
-Cost    seven tenths of the instructions of a call with a task, 180 000 and 248 000 (`python -m
-        bench.instructions`, once with `cache.debug_headers`, which want a task).
+Cost    seven tenths of the instructions of a call with a task (`python -m bench.instructions`,
+        once with `cache.debug_headers`, which want a task).
 """
 
 import asyncio

@@ -272,9 +272,8 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Bytes to the client; never blocks. `blocked` is true to them."""
         self.written += len(data)
-        outbox = self._shared.outbox
-        if outbox.kept:
-            outbox.flush()  # an earlier answer goes first
+        if self._shared.outbox.kept:
+            self._shared.outbox.clear_way(self._transport)
         self._transport.write(data)
 
     def write_whole(self, answer: bytes) -> None:
@@ -353,7 +352,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """End the connection once what was written has left."""
-        self._shared.outbox.flush()
+        self._shared.outbox.clear_way(self._transport)
         self._transport.close()
 
     def cut(self) -> None:

@@ -85,8 +85,7 @@ class Session:
 
     __slots__ = (
         "_asked", "_ids", "_running", "capabilities", "end_stream", "events", "id", "last_used",
-        "least", "mount", "opened_at", "outlet", "principal", "revision",
-    )  # fmt: skip
+        "least", "mount", "opened_at", "outlet", "principal", "revision", "unwanted",)  # fmt: skip
 
     def __init__(
         self,
@@ -106,6 +105,7 @@ class Session:
         self.end_stream: Callable[[], None] | None = None  # of the outlet, while one is open
         self.events: Events | None = None  # of its streams that can be resumed; once it has one
         self.last_used = self.opened_at = 0.0
+        self.unwanted = False  # nobody has its token any more
         self._running: dict[str | int, Work] = {}
         self._asked: dict[int, _Asked] = {}
         self._ids = itertools.count(1)
@@ -319,19 +319,18 @@ class Sessions:
     def end_others(self, principals: Collection[str]) -> None:
         """End the sessions of all but these principals. Nobody can use one any more, so what
         still runs in one may end by itself; the next sweep after that ends the session."""
-        for session in [one for one in self if one.principal not in principals]:
-            if not session.busy:
+        for session in list(self):
+            session.unwanted = session.principal not in principals
+            if session.unwanted and not session.busy:
                 self.close(session)
-                continue
-            if session.end_stream is not None:
+            elif session.unwanted and session.end_stream is not None:
                 session.end_stream()
-            session.last_used -= IDLE_S
 
     def sweep(self) -> None:
-        """Forget sessions that nobody has used for IDLE_S."""
+        """Forget sessions that nobody has used for IDLE_S, or can use."""
         oldest = self._clock() - IDLE_S
         for session in list(self._sessions.values()):
-            if session.last_used < oldest and session.idle:
+            if (session.unwanted or session.last_used < oldest) and session.idle:
                 self.close(session)
 
 

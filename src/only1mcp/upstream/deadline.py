@@ -18,6 +18,7 @@ from only1mcp.upstream.base import Call
 
 MAY_HAVE_RUN: Final = "the call may have run; look before you repeat it"
 """The next step after a call that was sent and has no answer."""
+_HANDSHAKE: Final = frozenset(("initialize", "server/discover"))
 STOOD_S: Final = 1.0
 """A look that comes so late shows that the process stood still: it was stopped, or its machine."""
 AT_ONCE: Final = 2
@@ -88,6 +89,8 @@ def overrun(server: str, call: Call, *, whole: bool) -> tuple[str, str]:
         did, limit = f"took longer than {call.max_s:g} s for {call.method}", "call_max"
     else:
         did, limit = f"sent nothing for {call.idle_s:g} s during {call.method}", "call_idle"
+    if call.method in _HANDSHAKE:
+        return did, f"see timeouts.start of server '{server}'"
     if call.method.endswith("/list"):
         return did, f"see timeouts.list of server '{server}'"
     return did, f"{MAY_HAVE_RUN}; its limit is timeouts.{limit} of server '{server}'"

@@ -24,11 +24,8 @@ def left_alone(one: Replica, now: float) -> ServerFault:
     else:
         kind, why = ServerUnavailable, f"is unhealthy: {one.health.reason}"
     when, after_ms = _again(wait_s(one, now))
-    said, hint = (
-        f"server '{one.name}' {why}",
-        f"the call was not sent; it is looked at again {when}",
-    )
-    return kind(one.server, said, hint=hint, retry_after_ms=after_ms)
+    hint = f"the call was not sent; it is looked at again {when}"
+    return kind(one.server, f"server '{one.name}' {why}", hint=hint, retry_after_ms=after_ms)
 
 
 def down(one: Replica, name: str, now: float) -> ServerUnavailable:
