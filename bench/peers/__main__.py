@@ -2,6 +2,7 @@
 
     make bench-peers ARGS="FastMCP nginx"    those whose names begin so
     make bench-peers ARGS=--keep             also write bench/results/peers.json
+    make bench-peers ARGS="nginx --keep"     the proxies there alone
 
 Each is fetched once (install.py), started as its documents say (recipes.py), tried, measured
 beside the server without anything in between, and asked for what it loses (probe.py).
@@ -38,6 +39,8 @@ from only1mcp.bench.started import http_server, url_in
 ROOT: Final = Path(__file__).resolve().parents[2]
 SECONDS: Final = 2
 ROUNDS: Final = 3
+PROXY_ROUNDS: Final = 9
+"""Of what is near to a bar; one run in five differs by a tenth."""
 PATIENCE_S: Final = 30.0
 CONNECTIONS: Final = 8
 TITLES: Final = {
@@ -81,9 +84,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--keep", action="store_true", help="also write bench/results")
     given = parser.parse_args(arguments)
     wanted = [p for p in PEERS if not given.peer or p.name.startswith(tuple(given.peer))]
+    kinds = {peer.kind for peer in wanted} - {"proxy"}  # those are measured all or none
+    if given.keep and any(peer.kind in kinds and peer not in wanted for peer in PEERS):
+        parser.error("--keep replaces all gateways of a kind: name them all, none, or nginx")
     now = Results(_now(), machine.environment(__version__), [])
     rigs = {
-        kind: Rig(Suite(kind, title, "make bench-peers"), ROUNDS) for kind, title in TITLES.items()
+        kind: Rig(
+            Suite(kind, title, "make bench-peers"), PROXY_ROUNDS if kind == "proxy" else ROUNDS
+        )
+        for kind, title in TITLES.items()
     }
     with ended_by_sigterm():
         if any(peer.kind == "proxy" for peer in wanted):
@@ -95,10 +104,12 @@ def main(arguments: list[str]) -> int:
             if peer.kind != "proxy":
                 measured(peer, rigs[peer.kind], rigs["fidelity"])
     now.suites = [rig.suite for rig in rigs.values() if rig.suite.rows or rig.suite.not_measured]
-    now.suites[-1].not_measured += NOT_TESTED
+    if not given.peer:
+        now.suites[-1].not_measured += NOT_TESTED
     results.save(now, ROOT / ".cache" / "bench" / "peers.json")
     if given.keep:
-        results.save(now, ROOT / "bench" / "results" / "peers.json")
+        file = ROOT / "bench" / "results" / "peers.json"
+        results.save(results.merged(results.load(file), now) if given.peer else now, file)
     return 0
 
 
